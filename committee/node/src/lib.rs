@@ -1,0 +1,1 @@
+//! The key node: its gate, durable reveal counter, sealing of results.

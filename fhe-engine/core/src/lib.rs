@@ -1,0 +1,1 @@
+//! Field and ring arithmetic, parameter sets, budget calculator, ciphertext types and codecs.

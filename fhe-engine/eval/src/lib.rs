@@ -1,0 +1,1 @@
+//! Key generation, encryption and linear evaluation; scalar and AVX-512 backends, bit-identical.

@@ -1,0 +1,1 @@
+//! CSV to quantised tables: schema inference, segments, second moments, suppression, synthetic twin.

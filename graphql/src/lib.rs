@@ -1,0 +1,1 @@
+//! async-graphql schema: model, query, mutation, subscription; guards, cursors, complexity.

@@ -1,0 +1,2 @@
+//! The veilbourse command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Order, grant, policy, listing manifest and receipt: canonical forms and signatures.

@@ -1,0 +1,1 @@
+//! The compute pod: lease, evaluate, prove, submit.

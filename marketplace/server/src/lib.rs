@@ -1,0 +1,1 @@
+//! The actix-web application: authentication, uploads, GraphQL endpoint, settlement.

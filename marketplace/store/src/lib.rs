@@ -1,0 +1,1 @@
+//! sea-orm repositories, named transactions, leases, ledger postings, object storage.

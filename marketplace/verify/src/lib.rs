@@ -1,0 +1,1 @@
+//! Receipt verification shared by the two binaries.

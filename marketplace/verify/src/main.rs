@@ -1,0 +1,2 @@
+//! The offline receipt verifier, alone in a small binary.
+fn main() {}

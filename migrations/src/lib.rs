@@ -1,0 +1,1 @@
+//! Database migrations, portable between SQLite and PostgreSQL.

@@ -1,0 +1,1 @@
+//! Transcript, commitments, typed statements, the proof envelope, FRI and Marlin verifiers, security accounting.

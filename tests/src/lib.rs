@@ -1,0 +1,1 @@
+//! End-to-end, authorization, fault and architecture tests.
