@@ -210,7 +210,10 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             Ok(())
         } else {
-            Err(WireError::Trailing { field, extra: self.rest.len() as u64 })
+            Err(WireError::Trailing {
+                field,
+                extra: self.rest.len() as u64,
+            })
         }
     }
 }
