@@ -322,7 +322,7 @@ fn finish(
         if i < plan.base.len() && parts.len() > 1 {
             notes.extend(parts.iter().filter(|p| is_constant(p.values)).map(|p| {
                 format!(
-                    "{:?} has one value in segment {:?}: an aggregate tells it for each of its rows",
+                    "{:?} has one value in segment {:?}: an aggregate tells it of each of its rows",
                     c.name, p.label
                 )
             }));

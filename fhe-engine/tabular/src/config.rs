@@ -111,7 +111,8 @@ pub enum SecondMoments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Suppression {
-    /// Least number of rows of a segment that a column's distinction rests on.
+    /// Least number of rows of a segment that a column's distinction rests on; 0 switches
+    /// the rule off.
     pub k_min: u64,
     /// Greatest share of a column's total in a segment that one row may hold, in per cent.
     pub max_share_percent: u32,
@@ -211,9 +212,6 @@ impl SchemaConfig {
                 format!("{:?}", self.delimiter),
                 "one ASCII character, no quote or line end",
             );
-        }
-        if self.suppression.k_min == 0 {
-            return setting("suppression.k_min", 0, "at least 1");
         }
         if !(1..=100).contains(&self.suppression.max_share_percent) {
             return setting(

@@ -11,7 +11,7 @@
 //! config.segment_by = vec!["plan".into()];
 //! config.suppression.k_min = 2;
 //! config.suppression.max_share_percent = 60;
-//! let csv = "plan,visits\n1,2\n1,3\n1,4\n0,5\n0,4\n0,5\n";
+//! let csv = "plan,visits\n1,2\n1,3\n1,4\n0,5\n0,4\n0,6\n";
 //! let built = build(std::io::Cursor::new(csv), &config)?;
 //! assert_eq!(built.segments[0].label, "plan = 0");
 //! assert_eq!(built.public_columns[1].name, "plan");

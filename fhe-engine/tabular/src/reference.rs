@@ -83,7 +83,7 @@ impl FloatTable {
     }
 
     /// Variance of a column in a segment, divided by n (not n - 1): what
-    /// E[x^2] - E[x]^2 of the two aggregates gives.
+    /// `E[x^2] - E[x]^2` of the two aggregates gives.
     pub fn variance(&self, segment: usize, name: &str) -> Option<f64> {
         let values = self.column(segment, name)?;
         let m = mean(&values);

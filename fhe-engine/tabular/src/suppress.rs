@@ -5,11 +5,13 @@
 //! threshold and dominance rules of statistical offices: Hundepool et al.,
 //! "Statistical Disclosure Control", 2012, section 4.2).
 //!
-//! Judged on the quantised integers, segment by segment. A column in which
-//! zero is the most frequent value of the whole table, and every one-hot
-//! column, has a natural zero: its support counts. Any other is dense: what
-//! counts is how many rows differ from the segment's most frequent value. A
-//! column with one value in all rows of a segment singles out nobody in it.
+//! Judged on the quantised integers, segment by segment. One-hot columns have
+//! a natural zero, and so has a column in which zero is the most frequent value
+//! of the whole table, alone, and held by at least one row in twenty: there the
+//! support counts. Any other column is dense: what counts is how many rows
+//! differ from the segment's most frequent value (which also finds a yes/no
+//! column that few rows lack). A value that all rows of a segment share, other
+//! than a natural zero, singles out nobody in it.
 
 use crate::{config::Suppression, report::DropReason};
 
@@ -21,17 +23,18 @@ pub(crate) struct Part<'a> {
 
 /// Why a column must be dropped, if it must.
 pub(crate) fn judge(parts: &[Part<'_>], indicator: bool, rule: &Suppression) -> Option<DropReason> {
-    let natural_zero = indicator || {
-        let all: Vec<i64> = parts
-            .iter()
-            .flat_map(|p| p.values.iter().copied())
-            .collect();
-        let zeros = all.iter().filter(|v| **v == 0).count();
-        zeros > 0 && zeros == most_frequent(all)
-    };
+    let natural_zero = indicator || has_natural_zero(parts);
     parts
         .iter()
         .find_map(|p| judge_segment(p, natural_zero, rule))
+}
+
+fn has_natural_zero(parts: &[Part<'_>]) -> bool {
+    let (zeros, others): (Vec<i64>, Vec<i64>) = parts
+        .iter()
+        .flat_map(|p| p.values.iter().copied())
+        .partition(|v| *v == 0);
+    zeros.len() * 20 >= zeros.len() + others.len() && zeros.len() > most_frequent(others)
 }
 
 fn judge_segment(p: &Part<'_>, natural_zero: bool, rule: &Suppression) -> Option<DropReason> {
@@ -41,7 +44,7 @@ fn judge_segment(p: &Part<'_>, natural_zero: bool, rule: &Suppression) -> Option
     let n = p.values.len() as u64;
     if natural_zero {
         let support = p.values.iter().filter(|v| **v != 0).count() as u64;
-        if few(support) {
+        if support < k_min {
             return Some(DropReason::FewRows {
                 segment: segment(),
                 rows: support,
@@ -131,6 +134,14 @@ mod tests {
             })
         );
         assert_eq!(
+            of(&[0; 6], true),
+            Some(DropReason::FewRows {
+                segment: s(),
+                rows: 0,
+                k_min: 3
+            })
+        );
+        assert_eq!(
             of(&[7, 7, 7, 7, 9, 8], false),
             Some(DropReason::FewRowsDiffer {
                 segment: s(),
@@ -150,7 +161,6 @@ mod tests {
 
     #[test]
     fn what_singles_out_nobody_stays() {
-        assert_eq!(of(&[0; 6], true), None, "no row has it");
         assert_eq!(of(&[1; 6], true), None, "every row has it");
         assert_eq!(of(&[7; 6], false), None);
         assert_eq!(of(&[1, 2, 3, 4, 5, 6], false), None, "dense, all different");
