@@ -2,11 +2,14 @@
 
 use std::{fs, io::Cursor, path::PathBuf};
 use veilbourse_core::{
+    budget::{choose_message_log2, quantise_weights},
     digest::Digest,
     manifest::{
         Column, ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, MAX_QUANTISED,
         Manifest, Segment,
     },
+    program::{MatrixRef, ProgramOutput},
+    simulation::simulate,
 };
 use veilbourse_tabular::{
     BoundModel, Built, Coverage, LinearModel, SchemaConfig, SecondMoments, build, quantise,
@@ -302,4 +305,69 @@ fn the_guides_sample_settings_build() {
         (5, 3200, "visits")
     );
     assert_eq!(b.report.columns.last().expect("column").name, "mdvis^2");
+}
+
+/// The whole way in integers: budget, weights, simulation, against floats.
+/// Returns the largest error of a segment's mean score.
+fn mean_score_error(file: &str, model: &str, mut config: SchemaConfig, bits: u32) -> f64 {
+    config.bits = bits;
+    let b = build(Cursor::new(data(file)), &config).expect("builds");
+    let reference = FloatTable::read(Cursor::new(data(file)), &config).expect("reads");
+    let model = LinearModel::from_json(&data(model)).expect("model");
+    let bound = model
+        .bind(&b.columns, &b.public_columns, &[], Coverage::Any)
+        .expect("binds");
+    let mut m = manifest(&b);
+    let rows = b.segments.iter().map(|s| s.rows).max().expect("segments");
+    let range = |f: &dyn Fn(usize) -> bool| {
+        let ranges = b.columns.iter().enumerate().filter(|(i, _)| f(*i));
+        ranges.map(|(_, c)| c.max_abs()).max().expect("columns")
+    };
+    m.message_log2 = choose_message_log2(
+        rows,
+        rows.div_ceil(4096),
+        b.columns.len(),
+        range(&|i| bound.weights[i] != 0.0),
+        range(&|_| true),
+    )
+    .expect("fits");
+    let traced: Vec<MatrixRef> = (0..b.segments.len() as u32)
+        .map(|segment| MatrixRef::Traced { segment })
+        .collect();
+    let w = quantise_weights(&m, &traced, &bound.weights, true).expect("fits");
+    let mut worst = 0.0f64;
+    for (s, segment) in b.segments.iter().enumerate() {
+        let output = ProgramOutput {
+            over: traced[s],
+            vector: 0,
+        };
+        let x = simulate(&m, &b.table, &output, &w.weights).expect("belongs together")[0];
+        let mean = x as f64 / f64::from(w.scale_log2).exp2() / segment.rows as f64;
+        worst = worst.max((mean - reference.mean_score(s, &model).expect("scores")).abs());
+    }
+    worst
+}
+
+#[test]
+fn private_models_fit_the_budget_at_the_default_bits() {
+    for bits in [6, 8, 10, 12, 14] {
+        let rand = mean_score_error(
+            "randhie.csv",
+            "models/randhie_ols.json",
+            rand_config(),
+            bits,
+        );
+        let config = SchemaConfig::new("cancer");
+        let cancer = mean_score_error(
+            "breast_cancer.csv",
+            "models/breast_cancer_logistic.json",
+            config,
+            bits,
+        );
+        println!("bits {bits}: RAND {rand:.2e} visits, cancer {cancer:.2e} of a logit");
+        if bits == 10 {
+            assert!(rand < 2e-3, "{rand}");
+            assert!(cancer < 2e-2, "{cancer}");
+        }
+    }
 }
