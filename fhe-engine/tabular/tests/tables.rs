@@ -350,24 +350,14 @@ fn mean_score_error(file: &str, model: &str, mut config: SchemaConfig, bits: u32
 
 #[test]
 fn private_models_fit_the_budget_at_the_default_bits() {
-    for bits in [6, 8, 10, 12, 14] {
-        let rand = mean_score_error(
-            "randhie.csv",
-            "models/randhie_ols.json",
-            rand_config(),
-            bits,
-        );
-        let config = SchemaConfig::new("cancer");
-        let cancer = mean_score_error(
-            "breast_cancer.csv",
-            "models/breast_cancer_logistic.json",
-            config,
-            bits,
-        );
-        println!("bits {bits}: RAND {rand:.2e} visits, cancer {cancer:.2e} of a logit");
-        if bits == 10 {
-            assert!(rand < 2e-3, "{rand}");
-            assert!(cancer < 2e-2, "{cancer}");
-        }
-    }
+    // Values and weights share the budget. At 6, 8, 10, 12, 14 bits the errors are
+    // RAND 4.9e-3, 2.9e-3, 1.3e-3, 4.8e-4, 9.2e-3 visits;
+    // cancer 9.2e-3, 1.8e-3, 9.4e-3, 4.4e-2, 1.1e-1 of a logit.
+    let bits = SchemaConfig::default().bits;
+    let model = "models/randhie_ols.json";
+    let error = mean_score_error("randhie.csv", model, rand_config(), bits);
+    assert!(error < 2e-3, "{error} visits");
+    let model = "models/breast_cancer_logistic.json";
+    let error = mean_score_error("breast_cancer.csv", model, SchemaConfig::new("c"), bits);
+    assert!(error < 2e-2, "{error} of a logit");
 }
