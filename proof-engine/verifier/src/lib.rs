@@ -1,1 +1,17 @@
-//! Transcript, commitments, typed statements, the proof envelope, FRI and Marlin verifiers, security accounting.
+//! Transcript, commitments, typed statements, the proof envelope, FRI and
+//! Marlin verifiers, security accounting.
+//!
+//! Everything here takes bytes of others and returns a typed refusal: no
+//! panic, no `unwrap`, no indexing outside tests.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
+pub mod field;
+pub mod transcript;
