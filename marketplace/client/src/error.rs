@@ -1,0 +1,68 @@
+//! What can go wrong at a custodian's or a buyer's.
+
+use thiserror::Error;
+
+/// A client failure, one variant a cause.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The server answered with a GraphQL or HTTP error.
+    #[error("{operation}: {message} [{code}]")]
+    Server {
+        /// The operation asked for.
+        operation: String,
+        /// Stable error code.
+        code: String,
+        /// The server's message.
+        message: String,
+    },
+    /// The server could not be reached or its answer could not be read.
+    #[error("{operation}: {source}")]
+    Transport {
+        /// The operation asked for.
+        operation: String,
+        /// The cause.
+        source: reqwest::Error,
+    },
+    /// The answer is not what the interface promises.
+    #[error("{operation}: unexpected answer: {reason}")]
+    Answer {
+        /// The operation asked for.
+        operation: String,
+        /// What was expected and what came.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The path.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Something from the server or a file does not hold.
+    #[error("{what}: {reason}")]
+    Refused {
+        /// What was checked.
+        what: &'static str,
+        /// What was expected and what was found.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// The stable code of a server error, if it is one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Server { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn refused(what: &'static str, reason: impl ToString) -> Self {
+        Self::Refused { what, reason: reason.to_string() }
+    }
+
+    pub(crate) fn file(path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::File { path: path.display().to_string(), source }
+    }
+}

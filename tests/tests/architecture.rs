@@ -1,0 +1,107 @@
+//! The arrows of ARCHITECTURE.md hold: reads `cargo metadata` and compares each
+//! crate's own dependencies with the table.
+
+use std::{collections::BTreeMap, process::Command};
+
+/// crate -> what it may import of ours (normal and build dependencies).
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("eval", &["core"]),
+    ("tabular", &["core"]),
+    ("verifier", &["core"]),
+    ("prover", &["verifier", "core", "eval"]),
+    ("documents", &["core"]),
+    ("domain", &["documents", "core"]),
+    ("migrations", &[]),
+    ("store", &["domain", "documents", "migrations"]),
+    ("graphql", &["domain", "documents", "core"]),
+    (
+        "server",
+        &["core", "eval", "tabular", "verifier", "documents", "domain", "store", "graphql", "verify"],
+    ),
+    ("pod", &["core", "eval", "prover", "verifier", "documents"]),
+    ("node", &["core", "eval", "verifier", "documents"]),
+    ("client", &["core", "eval", "tabular", "verifier", "prover", "documents"]),
+    ("verify", &["core", "verifier", "documents"]),
+];
+
+fn metadata(args: &[&str]) -> serde_json::Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let out = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(args)
+        .current_dir(veilbourse_tests::root())
+        .output()
+        .expect("cargo runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).expect("cargo prints JSON")
+}
+
+#[test]
+fn arrows_of_the_architecture_hold() {
+    let meta = metadata(&["--no-deps"]);
+    let mut own: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in meta["packages"].as_array().expect("packages") {
+        let name = package["name"].as_str().expect("name").to_owned();
+        let deps = package["dependencies"]
+            .as_array()
+            .expect("dependencies")
+            .iter()
+            .filter(|d| d["kind"].as_str() != Some("dev"))
+            .filter_map(|d| d["name"].as_str()?.strip_prefix("veilbourse-").map(str::to_owned))
+            .collect();
+        own.insert(name, deps);
+    }
+    for (krate, allowed) in ARROWS {
+        let deps = own
+            .get(&format!("veilbourse-{krate}"))
+            .unwrap_or_else(|| panic!("crate veilbourse-{krate} is missing"));
+        for d in deps {
+            assert!(
+                allowed.contains(&d.as_str()),
+                "veilbourse-{krate} imports veilbourse-{d}; ARCHITECTURE.md allows {allowed:?}"
+            );
+        }
+    }
+    let listed = ARROWS.len() + ["veilbourse", "veilbourse-tests"].len();
+    assert_eq!(own.len(), listed, "a crate is missing from the table: {:?}", own.keys());
+}
+
+#[test]
+fn the_verifier_links_no_prover() {
+    // Walks the resolved graph from the small verifier binary.
+    let meta = metadata(&[]);
+    let nodes = meta["resolve"]["nodes"].as_array().expect("nodes");
+    let by_id: BTreeMap<&str, &serde_json::Value> =
+        nodes.iter().map(|n| (n["id"].as_str().expect("id"), n)).collect();
+    let name = |id: &str| {
+        meta["packages"]
+            .as_array()
+            .and_then(|p| p.iter().find(|p| p["id"] == id))
+            .and_then(|p| p["name"].as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut todo: Vec<&str> =
+        by_id.keys().copied().filter(|id| name(id) == "veilbourse-verify").collect();
+    assert_eq!(todo.len(), 1);
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dep in by_id[id]["deps"].as_array().expect("deps") {
+            // Development dependencies are not linked into the binary.
+            let linked = dep["dep_kinds"]
+                .as_array()
+                .is_some_and(|k| k.iter().any(|k| k["kind"].as_str() != Some("dev")));
+            if linked {
+                todo.push(dep["pkg"].as_str().expect("pkg"));
+            }
+        }
+    }
+    let linked: Vec<String> = seen.iter().map(|id| name(id)).collect();
+    for banned in ["veilbourse-prover", "veilbourse-eval", "tfhe", "actix-web", "sea-orm", "tokio"] {
+        assert!(!linked.iter().any(|n| n == banned), "the verifier links {banned}");
+    }
+}
