@@ -1,1 +1,7 @@
-//! Marlin and FRI provers, structured reference strings, witness generation for the linear statement.
+//! Marlin and FRI provers, structured reference strings, witness generation
+//! for the linear statement.
+
+pub mod commitment;
+mod error;
+
+pub use error::ProverError;

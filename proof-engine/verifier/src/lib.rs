@@ -13,5 +13,6 @@
     )
 )]
 
+pub mod commitment;
 pub mod field;
 pub mod transcript;
