@@ -1,0 +1,471 @@
+//! The command line, as clap sees it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// An exchange for insight from data that nobody is allowed to see.
+#[derive(Debug, Parser)]
+#[command(name = "veilbourse", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print one JSON object on the last line instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// More detail on standard error (RUST_LOG overrides).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole chain on real data, as all four users, and check it.
+    Demo(DemoArgs),
+    /// Run the marketplace server.
+    Serve(ServeArgs),
+    /// Run a compute pod.
+    Pod(PodArgs),
+    /// Run a key node.
+    KeyNode(NodeArgs),
+    /// What a data custodian does.
+    #[command(subcommand)]
+    Custodian(CustodianCommand),
+    /// What a buyer does.
+    #[command(subcommand)]
+    Buyer(BuyerCommand),
+    /// What an admin does.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Check a receipt offline: exit 0 and what was proven, or exit 1 and why not.
+    Verify(VerifyArgs),
+    /// Structured reference strings and verifying keys.
+    #[command(subcommand)]
+    Srs(SrsCommand),
+    /// Every proof's security, term by term, and the lattice figures.
+    Security,
+    /// Shell completions on standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Who acts, and where.
+#[derive(Debug, Args, Clone)]
+pub struct Who {
+    /// The server.
+    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The account's mail address.
+    #[arg(long, env = "VEILBOURSE_EMAIL")]
+    pub email: String,
+    /// The password; better given in the environment than on the command line.
+    #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
+    pub password: String,
+}
+
+/// Weights in the clear or hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightsArg {
+    /// Only buyer and pod see them (default).
+    Private,
+    /// Everybody sees them; no SNARK is needed.
+    Public,
+}
+
+/// What comes out of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowsArg {
+    /// One value a segment.
+    Aggregate,
+    /// A score for each row (the policy must allow it).
+    Each,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args, Clone)]
+pub struct DemoArgs {
+    /// A CSV table; without it the embedded RAND health-insurance table.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// The column that the statistics are about, kept out of the model.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// A linear model (JSON); without it least squares on the table itself.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Hide the model's weights or show them.
+    #[arg(long, value_enum, default_value = "private")]
+    pub weights: WeightsArg,
+    /// One value a segment, or a score for each row.
+    #[arg(long, value_enum, default_value = "aggregate")]
+    pub rows: RowsArg,
+    /// The column whose value splits rows into segments.
+    #[arg(long)]
+    pub segment: Option<String>,
+    /// Where to put everything (a fresh folder by default, named in the output).
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Seed of the demo's randomness; from the operating system by default.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Leave out the attacks (tampered result, forged proof, replay).
+    #[arg(long)]
+    pub no_attacks: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args, Clone)]
+pub struct ServeArgs {
+    /// Configuration file (TOML).
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// Data folder, where no configuration file says otherwise.
+    #[arg(long, default_value = "veilbourse-data")]
+    pub dir: PathBuf,
+    /// Address to listen on.
+    #[arg(long)]
+    pub listen: Option<String>,
+    /// Make or update an admin with this mail address; the password is read
+    /// from VEILBOURSE_ADMIN_PASSWORD.
+    #[arg(long)]
+    pub admin: Option<String>,
+}
+
+/// Arguments of `pod`.
+#[derive(Debug, Args, Clone)]
+pub struct PodArgs {
+    /// The server.
+    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The pod's key file; made if it does not exist.
+    #[arg(long, default_value = "pod.key")]
+    pub key: PathBuf,
+    /// Only make the key file and print what to register.
+    #[arg(long)]
+    pub init: bool,
+    /// The machine id given at registration.
+    #[arg(long)]
+    pub machine: Option<String>,
+    /// The SRS file.
+    #[arg(long)]
+    pub srs: Option<PathBuf>,
+}
+
+/// Arguments of `key-node`.
+#[derive(Debug, Args, Clone)]
+pub struct NodeArgs {
+    /// The server.
+    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// The node's folder: key file, dataset keys, durable log.
+    #[arg(long, default_value = "key-node")]
+    pub dir: PathBuf,
+    /// Only make the key file and print what to register.
+    #[arg(long)]
+    pub init: bool,
+    /// The machine id given at registration.
+    #[arg(long)]
+    pub machine: Option<String>,
+    /// Add a dataset: the folder that `custodian encrypt` wrote.
+    #[arg(long)]
+    pub add: Vec<PathBuf>,
+    /// Accept verifying keys made from a local (dev) SRS.
+    #[arg(long)]
+    pub accept_dev_srs: bool,
+}
+
+/// What a custodian does.
+#[derive(Debug, Subcommand, Clone)]
+pub enum CustodianCommand {
+    /// Make a signing key.
+    Keygen {
+        /// Key file to write.
+        #[arg(long, default_value = "custodian.key")]
+        key: PathBuf,
+    },
+    /// Show the schema, ranges and what would be suppressed, before encrypting.
+    Inspect {
+        /// The CSV table.
+        data: PathBuf,
+        /// Schema overrides (TOML).
+        #[arg(long)]
+        schema: Option<PathBuf>,
+    },
+    /// Encrypt a table into a folder that can be uploaded. Nothing leaves the machine.
+    Encrypt {
+        /// The CSV table.
+        data: PathBuf,
+        /// Schema overrides (TOML).
+        #[arg(long)]
+        schema: Option<PathBuf>,
+        /// The dataset's name, where the schema gives none.
+        #[arg(long)]
+        name: Option<String>,
+        /// The public column that splits rows into segments.
+        #[arg(long)]
+        segment: Option<String>,
+        /// Columns whose squares are added (second moments).
+        #[arg(long)]
+        square: Vec<String>,
+        /// Folder to write; must not exist.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Upload (or resume), sign the policy, submit for review.
+    List {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The folder that `encrypt` wrote.
+        #[arg(long)]
+        dataset: PathBuf,
+        /// The signing key.
+        #[arg(long, default_value = "custodian.key")]
+        key: PathBuf,
+        /// Policy (TOML); see the custodian's guide.
+        #[arg(long)]
+        policy: PathBuf,
+        /// Title in the catalogue.
+        #[arg(long)]
+        title: String,
+        /// Description in the catalogue.
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// One's listings, with state, values revealed and earnings.
+    Status {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Pause, resume or withdraw a listing.
+    Set {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The listing.
+        listing: String,
+        /// What to do.
+        #[arg(value_enum)]
+        action: ListingAction,
+    },
+}
+
+/// What an owner may do to a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListingAction {
+    /// Take no new orders.
+    Pause,
+    /// Take orders again.
+    Resume,
+    /// Take it out for good.
+    Withdraw,
+}
+
+/// What a buyer asks.
+#[derive(Debug, Args, Clone)]
+pub struct Query {
+    /// The listing.
+    #[arg(long)]
+    pub listing: String,
+    /// Statistics of this column: mean, and variance where its square is listed.
+    #[arg(long, conflicts_with = "model")]
+    pub stats: Option<String>,
+    /// A linear model (JSON).
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Hide the weights or show them.
+    #[arg(long, value_enum, default_value = "private")]
+    pub weights: WeightsArg,
+    /// One value a segment, or a score for each row.
+    #[arg(long, value_enum, default_value = "aggregate")]
+    pub rows: RowsArg,
+}
+
+/// What a buyer does.
+#[derive(Debug, Subcommand, Clone)]
+pub enum BuyerCommand {
+    /// Make a signing key.
+    Keygen {
+        /// Key file to write.
+        #[arg(long, default_value = "buyer.key")]
+        key: PathBuf,
+    },
+    /// The catalogue.
+    Catalogue {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Words to look for.
+        #[arg(long)]
+        search: Option<String>,
+    },
+    /// Price, time, precision, and who learns what, before any money moves.
+    Quote {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The query.
+        #[command(flatten)]
+        query: Query,
+    },
+    /// Quote, sign, seal, order, and wait for the result.
+    Order {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The query.
+        #[command(flatten)]
+        query: Query,
+        /// The signing key.
+        #[arg(long, default_value = "buyer.key")]
+        key: PathBuf,
+        /// Highest price accepted, in credits.
+        #[arg(long)]
+        max_price: Option<String>,
+        /// Folder for order, result key, result and receipt.
+        #[arg(long, default_value = "orders")]
+        out: PathBuf,
+        /// Do not wait for the result.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Fetch, decrypt and decode the result of an order, and check its receipt.
+    Open {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The order's folder.
+        order: PathBuf,
+    },
+    /// Ask for a deposit; an admin approves it.
+    Deposit {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Amount in credits, for example 250.00.
+        amount: String,
+    },
+    /// Balance and postings.
+    Balance {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+/// What an admin does.
+#[derive(Debug, Subcommand, Clone)]
+pub enum AdminCommand {
+    /// What waits for a decision: listings, deposits, withdrawals, machines.
+    Queue {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Decide one of them.
+    Decide {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// What it is.
+        #[arg(value_enum)]
+        kind: DecisionKind,
+        /// Its id.
+        id: String,
+        /// Refuse instead of approving.
+        #[arg(long)]
+        refuse: bool,
+        /// The reason, which the owner sees.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// The ledger's accounts and its balance check.
+    Ledger {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
+    /// The audit log's last records and the check of its chain.
+    Audit {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+/// What an admin decides on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecisionKind {
+    /// A submitted listing.
+    Listing,
+    /// A deposit.
+    Deposit,
+    /// A withdrawal.
+    Withdrawal,
+    /// A pod or key node.
+    Machine,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args, Clone)]
+pub struct VerifyArgs {
+    /// The receipt.
+    pub receipt: PathBuf,
+    /// Recompute the verifying keys from this SRS instead of assuming them.
+    #[arg(long)]
+    pub srs: Option<PathBuf>,
+}
+
+/// Structured reference strings.
+#[derive(Debug, Subcommand, Clone)]
+pub enum SrsCommand {
+    /// Make a local SRS (marked `dev` in every receipt) and its verifying keys.
+    Dev {
+        /// File to write.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Check an SRS file and print its digest and provenance.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Write the verifying key of a circuit.
+    Key {
+        /// The SRS file.
+        #[arg(long)]
+        srs: PathBuf,
+        /// One value a segment, or a score for each row.
+        #[arg(long, value_enum, default_value = "aggregate")]
+        rows: RowsArg,
+        /// Column-count class: 8, 16, 32, 64, 128 or 256.
+        #[arg(long)]
+        class: u32,
+        /// File to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn demo_defaults_are_private_and_aggregate() {
+        let cli = Cli::try_parse_from(["veilbourse", "demo", "--json"]).unwrap();
+        let Command::Demo(d) = cli.command else { panic!("demo expected") };
+        assert!(cli.json);
+        assert_eq!((d.weights, d.rows), (WeightsArg::Private, RowsArg::Aggregate));
+    }
+}
