@@ -9,7 +9,7 @@ use veilbourse_verifier::{
         Claim, CommitmentError, CommittedMatrix, FriSet, MAX_OPENED_COLUMNS, OpeningProof, Pcs,
         absorb_claims, commit, evaluate_columns, fri_challenger,
     },
-    field::{Fq2, fq2_words},
+    field::{Fq2, fq2_is_extension},
     transcript::Transcript,
 };
 
@@ -74,7 +74,7 @@ pub fn open(
     point: Fq2,
     matrices: &[Committed<'_>],
 ) -> Result<OpeningProof, ProverError> {
-    if fq2_words(&point)[1] == 0 {
+    if !fq2_is_extension(&point) {
         return Err(CommitmentError::Point.into());
     }
     let columns: usize = matrices.iter().map(|m| m.columns.len()).sum();

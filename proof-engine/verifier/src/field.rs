@@ -56,3 +56,10 @@ pub fn fr_from_bytes(bytes: &[u8; 32]) -> Option<Fr> {
     }
     Fr::from_bigint(ark_ff::BigInt::new(limbs))
 }
+
+/// Whether x lies outside the base field (and so outside every evaluation
+/// domain of FRI; LES-4).
+pub fn fq2_is_extension(x: &Fq2) -> bool {
+    let [_, x1] = fq2_words(x);
+    x1 != 0
+}

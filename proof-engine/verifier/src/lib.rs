@@ -14,5 +14,13 @@
 )]
 
 pub mod commitment;
+pub mod envelope;
 pub mod field;
+pub mod linear;
+mod refusal;
+#[cfg(test)]
+mod test_support;
 pub mod transcript;
+
+pub use envelope::{Envelope, Kind, Verified};
+pub use refusal::Refusal;

@@ -2,7 +2,7 @@
 
 use super::{Challenger, CommitmentError, FriSet, LOG_ROWS, OpeningProof, Pcs, root_of};
 use crate::{
-    field::{Fq, Fq2, fq2_words},
+    field::{Fq, Fq2, fq2_is_extension, fq2_words},
     transcript::{FriSeed, Transcript},
 };
 use p3_blake3::Blake3;
@@ -73,7 +73,7 @@ pub fn verify_opening(
     claims: &[Claim],
     proof: OpeningProof,
 ) -> Result<Opened, CommitmentError> {
-    if fq2_words(&point)[1] == 0 {
+    if !fq2_is_extension(&point) {
         return Err(CommitmentError::Point);
     }
     check_shape(set, claims, &proof)?;
