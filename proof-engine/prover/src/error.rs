@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 use veilbourse_core::wire::WireError;
-use veilbourse_verifier::commitment::CommitmentError;
+use veilbourse_verifier::{Refusal, commitment::CommitmentError};
 
 /// Why a proof cannot be made.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub enum ProverError {
     /// An input does not conform.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// The statement does not conform, or the proof just made is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Plonky3's prover failed.
     #[error("FRI prover: {0}")]
     Fri(String),

@@ -3,5 +3,6 @@
 
 pub mod commitment;
 mod error;
+pub mod linear;
 
 pub use error::ProverError;

@@ -17,6 +17,7 @@ pub mod commitment;
 pub mod envelope;
 pub mod field;
 pub mod linear;
+pub mod listing;
 mod refusal;
 #[cfg(test)]
 mod test_support;

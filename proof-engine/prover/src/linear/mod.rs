@@ -1,0 +1,8 @@
+//! Proofs of linear evaluations (rules LES-1..11): the prover's half of
+//! `veilbourse_verifier::linear`.
+
+mod public;
+mod reference;
+
+pub use public::prove_public;
+pub use reference::weighted_output;
