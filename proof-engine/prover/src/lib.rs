@@ -4,5 +4,6 @@
 pub mod commitment;
 mod error;
 pub mod linear;
+pub mod listing;
 
 pub use error::ProverError;
