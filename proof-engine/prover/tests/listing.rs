@@ -166,7 +166,8 @@ fn traced_forms_that_are_not_those_of_the_sums_are_refused() {
 #[test]
 fn sums_of_the_wrong_shape_are_refused() {
     let (d, envelope) = dataset();
-    let refuse = |edit: &dyn Fn(&mut Vec<Vec<Vec<u64>>>)| {
+    type Words = Vec<Vec<Vec<u64>>>;
+    let refuse = |edit: &dyn Fn(&mut Words)| {
         let mut sums = d.sums.clone();
         edit(&mut sums);
         verify(&d.manifest, &sums, envelope).unwrap_err()

@@ -19,6 +19,7 @@ pub mod field;
 pub mod linear;
 pub mod listing;
 mod refusal;
+pub mod security;
 #[cfg(test)]
 mod test_support;
 pub mod transcript;

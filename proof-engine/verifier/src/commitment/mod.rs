@@ -34,7 +34,7 @@ use veilbourse_core::{
 
 /// Rows of every committed matrix: the coefficients of one ring element.
 pub const ROWS: usize = DATA_RING_DIMENSION;
-const LOG_ROWS: usize = ROWS.trailing_zeros() as usize;
+pub(crate) const LOG_ROWS: usize = ROWS.trailing_zeros() as usize;
 
 /// Most columns one opening proof may cover, over all its matrices: what the
 /// batching term of the soundness account is computed for.
@@ -174,21 +174,26 @@ impl FriSet {
 
     /// The commitment scheme with these parameters.
     pub fn pcs(&self) -> Pcs {
-        let mmcs = val_mmcs();
         Pcs::new(
             Radix2DitParallel::default(),
-            mmcs.clone(),
-            FriParameters {
-                log_blowup: self.log_blowup,
-                log_final_poly_len: self.log_final_poly_len,
-                max_log_arity: self.log_arity,
-                num_queries: self.queries,
-                batch_proof_of_work_bits: self.batch_pow_bits,
-                commit_proof_of_work_bits: self.commit_pow_bits,
-                query_proof_of_work_bits: self.query_pow_bits,
-                mmcs: ChallengeMmcs::new(mmcs),
-            },
+            val_mmcs(),
+            self.fri_parameters(),
         )
+    }
+
+    /// Plonky3's form of the parameters: what runs, and what
+    /// [`crate::security`] accounts for.
+    pub(crate) fn fri_parameters(&self) -> FriParameters<ChallengeMmcs> {
+        FriParameters {
+            log_blowup: self.log_blowup,
+            log_final_poly_len: self.log_final_poly_len,
+            max_log_arity: self.log_arity,
+            num_queries: self.queries,
+            batch_proof_of_work_bits: self.batch_pow_bits,
+            commit_proof_of_work_bits: self.commit_pow_bits,
+            query_proof_of_work_bits: self.query_pow_bits,
+            mmcs: ChallengeMmcs::new(val_mmcs()),
+        }
     }
 }
 
