@@ -3,6 +3,8 @@
 
 mod public;
 mod reference;
+mod rerandomise;
 
 pub use public::prove_public;
 pub use reference::weighted_output;
+pub use rerandomise::{PodSecret, Rerandomisation};

@@ -4,10 +4,11 @@
 //!
 //! Everything here is public and computed by the verifier in O(N + F).
 
-use super::{Matrix, MatrixKind, PublicKey};
+use super::{LinearStatement, Matrix, MatrixKind, PublicKey, Visibility, Zeta};
 use crate::{
+    Refusal,
     commitment::ROWS,
-    field::{Fq, Fq2, Fr, fq_signed},
+    field::{Fq, Fq2, Fr, fq_signed, fr_from_bytes},
 };
 use p3_field::{Field, PrimeCharacteristicRing};
 
@@ -41,6 +42,67 @@ pub struct PrivateEquation {
     pub l1_bound: u64,
     /// Q.
     pub l2_bound: u64,
+}
+
+impl PrivateEquation {
+    /// Determines everything from the statement, its matrix, the public key,
+    /// the opened values at zeta and h (LES-11: no dataset). O(N + F).
+    pub fn new(
+        statement: &LinearStatement,
+        matrix: &Matrix,
+        key: &PublicKey,
+        opened: &[Fq2],
+        zeta: Zeta,
+        binding: Fr,
+    ) -> Result<Self, Refusal> {
+        let Visibility::Private {
+            commitment,
+            l1_bound,
+            l2_bound,
+            ..
+        } = &statement.visibility
+        else {
+            return Err(Refusal::Circuit("the weights are public".into()));
+        };
+        Ok(Self {
+            kind: matrix.kind,
+            column_values: column_values(matrix, opened, zeta.0),
+            column_ranges: matrix.ranges.clone(),
+            public_values: public_values(matrix, zeta.0),
+            public_magnitudes: matrix
+                .public_values
+                .iter()
+                .map(|c| c.unsigned_abs())
+                .collect(),
+            rerandomisers: rerandomisers(matrix.kind, key, zeta.0),
+            powers: error_powers(matrix.kind, zeta.0),
+            target: statement.target(zeta),
+            commitment: fr_from_bytes(&commitment.0).ok_or(Refusal::Scalar { field: "M" })?,
+            binding,
+            l1_bound: *l1_bound,
+            l2_bound: *l2_bound,
+        })
+    }
+
+    /// Whether the equation holds over F_q2 for these weights (encrypted, then
+    /// public columns), bits c and coefficients of e: what the circuit proves
+    /// of hidden ones. Prover and tests use it; a verifier never knows them.
+    pub fn holds(&self, weights: &[i64], c: &[bool], e: &[i8]) -> bool {
+        let columns = weighted_sum(weights, &self.column_values, &self.public_values);
+        let rerandomisation: Fq2 = c
+            .iter()
+            .zip(&self.rerandomisers)
+            .map(|(c, r)| if *c { *r } else { -*r })
+            .sum();
+        let error: Fq2 = e
+            .iter()
+            .zip(&self.powers)
+            .map(|(e, p)| *p * fq_signed(i64::from(*e)))
+            .sum();
+        c.len() == self.rerandomisers.len()
+            && e.len() == self.powers.len()
+            && columns + rerandomisation + error == self.target
+    }
 }
 
 /// The polynomial with these canonical coefficients, at x.
