@@ -10,7 +10,7 @@ use support::{Dataset, add, slices};
 use veilbourse_core::{digest::Digest, field::MODULUS, manifest::Manifest, wire::WireError};
 use veilbourse_prover::{ProverError, listing::prove_listing};
 use veilbourse_verifier::{
-    Refusal,
+    Evidence, Refusal, Statement,
     commitment::{CommitmentError, FRI_BLAKE3_V1, commit_root},
     listing::{ListingStatement, Sums, trace, verify_listing},
 };
@@ -214,6 +214,44 @@ fn sums_of_the_wrong_shape_are_refused() {
         }),
         Refusal::Opening(CommitmentError::ColumnLength { .. })
     ));
+}
+
+#[test]
+fn the_one_gate_takes_listings() {
+    let (d, envelope) = dataset();
+    let sums = Sums {
+        segments: d.sums.iter().map(|s| slices(s)).collect(),
+    };
+    let statement = Statement::Listing(ListingStatement {
+        dataset: d.manifest.root(),
+    });
+    let evidence = Evidence {
+        manifest: &d.manifest,
+        sums: Some(&sums),
+    };
+    let verified = veilbourse_verifier::verify(statement.clone(), &evidence, envelope).unwrap();
+    assert_eq!(verified.statement(), &statement);
+    assert_eq!(
+        veilbourse_verifier::verify(
+            statement.clone(),
+            &Evidence {
+                sums: None,
+                ..evidence
+            },
+            envelope
+        )
+        .unwrap_err(),
+        Refusal::Missing("published sums")
+    );
+    let other = Statement::Listing(ListingStatement {
+        dataset: Digest([1; 32]),
+    });
+    assert!(matches!(
+        veilbourse_verifier::verify(other, &evidence, envelope).unwrap_err(),
+        Refusal::Dataset { .. }
+    ));
+    // A listing's envelope is no linear statement's.
+    assert_eq!(envelope[2], statement.kind().tag());
 }
 
 #[test]

@@ -20,9 +20,11 @@ pub mod linear;
 pub mod listing;
 mod refusal;
 pub mod security;
+mod statement;
 #[cfg(test)]
 mod test_support;
 pub mod transcript;
 
 pub use envelope::{Envelope, Kind, Verified};
 pub use refusal::Refusal;
+pub use statement::{Evidence, Statement, verify};

@@ -96,8 +96,8 @@ pub enum Refusal {
         /// The key's.
         found: Digest,
     },
-    /// A private statement without verifying key or public key.
-    #[error("private weights: no {0} was given to verify with")]
+    /// Something that this statement cannot be verified without.
+    #[error("no {0} was given to verify with")]
     Missing(&'static str),
     /// The public inputs of the circuit cannot be formed (LES-6..8).
     #[error("circuit: {0}")]
