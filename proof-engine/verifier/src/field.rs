@@ -7,7 +7,7 @@ use p3_field::{BasedVectorSpace, PrimeField64, extension::BinomialExtensionField
 pub use p3_goldilocks::Goldilocks as Fq;
 use veilbourse_core::field::MODULUS;
 
-/// F_q2 = F_q[u] / (u^2 - 7).
+/// F_q2: x_0 + x_1 u with u^2 = 7.
 pub type Fq2 = BinomialExtensionField<Fq, 2>;
 
 /// A canonical word as an element of F_q, `None` when it is q or more (WIRE-4).
@@ -62,4 +62,26 @@ pub fn fr_from_bytes(bytes: &[u8; 32]) -> Option<Fr> {
 pub fn fq2_is_extension(x: &Fq2) -> bool {
     let [_, x1] = fq2_words(x);
     x1 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p3_field::PrimeCharacteristicRing;
+
+    #[test]
+    fn the_extension_is_by_a_root_of_seven() {
+        let u = fq2(Fq::ZERO, Fq::ONE);
+        assert_eq!(fq2_words(&(u * u)), [7, 0]);
+        assert!(fq2_is_extension(&u));
+        assert!(!fq2_is_extension(&(u * u)));
+    }
+
+    #[test]
+    fn words_and_weights_reduce_once() {
+        assert_eq!(fq(MODULUS), None);
+        assert_eq!(fq(MODULUS - 1), Some(-Fq::ONE));
+        assert_eq!(fq_signed(-1), -Fq::ONE);
+        assert_eq!(fq_signed(i64::MIN), -Fq::new(1 << 63));
+    }
 }
