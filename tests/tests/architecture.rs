@@ -17,11 +17,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("graphql", &["domain", "documents", "core"]),
     (
         "server",
-        &["core", "eval", "tabular", "verifier", "documents", "domain", "store", "graphql", "verify"],
+        &[
+            "core",
+            "eval",
+            "tabular",
+            "verifier",
+            "documents",
+            "domain",
+            "store",
+            "graphql",
+            "verify",
+        ],
     ),
     ("pod", &["core", "eval", "prover", "verifier", "documents"]),
     ("node", &["core", "eval", "verifier", "documents"]),
-    ("client", &["core", "eval", "tabular", "verifier", "prover", "documents"]),
+    (
+        "client",
+        &["core", "eval", "tabular", "verifier", "prover", "documents"],
+    ),
     ("verify", &["core", "verifier", "documents"]),
 ];
 
@@ -33,7 +46,11 @@ fn metadata(args: &[&str]) -> serde_json::Value {
         .current_dir(veilbourse_tests::root())
         .output()
         .expect("cargo runs");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     serde_json::from_slice(&out.stdout).expect("cargo prints JSON")
 }
 
@@ -48,7 +65,12 @@ fn arrows_of_the_architecture_hold() {
             .expect("dependencies")
             .iter()
             .filter(|d| d["kind"].as_str() != Some("dev"))
-            .filter_map(|d| d["name"].as_str()?.strip_prefix("veilbourse-").map(str::to_owned))
+            .filter_map(|d| {
+                d["name"]
+                    .as_str()?
+                    .strip_prefix("veilbourse-")
+                    .map(str::to_owned)
+            })
             .collect();
         own.insert(name, deps);
     }
@@ -64,7 +86,12 @@ fn arrows_of_the_architecture_hold() {
         }
     }
     let listed = ARROWS.len() + ["veilbourse", "veilbourse-tests"].len();
-    assert_eq!(own.len(), listed, "a crate is missing from the table: {:?}", own.keys());
+    assert_eq!(
+        own.len(),
+        listed,
+        "a crate is missing from the table: {:?}",
+        own.keys()
+    );
 }
 
 #[test]
@@ -72,8 +99,10 @@ fn the_verifier_links_no_prover() {
     // Walks the resolved graph from the small verifier binary.
     let meta = metadata(&[]);
     let nodes = meta["resolve"]["nodes"].as_array().expect("nodes");
-    let by_id: BTreeMap<&str, &serde_json::Value> =
-        nodes.iter().map(|n| (n["id"].as_str().expect("id"), n)).collect();
+    let by_id: BTreeMap<&str, &serde_json::Value> = nodes
+        .iter()
+        .map(|n| (n["id"].as_str().expect("id"), n))
+        .collect();
     let name = |id: &str| {
         meta["packages"]
             .as_array()
@@ -82,8 +111,11 @@ fn the_verifier_links_no_prover() {
             .unwrap_or_default()
             .to_owned()
     };
-    let mut todo: Vec<&str> =
-        by_id.keys().copied().filter(|id| name(id) == "veilbourse-verify").collect();
+    let mut todo: Vec<&str> = by_id
+        .keys()
+        .copied()
+        .filter(|id| name(id) == "veilbourse-verify")
+        .collect();
     assert_eq!(todo.len(), 1);
     let mut seen = std::collections::BTreeSet::new();
     while let Some(id) = todo.pop() {
@@ -101,7 +133,17 @@ fn the_verifier_links_no_prover() {
         }
     }
     let linked: Vec<String> = seen.iter().map(|id| name(id)).collect();
-    for banned in ["veilbourse-prover", "veilbourse-eval", "tfhe", "actix-web", "sea-orm", "tokio"] {
-        assert!(!linked.iter().any(|n| n == banned), "the verifier links {banned}");
+    for banned in [
+        "veilbourse-prover",
+        "veilbourse-eval",
+        "tfhe",
+        "actix-web",
+        "sea-orm",
+        "tokio",
+    ] {
+        assert!(
+            !linked.iter().any(|n| n == banned),
+            "the verifier links {banned}"
+        );
     }
 }

@@ -35,12 +35,18 @@ fn cited(text: &str, prefixes: &BTreeSet<String>) -> BTreeSet<String> {
     for p in prefixes {
         let needle = format!("{p}-");
         for (at, _) in text.match_indices(&needle) {
-            if text[..at].chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric()) {
+            if text[..at]
+                .chars()
+                .next_back()
+                .is_some_and(|c| c.is_ascii_alphanumeric())
+            {
                 continue;
             }
             let rest = &text[at + needle.len()..];
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            let Ok(first) = digits.parse::<u32>() else { continue };
+            let Ok(first) = digits.parse::<u32>() else {
+                continue;
+            };
             out.insert(format!("{p}-{first}"));
             if let Some(to) = rest[digits.len()..].strip_prefix("..") {
                 let to = to.strip_prefix('=').unwrap_or(to);
@@ -59,18 +65,28 @@ fn cited(text: &str, prefixes: &BTreeSet<String>) -> BTreeSet<String> {
 fn every_rule_is_cited_in_code_and_in_a_test() {
     let rules = rules();
     assert!(rules.len() > 80, "only {} rules found", rules.len());
-    let prefixes: BTreeSet<String> =
-        rules.iter().filter_map(|r| r.split_once('-').map(|(p, _)| p.to_owned())).collect();
+    let prefixes: BTreeSet<String> = rules
+        .iter()
+        .filter_map(|r| r.split_once('-').map(|(p, _)| p.to_owned()))
+        .collect();
     let (mut code, mut tests) = (BTreeSet::new(), BTreeSet::new());
     for file in files(&root(), "rs") {
         let text = std::fs::read_to_string(&file).expect("readable");
-        let path = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().into_owned();
-        let stem = file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = file
+            .strip_prefix(root())
+            .unwrap_or(&file)
+            .to_string_lossy()
+            .into_owned();
+        let stem = file
+            .file_stem()
+            .map(|s| s.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let is_test = path.contains("tests/") || stem == "tests" || stem.ends_with("_tests");
         let (main, test) = if is_test {
             ("", text.as_str())
         } else {
-            text.find("#[cfg(test)]").map_or((text.as_str(), ""), |at| text.split_at(at))
+            text.find("#[cfg(test)]")
+                .map_or((text.as_str(), ""), |at| text.split_at(at))
         };
         code.extend(cited(main, &prefixes));
         tests.extend(cited(test, &prefixes));

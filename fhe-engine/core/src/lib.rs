@@ -1,4 +1,6 @@
 //! Field and ring arithmetic, parameter sets, budget calculator, ciphertext types and codecs.
+pub mod budget;
+pub mod ciphertext;
 pub mod decimal;
 pub mod digest;
 pub mod field;
@@ -6,5 +8,8 @@ pub mod manifest;
 mod manifest_rules;
 pub mod params;
 pub mod program;
+pub mod ring;
+pub mod simulation;
 pub mod table;
 pub mod wire;
+pub mod xof;
