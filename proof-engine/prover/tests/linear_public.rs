@@ -6,12 +6,18 @@ mod support;
 use proptest::prelude::*;
 use std::sync::OnceLock;
 use support::Dataset;
-use veilbourse_core::{digest::Digest, field::MODULUS, program::MatrixRef, wire::WireError};
+use veilbourse_core::{
+    ciphertext::{Glwe, OutputCiphertext},
+    digest::Digest,
+    field::Fq,
+    program::MatrixRef,
+    wire::WireError,
+};
 use veilbourse_prover::{ProverError, linear::prove_public};
 use veilbourse_verifier::{
     Refusal,
-    commitment::CommitmentError,
-    linear::{LinearStatement, OutputCiphertext, PublicKey, Visibility, verify_linear},
+    commitment::{CommitmentError, ROWS},
+    linear::{LinearStatement, MatrixKind, Visibility, check_public_key, verify_linear},
 };
 
 const TRACED: MatrixRef = MatrixRef::Traced { segment: 1 };
@@ -63,13 +69,14 @@ fn every_field_of_the_statement_is_bound() {
         let edits: [&dyn Fn(&mut LinearStatement); 6] = [
             &|s| s.order = Digest([10; 32]),
             &|s| s.output = 5,
-            &|s| {
-                s.over = match s.over {
-                    MatrixRef::Traced { .. } => MatrixRef::Traced { segment: 0 },
-                    MatrixRef::Chunk { .. } => MatrixRef::Chunk {
+            &|s| match &mut s.ciphertext {
+                OutputCiphertext::Traced(_) => s.over = MatrixRef::Traced { segment: 0 },
+                OutputCiphertext::Rows { rows, .. } => {
+                    *rows = 4096;
+                    s.over = MatrixRef::Chunk {
                         segment: 0,
                         chunk: 0,
-                    },
+                    };
                 }
             },
             &|s| {
@@ -77,8 +84,8 @@ fn every_field_of_the_statement_is_bound() {
                     weights: vec![3, -(1 << 23), 1, -(1 << 39), 7],
                 }
             },
-            &|s| s.ciphertext.mask[17] = (s.ciphertext.mask[17] + 1) % MODULUS,
-            &|s| s.ciphertext.body[0] = (s.ciphertext.body[0] + 1) % MODULUS,
+            &|s| support::bump(&mut s.ciphertext, 17),
+            &|s| support::bump(&mut s.ciphertext, ROWS),
         ];
         for (i, edit) in edits.iter().enumerate() {
             let mut bad = good.clone();
@@ -148,31 +155,26 @@ fn statements_that_do_not_conform_are_refused_by_name() {
         refuse(&|s| s.public_key = Digest([1; 32])),
         Refusal::PublicKey { .. }
     ));
+    // The other form, or another number of rows.
+    let rows = |rows| OutputCiphertext::Rows {
+        glwe: Glwe::default(),
+        rows,
+    };
     assert_eq!(
-        refuse(&|s| s.ciphertext.body.push(0)),
+        refuse(&|s| s.ciphertext = rows(5)),
         Refusal::Ciphertext {
-            part: "body",
-            expected: 1,
-            found: 2
+            expected: (MatrixKind::Traced, 1200),
+            found: (MatrixKind::Chunk, 5)
         }
     );
     assert_eq!(
         refuse(&|s| {
-            s.ciphertext.mask.pop();
+            s.over = CHUNK;
+            s.ciphertext = rows(905);
         }),
         Refusal::Ciphertext {
-            part: "mask",
-            expected: 4096,
-            found: 4095
-        }
-    );
-    // LES-7, WIRE-4: A has one form, canonical words.
-    assert_eq!(
-        refuse(&|s| s.ciphertext.mask[5] = MODULUS),
-        Refusal::Word {
-            field: "output ciphertext",
-            index: 5,
-            word: MODULUS
+            expected: (MatrixKind::Chunk, 904),
+            found: (MatrixKind::Chunk, 905)
         }
     );
 }
@@ -209,7 +211,7 @@ fn false_claims_cannot_be_proven_and_are_refused() {
     let d = dataset();
     let (good, _) = proven(TRACED);
     let mut bad = good.clone();
-    bad.ciphertext.body[0] ^= 1;
+    support::bump(&mut bad.ciphertext, ROWS);
     assert!(matches!(
         prove_public(&bad, &d.manifest, &d.columns(TRACED)),
         Err(ProverError::FalseClaim(_))
@@ -293,48 +295,24 @@ fn envelope_gates_refuse_by_name() {
 }
 
 #[test]
-fn ciphertext_codec_is_canonical() {
-    let (statement, _) = proven(CHUNK);
-    let kind = veilbourse_verifier::linear::MatrixKind::Chunk;
-    let bytes = statement.ciphertext.encode();
-    assert_eq!(
-        OutputCiphertext::decode(kind, &bytes).unwrap(),
-        statement.ciphertext
-    );
-    let traced = veilbourse_verifier::linear::MatrixKind::Traced;
-    assert!(OutputCiphertext::decode(traced, &bytes).is_err());
-    let mut q = bytes.clone();
-    q[4..12].copy_from_slice(&MODULUS.to_le_bytes());
-    assert!(matches!(
-        OutputCiphertext::decode(kind, &q).unwrap_err(),
-        Refusal::Word { index: 0, .. }
-    ));
-    for cut in [0, 3, 4, 11, bytes.len() - 1] {
-        assert!(matches!(
-            OutputCiphertext::decode(kind, &bytes[..cut]).unwrap_err(),
-            Refusal::Wire(WireError::Truncated { .. })
-        ));
-    }
-}
-
-#[test]
 fn public_key_is_checked_against_the_manifest() {
+    // DS-6, LES-11.
     let d = dataset();
-    let mut body = d.public_key.body().to_vec();
-    body[3] ^= 1;
+    check_public_key(&d.manifest, &d.public_key).unwrap();
+    let mut other = d.public_key.clone();
+    other.body[3] += Fq::ONE;
+    assert_eq!(
+        check_public_key(&d.manifest, &other).unwrap_err(),
+        Refusal::PublicKey {
+            expected: d.manifest.public_key_body,
+            found: other.body_digest()
+        }
+    );
+    let mut other = d.public_key.clone();
+    other.label = Digest([1; 32]);
     assert!(matches!(
-        PublicKey::new(&d.manifest, body.clone()).unwrap_err(),
+        check_public_key(&d.manifest, &other).unwrap_err(),
         Refusal::PublicKey { .. }
-    ));
-    body[3] = MODULUS;
-    assert!(matches!(
-        PublicKey::new(&d.manifest, body.clone()).unwrap_err(),
-        Refusal::Word { index: 3, .. }
-    ));
-    body.pop();
-    assert!(matches!(
-        PublicKey::new(&d.manifest, body).unwrap_err(),
-        Refusal::Ciphertext { .. }
     ));
 }
 

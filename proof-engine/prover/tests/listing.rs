@@ -6,13 +6,15 @@ mod support;
 
 use proptest::prelude::*;
 use std::{sync::OnceLock, time::Instant};
-use support::{Dataset, add, slices};
-use veilbourse_core::{digest::Digest, field::MODULUS, manifest::Manifest, wire::WireError};
+use support::{Dataset, root, slices};
+use veilbourse_core::{
+    ciphertext::SumData, digest::Digest, field::Fq, manifest::Manifest, wire::WireError,
+};
 use veilbourse_prover::{ProverError, listing::prove_listing};
 use veilbourse_verifier::{
     Evidence, Refusal, Statement,
-    commitment::{CommitmentError, FRI_BLAKE3_V1, commit_root},
-    listing::{ListingStatement, Sums, trace, verify_listing},
+    commitment::{CommitmentError, glwe_columns, traced_columns},
+    listing::{ListingStatement, verify_listing},
 };
 
 /// Two segments: one of three chunks, one of a single chunk.
@@ -27,18 +29,15 @@ fn dataset() -> &'static (Dataset, Vec<u8>) {
 
 fn prove(d: &Dataset) -> Result<Vec<u8>, ProverError> {
     let chunks: Vec<Vec<Vec<&[u64]>>> = d
-        .chunks
+        .chunk_columns
         .iter()
         .map(|s| s.iter().map(|c| slices(c)).collect())
         .collect();
     prove_listing(&d.manifest, &chunks)
 }
 
-fn verify(manifest: &Manifest, sums: &[Vec<Vec<u64>>], envelope: &[u8]) -> Result<(), Refusal> {
-    let sums = Sums {
-        segments: sums.iter().map(|s| slices(s)).collect(),
-    };
-    verify_listing(manifest, &sums, envelope).map(|v| {
+fn verify(manifest: &Manifest, sums: &[SumData], envelope: &[u8]) -> Result<(), Refusal> {
+    verify_listing(manifest, sums, envelope).map(|v| {
         assert_eq!(v.statement().dataset, manifest.root());
     })
 }
@@ -54,15 +53,13 @@ fn retitled(envelope: &[u8], manifest: &Manifest) -> Vec<u8> {
 }
 
 /// A manifest whose sums, traced roots and bodies are those of `sums`.
-fn adapt(manifest: &Manifest, sums: &[Vec<Vec<u64>>]) -> Manifest {
-    let root = |m: &[Vec<u64>]| commit_root(&FRI_BLAKE3_V1, &slices(m)).unwrap();
+fn adapt(manifest: &Manifest, sums: &[SumData]) -> Manifest {
     let mut out = manifest.clone();
     for (segment, sum) in out.segments.iter_mut().zip(sums) {
-        let forms: Vec<_> = sum.chunks(2).map(|ab| trace(&ab[0], &ab[1])).collect();
-        let masks: Vec<Vec<u64>> = forms.iter().map(|(t, _)| t.clone()).collect();
-        segment.sum = root(sum);
-        segment.traced = root(&masks);
-        segment.traced_bodies = forms.iter().map(|(_, b)| *b).collect();
+        let forms = sum.trace();
+        segment.sum = root(&glwe_columns(&sum.columns));
+        segment.traced = root(&traced_columns(&forms));
+        segment.traced_bodies = forms.iter().map(|f| f.b.word()).collect();
     }
     out
 }
@@ -92,7 +89,7 @@ fn aggregates_that_are_not_the_sums_are_refused() {
     let (d, envelope) = dataset();
     // Words changed after the manifest was signed.
     let mut sums = d.sums.clone();
-    sums[0][1][7] = add(sums[0][1][7], 1);
+    sums[0].columns[0].b[7] += Fq::ONE;
     assert!(matches!(
         verify(&d.manifest, &sums, envelope).unwrap_err(),
         Refusal::SumRoot { segment: 0, .. }
@@ -110,7 +107,7 @@ fn aggregates_that_are_not_the_sums_are_refused() {
         Refusal::Opening(CommitmentError::Fri(_))
     ));
     let chunks: Vec<Vec<Vec<&[u64]>>> = d
-        .chunks
+        .chunk_columns
         .iter()
         .map(|s| s.iter().map(|c| slices(c)).collect())
         .collect();
@@ -124,7 +121,7 @@ fn aggregates_that_are_not_the_sums_are_refused() {
     );
     // The only chunk of a segment is its own sum.
     let mut sums = d.sums.clone();
-    sums[1][2][0] = add(sums[1][2][0], 1);
+    sums[1].columns[1].a[0] += Fq::ONE;
     let false_manifest = adapt(&d.manifest, &sums);
     let forged = prove_listing(&false_manifest, &chunks).unwrap();
     assert!(matches!(
@@ -137,10 +134,10 @@ fn aggregates_that_are_not_the_sums_are_refused() {
 fn traced_forms_that_are_not_those_of_the_sums_are_refused() {
     let (d, _) = dataset();
     let mut bad = d.manifest.clone();
-    bad.segments[0].traced_bodies[1] = add(bad.segments[0].traced_bodies[1], 1);
+    bad.segments[0].traced_bodies[1] ^= 1;
     let forged = {
         let chunks: Vec<Vec<Vec<&[u64]>>> = d
-            .chunks
+            .chunk_columns
             .iter()
             .map(|s| s.iter().map(|c| slices(c)).collect())
             .collect();
@@ -166,68 +163,44 @@ fn traced_forms_that_are_not_those_of_the_sums_are_refused() {
 #[test]
 fn sums_of_the_wrong_shape_are_refused() {
     let (d, envelope) = dataset();
-    type Words = Vec<Vec<Vec<u64>>>;
-    let refuse = |edit: &dyn Fn(&mut Words)| {
+    let refuse = |edit: &dyn Fn(&mut Vec<SumData>)| {
         let mut sums = d.sums.clone();
         edit(&mut sums);
         verify(&d.manifest, &sums, envelope).unwrap_err()
     };
+    let shape = |segment, found| Refusal::SumShape {
+        segment,
+        expected: 2,
+        found,
+    };
     assert_eq!(
         refuse(&|s| {
-            s[0].pop();
+            s[0].columns.pop();
         }),
-        Refusal::SumShape {
-            segment: 0,
-            expected: 4,
-            found: 3
-        }
+        shape(0, 1)
     );
     assert_eq!(
         refuse(&|s| {
             s.pop();
         }),
-        Refusal::SumShape {
-            segment: 1,
-            expected: 4,
-            found: 0
-        }
+        shape(1, 0)
     );
-    assert_eq!(
-        refuse(&|s| s.push(s[0].clone())),
-        Refusal::SumShape {
-            segment: 2,
-            expected: 4,
-            found: 4
-        }
-    );
+    assert_eq!(refuse(&|s| s.push(s[0].clone())), shape(2, 2));
     assert!(matches!(
-        refuse(&|s| s[0][0][3] = MODULUS),
-        Refusal::Opening(CommitmentError::Word {
-            column: 0,
-            row: 3,
-            word: MODULUS
-        })
-    ));
-    assert!(matches!(
-        refuse(&|s| {
-            s[1][0].pop();
-        }),
-        Refusal::Opening(CommitmentError::ColumnLength { .. })
+        refuse(&|s| s.swap(0, 1)),
+        Refusal::SumRoot { segment: 0, .. }
     ));
 }
 
 #[test]
 fn the_one_gate_takes_listings() {
     let (d, envelope) = dataset();
-    let sums = Sums {
-        segments: d.sums.iter().map(|s| slices(s)).collect(),
-    };
     let statement = Statement::Listing(ListingStatement {
         dataset: d.manifest.root(),
     });
     let evidence = Evidence {
         manifest: &d.manifest,
-        sums: Some(&sums),
+        sums: Some(&d.sums),
     };
     let verified = veilbourse_verifier::verify(statement.clone(), &evidence, envelope).unwrap();
     assert_eq!(verified.statement(), &statement);
@@ -280,7 +253,7 @@ fn another_dataset_is_refused() {
     ));
     // Words that the manifest does not commit to are not proven about.
     let chunks: Vec<Vec<Vec<&[u64]>>> = other
-        .chunks
+        .chunk_columns
         .iter()
         .map(|s| s.iter().map(|c| slices(c)).collect())
         .collect();

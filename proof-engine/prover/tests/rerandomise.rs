@@ -41,8 +41,8 @@ fn the_equation_holds_for_what_was_drawn_and_nothing_near_it() {
         let matrix = Matrix::of(&d.manifest, over).unwrap();
         let context = s.prf_context(&d.manifest, &matrix);
         let drawn = Rerandomisation::derive(&secret, context, matrix.kind, &WEIGHTS);
-        let plain = weighted_output(&matrix, &d.columns(over), &WEIGHTS);
-        s.ciphertext = drawn.apply(matrix.kind, &d.public_key, &plain);
+        let plain = weighted_output(&matrix, &d.columns(over), &WEIGHTS).unwrap();
+        s.ciphertext = drawn.apply(&d.public_key, &plain).unwrap();
         assert_ne!(s.ciphertext, plain);
         s.conform(&d.manifest).unwrap();
         let h = Fr::from(5u64);
@@ -127,7 +127,7 @@ fn the_prf_depends_on_everything_and_only_on_it() {
     }
     // A does not exist yet when the PRF is drawn.
     let mut s = base.clone();
-    s.ciphertext.mask[0] ^= 1;
+    support::bump(&mut s.ciphertext, 0);
     assert_eq!(context(&s), context(&base));
 }
 

@@ -21,8 +21,6 @@ pub mod listing;
 mod refusal;
 pub mod security;
 mod statement;
-#[cfg(test)]
-mod test_support;
 pub mod transcript;
 
 pub use envelope::{Envelope, Kind, Verified};

@@ -1,6 +1,6 @@
 //! Why a proof is refused: one variant a rule, saying expected and got.
 
-use crate::commitment::CommitmentError;
+use crate::{commitment::CommitmentError, linear::MatrixKind};
 use thiserror::Error;
 use veilbourse_core::{digest::Digest, wire::WireError};
 
@@ -41,32 +41,20 @@ pub enum Refusal {
     #[error("program: {0}")]
     Program(WireError),
     /// Another public key than the manifest's (DS-6, LES-11).
-    #[error("public key: body has digest {found}, expected {expected}")]
+    #[error("public key: {found}, expected {expected}")]
     PublicKey {
-        /// The manifest's digest.
+        /// The manifest's label or body digest.
         expected: Digest,
         /// The digest found.
         found: Digest,
     },
-    /// The output ciphertext has the wrong shape for its matrix.
-    #[error("output ciphertext: {part} has {found} words, expected {expected}")]
+    /// The output ciphertext has the wrong form for its matrix.
+    #[error("output ciphertext: {found:?} (form, rows), expected {expected:?}")]
     Ciphertext {
-        /// "mask" or "body".
-        part: &'static str,
-        /// Words expected.
-        expected: usize,
-        /// Words found.
-        found: usize,
-    },
-    /// A word of q or more where a canonical one is required (WIRE-4, LES-7).
-    #[error("{field}: word {word} at {index} is not below q")]
-    Word {
-        /// Where.
-        field: &'static str,
-        /// Position.
-        index: usize,
-        /// The word.
-        word: u64,
+        /// Form and true rows of the matrix.
+        expected: (MatrixKind, u64),
+        /// Form and rows of the ciphertext.
+        found: (MatrixKind, u64),
     },
     /// An element of Fr that is not canonical (LES-5).
     #[error("{field}: not a canonical element of Fr")]

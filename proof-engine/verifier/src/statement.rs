@@ -3,9 +3,9 @@
 use crate::{
     Envelope, Kind, Refusal, Verified,
     linear::{LinearStatement, verify_linear},
-    listing::{ListingStatement, Sums, verify_listing},
+    listing::{ListingStatement, verify_listing},
 };
-use veilbourse_core::{digest::Digest, manifest::Manifest};
+use veilbourse_core::{ciphertext::SumData, digest::Digest, manifest::Manifest};
 
 /// What an envelope can prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl Statement {
 pub struct Evidence<'a> {
     /// The manifest of the dataset.
     pub manifest: &'a Manifest,
-    /// The published sums, needed by listings.
-    pub sums: Option<&'a Sums<'a>>,
+    /// The published sums of each segment, needed by listings.
+    pub sums: Option<&'a [SumData]>,
 }
 
 /// Verifies that the envelope proves the statement.

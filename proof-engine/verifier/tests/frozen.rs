@@ -1,11 +1,13 @@
 //! Proofs once emitted must still verify, from the manifest, the output and
 //! the envelope alone: this test process has no dataset (LES-11).
 
-use veilbourse_core::{digest::Digest, manifest::Manifest, program::MatrixRef};
+use veilbourse_core::{
+    ciphertext::OutputCiphertext, digest::Digest, manifest::Manifest, program::MatrixRef,
+};
 use veilbourse_verifier::{
     Evidence, Refusal, Statement,
     commitment::CommitmentError,
-    linear::{LinearStatement, MatrixKind, OutputCiphertext, Visibility},
+    linear::{LinearStatement, Visibility},
     verify,
 };
 
@@ -21,7 +23,7 @@ fn public_v1() -> (Manifest, LinearStatement, &'static [u8]) {
             weights: vec![5, -7, 11, 13],
         },
         public_key: manifest.public_key_body,
-        ciphertext: OutputCiphertext::decode(MatrixKind::Traced, output).unwrap(),
+        ciphertext: OutputCiphertext::decode(output).unwrap(),
     };
     (
         manifest,

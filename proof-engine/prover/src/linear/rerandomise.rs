@@ -1,12 +1,15 @@
 //! The re-randomisation that hides private weights: A gets
 //! (r p_0 + e_0, r p_1 + e_1), r = 2c - 1 (docs/spec/linear.md, LES-5, LES-10).
 
-use super::reference::{add, signed};
-use veilbourse_core::field::MODULUS;
+use veilbourse_core::{
+    ciphertext::{Glwe, OutputCiphertext, PublicKey, TracedLwe},
+    field::Fq,
+    ring::Poly,
+};
 use veilbourse_verifier::{
     commitment::ROWS,
     field::{Fr, fr_from_bytes},
-    linear::{MatrixKind, OutputCiphertext, PrfContext, PublicKey},
+    linear::{MatrixKind, PrfContext},
 };
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -62,7 +65,10 @@ impl Rerandomisation {
         let mut xof = hasher.finalize_xof();
         let mut bits = Bits::new(|buffer: &mut [u8]| xof.fill(buffer));
         let c = (0..ROWS).map(|_| bits.next() == 1).collect();
-        let errors = ROWS + OutputCiphertext::body_len(kind);
+        let errors = match kind {
+            MatrixKind::Traced => ROWS + 1,
+            MatrixKind::Chunk => 2 * ROWS,
+        };
         let e = (0..errors)
             .map(|_| bits.next() as i8 - bits.next() as i8)
             .collect();
@@ -78,76 +84,34 @@ impl Rerandomisation {
     }
 
     /// A + (r p_0 + e_0, r p_1 + e_1); when traced, only coefficient 0 of the
-    /// second component.
-    pub fn apply(
-        &self,
-        kind: MatrixKind,
-        key: &PublicKey,
-        output: &OutputCiphertext,
-    ) -> OutputCiphertext {
-        let (e0, e1) = self.e.split_at(ROWS.min(self.e.len()));
-        let mask = self.times(key.mask());
-        let body = match kind {
-            MatrixKind::Chunk => self.times(key.body()),
-            MatrixKind::Traced => vec![self.constant_term(key.body())],
-        };
-        OutputCiphertext {
-            mask: sum(&output.mask, &mask, e0),
-            body: sum(&output.body, &body, e1),
-        }
-    }
-
-    /// r p in R_N. Coefficient i is sum_{j <= i} r_j p_{i-j} minus
-    /// sum_{j > i} r_j p_{N+i-j}; sums of N words fit an i128 with room.
-    fn times(&self, p: &[u64]) -> Vec<u64> {
-        let mut wide = vec![0i128; ROWS];
-        for (j, c) in self.c.iter().enumerate() {
-            let (head, tail) = wide.split_at_mut(j);
-            // tail[i - j] += r_j p[i - j]; head[i] -= r_j p[N + i - j].
-            let wrapped = p.get(ROWS - j..).unwrap_or_default();
-            if *c {
-                tail.iter_mut()
-                    .zip(p)
-                    .for_each(|(o, x)| *o += i128::from(*x));
-                head.iter_mut()
-                    .zip(wrapped)
-                    .for_each(|(o, x)| *o -= i128::from(*x));
-            } else {
-                tail.iter_mut()
-                    .zip(p)
-                    .for_each(|(o, x)| *o -= i128::from(*x));
-                head.iter_mut()
-                    .zip(wrapped)
-                    .for_each(|(o, x)| *o += i128::from(*x));
+    /// second component. `None` when lengths do not match the output's form.
+    pub fn apply(&self, key: &PublicKey, output: &OutputCiphertext) -> Option<OutputCiphertext> {
+        let (e0, e1) = self.e.split_at_checked(ROWS)?;
+        let sign = |c: &bool| if *c { Fq::ONE } else { -Fq::ONE };
+        let r = Poly::from_coefficients(self.c.iter().map(sign).collect())?;
+        let mut mask = r.mul(&key.mask());
+        mask.add_assign(&small(e0)?);
+        let mut body = r.mul(&key.body);
+        match output {
+            OutputCiphertext::Traced(TracedLwe { t, b }) => {
+                mask.add_assign(t);
+                let [e1] = e1 else { return None };
+                let b = *b + *body.first()? + Fq::from_i64(i64::from(*e1));
+                Some(OutputCiphertext::Traced(TracedLwe { t: mask, b }))
+            }
+            OutputCiphertext::Rows { glwe, rows } => {
+                mask.add_assign(&glwe.a);
+                body.add_assign(&glwe.b);
+                body.add_assign(&small(e1)?);
+                let glwe = Glwe { a: mask, b: body };
+                Some(OutputCiphertext::Rows { glwe, rows: *rows })
             }
         }
-        wide.into_iter().map(reduce).collect()
-    }
-
-    /// Coefficient 0 of r p: r_0 p_0 - sum_{j > 0} r_j p_{N-j}.
-    fn constant_term(&self, p: &[u64]) -> u64 {
-        let first = p.iter().take(1).map(|x| i128::from(*x));
-        let rest = p.iter().skip(1).rev().map(|x| -i128::from(*x));
-        reduce(
-            self.c
-                .iter()
-                .zip(first.chain(rest))
-                .map(|(c, x)| if *c { x } else { -x })
-                .sum(),
-        )
     }
 }
 
-fn reduce(x: i128) -> u64 {
-    x.rem_euclid(i128::from(MODULUS)) as u64
-}
-
-fn sum(x: &[u64], y: &[u64], e: &[i8]) -> Vec<u64> {
-    x.iter()
-        .zip(y)
-        .zip(e)
-        .map(|((x, y), e)| add(add(*x, *y), signed(i64::from(*e))))
-        .collect()
+fn small(e: &[i8]) -> Option<Poly> {
+    Poly::from_coefficients(e.iter().map(|e| Fq::from_i64(i64::from(*e))).collect())
 }
 
 /// Bits of a byte stream, least significant first.

@@ -6,29 +6,31 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use veilbourse_core::{
+    ciphertext::{Glwe, OutputCiphertext, PublicKey, SumData},
     digest::Digest,
-    field::MODULUS,
+    field::Fq,
     manifest::{
         Column, ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, Manifest,
         PublicColumn, Segment,
     },
     program::MatrixRef,
+    ring::Poly,
 };
 use veilbourse_verifier::{
-    commitment::{FRI_BLAKE3_V1, ROWS, commit_root},
-    linear::{LinearStatement, Matrix, PublicKey, Visibility},
-    listing::trace,
+    commitment::{FRI_BLAKE3_V1, ROWS, commit_root, glwe_columns, traced_columns},
+    linear::{LinearStatement, Matrix, Visibility},
 };
 
-/// Words of every matrix, and the manifest over them.
+/// Every ciphertext, the words of every matrix, and the manifest over them.
 pub struct Dataset {
     pub manifest: Manifest,
-    /// `chunks[s][c]`: 2F columns.
-    pub chunks: Vec<Vec<Vec<Vec<u64>>>>,
-    /// `sums[s]`: 2F columns.
-    pub sums: Vec<Vec<Vec<u64>>>,
-    /// `traced[s]`: F columns.
-    pub traced: Vec<Vec<Vec<u64>>>,
+    /// `chunks[s][c][f]`.
+    pub chunks: Vec<Vec<Vec<Glwe>>>,
+    pub sums: Vec<SumData>,
+    /// `chunk_columns[s][c]`: 2F columns.
+    pub chunk_columns: Vec<Vec<Vec<Vec<u64>>>>,
+    /// `traced_columns[s]`: F columns.
+    pub traced_columns: Vec<Vec<Vec<u64>>>,
     pub public_key: PublicKey,
 }
 
@@ -36,64 +38,75 @@ pub fn slices(columns: &[Vec<u64>]) -> Vec<&[u64]> {
     columns.iter().map(Vec::as_slice).collect()
 }
 
-pub fn random_column(rng: &mut ChaCha12Rng) -> Vec<u64> {
-    (0..ROWS).map(|_| rng.random_range(0..MODULUS)).collect()
+pub fn random_poly(rng: &mut ChaCha12Rng) -> Poly {
+    Poly::from_coefficients((0..ROWS).map(|_| Fq::reduce(rng.random())).collect()).unwrap()
 }
 
-pub fn add(x: u64, y: u64) -> u64 {
-    ((u128::from(x) + u128::from(y)) % u128::from(MODULUS)) as u64
+fn random_glwe(rng: &mut ChaCha12Rng) -> Glwe {
+    Glwe {
+        a: random_poly(rng),
+        b: random_poly(rng),
+    }
 }
 
 /// The sums over the chunks, column by column.
-pub fn sum_of(chunks: &[Vec<Vec<u64>>]) -> Vec<Vec<u64>> {
-    let mut out = chunks[0].clone();
+pub fn sum_of(chunks: &[Vec<Glwe>]) -> SumData {
+    let mut columns = chunks[0].clone();
     for chunk in &chunks[1..] {
-        for (o, c) in out.iter_mut().zip(chunk) {
-            for (x, y) in o.iter_mut().zip(c) {
-                *x = add(*x, *y);
-            }
+        for (o, c) in columns.iter_mut().zip(chunk) {
+            o.add_assign(c);
         }
     }
-    out
+    SumData { columns }
+}
+
+pub fn root(columns: &[Vec<u64>]) -> Digest {
+    commit_root(&FRI_BLAKE3_V1, &slices(columns)).unwrap()
+}
+
+/// Adds 1 to one coefficient of A(X).
+pub fn bump(output: &mut OutputCiphertext, at: usize) {
+    let word = match output {
+        OutputCiphertext::Traced(l) if at == ROWS => &mut l.b,
+        OutputCiphertext::Traced(l) => &mut l.t[at],
+        OutputCiphertext::Rows { glwe, .. } if at >= ROWS => &mut glwe.b[at - ROWS],
+        OutputCiphertext::Rows { glwe, .. } => &mut glwe.a[at],
+    };
+    *word += Fq::ONE;
 }
 
 impl Dataset {
     pub fn new(columns: usize, rows: &[u64], seed: u64) -> Self {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        let chunks: Vec<Vec<Vec<Vec<u64>>>> = rows
+        let chunks: Vec<Vec<Vec<Glwe>>> = rows
             .iter()
             .map(|n| {
                 (0..n.div_ceil(ROWS as u64))
-                    .map(|_| (0..2 * columns).map(|_| random_column(&mut rng)).collect())
+                    .map(|_| (0..columns).map(|_| random_glwe(&mut rng)).collect())
                     .collect()
             })
             .collect();
-        let body = random_column(&mut rng);
-        Self::of(columns, rows, chunks, body)
-    }
-
-    /// The dataset over these chunk words.
-    pub fn of(
-        columns: usize,
-        rows: &[u64],
-        chunks: Vec<Vec<Vec<Vec<u64>>>>,
-        body: Vec<u64>,
-    ) -> Self {
-        let set = &FRI_BLAKE3_V1;
-        let root = |m: &[Vec<u64>]| commit_root(set, &slices(m)).unwrap();
+        let public_key = PublicKey {
+            label: Digest([21; 32]),
+            body: random_poly(&mut rng),
+        };
         let sums: Vec<_> = chunks.iter().map(|c| sum_of(c)).collect();
+        let chunk_columns: Vec<Vec<Vec<Vec<u64>>>> = chunks
+            .iter()
+            .map(|s| s.iter().map(|c| glwe_columns(c)).collect())
+            .collect();
         let mut traced = Vec::new();
         let mut segments = Vec::new();
         for (s, n) in rows.iter().enumerate() {
-            let forms: Vec<_> = sums[s].chunks(2).map(|ab| trace(&ab[0], &ab[1])).collect();
-            let masks: Vec<Vec<u64>> = forms.iter().map(|(t, _)| t.clone()).collect();
+            let forms = sums[s].trace();
+            let masks = traced_columns(&forms);
             segments.push(Segment {
                 label: format!("segment {s}"),
                 rows: *n,
-                chunks: chunks[s].iter().map(|c| root(c)).collect(),
-                sum: root(&sums[s]),
+                chunks: chunk_columns[s].iter().map(|c| root(c)).collect(),
+                sum: root(&glwe_columns(&sums[s].columns)),
                 traced: root(&masks),
-                traced_bodies: forms.iter().map(|(_, b)| *b).collect(),
+                traced_bodies: forms.iter().map(|f| f.b.word()).collect(),
             });
             traced.push(masks);
         }
@@ -126,16 +139,16 @@ impl Dataset {
                 },
             ],
             segments,
-            public_key_label: Digest([21; 32]),
-            public_key_body: PublicKey::body_digest(&body),
+            public_key_label: public_key.label,
+            public_key_body: public_key.body_digest(),
             nonce: Digest([22; 32]),
         };
-        let public_key = PublicKey::new(&manifest, body).unwrap();
         Self {
             manifest,
             chunks,
             sums,
-            traced,
+            chunk_columns,
+            traced_columns: traced,
             public_key,
         }
     }
@@ -143,9 +156,9 @@ impl Dataset {
     /// The words of a matrix in committed order.
     pub fn columns(&self, over: MatrixRef) -> Vec<&[u64]> {
         match over {
-            MatrixRef::Traced { segment } => slices(&self.traced[segment as usize]),
+            MatrixRef::Traced { segment } => slices(&self.traced_columns[segment as usize]),
             MatrixRef::Chunk { segment, chunk } => {
-                slices(&self.chunks[segment as usize][chunk as usize])
+                slices(&self.chunk_columns[segment as usize][chunk as usize])
             }
         }
     }
@@ -172,7 +185,8 @@ impl Dataset {
                 &matrix,
                 &self.columns(over),
                 weights,
-            ),
+            )
+            .unwrap(),
         }
     }
 }

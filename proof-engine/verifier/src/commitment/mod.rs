@@ -29,7 +29,11 @@ use p3_symmetric::{CompressionFunctionFromHasher, MerkleCap, SerializingHasher};
 use rayon::prelude::*;
 use thiserror::Error;
 use veilbourse_core::{
-    digest::Digest, manifest::CommitmentParamsId, params::DATA_RING_DIMENSION, wire::WireError,
+    ciphertext::{Glwe, TracedLwe},
+    digest::Digest,
+    manifest::CommitmentParamsId,
+    params::DATA_RING_DIMENSION,
+    wire::WireError,
 };
 
 /// Rows of every committed matrix: the coefficients of one ring element.
@@ -263,6 +267,25 @@ fn encode(set: &FriSet, columns: &[&[u64]]) -> Result<RowMajorMatrix<Fq>, Commit
         .coset_dft_batch(padded, Fq::GENERATOR)
         .bit_reverse_rows()
         .to_row_major_matrix())
+}
+
+/// The columns of a chunk or sum matrix: 2f the mask, 2f + 1 the body of
+/// column f (docs/spec/datasets.md).
+pub fn glwe_columns(ciphertexts: &[Glwe]) -> Vec<Vec<u64>> {
+    ciphertexts
+        .iter()
+        .flat_map(|c| [c.a.words(), c.b.words()])
+        .collect()
+}
+
+/// The columns of a traced matrix: the masks t (DS-3).
+pub fn traced_columns(forms: &[TracedLwe]) -> Vec<Vec<u64>> {
+    forms.iter().map(|f| f.t.words()).collect()
+}
+
+/// The columns as slices, as [`commit_root`] takes them.
+pub fn slices(columns: &[Vec<u64>]) -> Vec<&[u64]> {
+    columns.iter().map(Vec::as_slice).collect()
 }
 
 /// The value at `point` of each column (Horner; what an opening must show).

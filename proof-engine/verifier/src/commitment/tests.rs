@@ -14,10 +14,6 @@ fn columns(width: usize, seed: u64) -> Vec<Vec<u64>> {
         .collect()
 }
 
-fn slices(columns: &[Vec<u64>]) -> Vec<&[u64]> {
-    columns.iter().map(Vec::as_slice).collect()
-}
-
 #[test]
 fn root_is_that_of_the_pcs_on_evaluations() {
     // DS-2: "each column is a polynomial in coefficient form, its DFT is committed".

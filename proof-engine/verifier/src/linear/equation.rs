@@ -4,13 +4,14 @@
 //!
 //! Everything here is public and computed by the verifier in O(N + F).
 
-use super::{LinearStatement, Matrix, MatrixKind, PublicKey, Visibility, Zeta};
+use super::{LinearStatement, Matrix, MatrixKind, Visibility, Zeta};
 use crate::{
     Refusal,
-    commitment::ROWS,
+    commitment::{ROWS, evaluate},
     field::{Fq, Fq2, Fr, fq_signed, fr_from_bytes},
 };
 use p3_field::{Field, PrimeCharacteristicRing};
+use veilbourse_core::ciphertext::PublicKey;
 
 /// The equation of a private statement, complete: what
 /// `linear::inputs` turns into the exact public inputs of the circuit
@@ -105,11 +106,6 @@ impl PrivateEquation {
     }
 }
 
-/// The polynomial with these canonical coefficients, at x.
-pub fn horner<'a>(words: impl DoubleEndedIterator<Item = &'a u64>, x: Fq2) -> Fq2 {
-    words.rev().fold(Fq2::ZERO, |acc, &w| acc * x + Fq::new(w))
-}
-
 /// zeta^N.
 pub fn top_power(zeta: Fq2) -> Fq2 {
     zeta.exp_power_of_2(ROWS.trailing_zeros() as usize)
@@ -158,10 +154,11 @@ pub fn public_values(matrix: &Matrix, zeta: Fq2) -> Vec<Fq2> {
 /// p^(i+1)(zeta) = zeta p^(i)(zeta) - p_(N-1-i) (zeta^N + 1).
 pub fn rerandomisers(kind: MatrixKind, key: &PublicKey, zeta: Fq2) -> Vec<Fq2> {
     let top = top_power(zeta);
-    let mask = rotations(key.mask(), zeta, top);
+    let mask = rotations(&key.mask().words(), zeta, top);
+    let body = key.body.words();
     match kind {
         MatrixKind::Chunk => {
-            let body = rotations(key.body(), zeta, top);
+            let body = rotations(&body, zeta, top);
             mask.into_iter()
                 .zip(body)
                 .map(|(m, b)| m + top * b)
@@ -170,8 +167,8 @@ pub fn rerandomisers(kind: MatrixKind, key: &PublicKey, zeta: Fq2) -> Vec<Fq2> {
         // [X^i p_1]_0 is p_1's coefficient 0 for i = 0, minus coefficient
         // N - i otherwise.
         MatrixKind::Traced => {
-            let first = key.body().iter().take(1).map(|w| Fq::new(*w));
-            let rest = key.body().iter().skip(1).rev().map(|w| -Fq::new(*w));
+            let first = body.iter().take(1).map(|w| Fq::new(*w));
+            let rest = body.iter().skip(1).rev().map(|w| -Fq::new(*w));
             mask.into_iter()
                 .zip(first.chain(rest))
                 .map(|(m, b)| m + top * b)
@@ -183,7 +180,7 @@ pub fn rerandomisers(kind: MatrixKind, key: &PublicKey, zeta: Fq2) -> Vec<Fq2> {
 /// (X^i p)(zeta) for i < N.
 fn rotations(p: &[u64], zeta: Fq2, top: Fq2) -> Vec<Fq2> {
     let wrap = top + Fq2::ONE;
-    let mut value = horner(p.iter(), zeta);
+    let mut value = evaluate(p, zeta);
     p.iter()
         .rev()
         .map(|highest| {

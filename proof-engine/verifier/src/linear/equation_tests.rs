@@ -6,7 +6,7 @@ use crate::{commitment::Claim, field::fq2};
 use p3_field::PrimeField64;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
-use veilbourse_core::{digest::Digest, field::MODULUS};
+use veilbourse_core::{digest::Digest, field::MODULUS, ring::Poly};
 
 fn word_vec(rng: &mut ChaCha12Rng) -> Vec<u64> {
     (0..ROWS).map(|_| rng.random_range(0..MODULUS)).collect()
@@ -47,23 +47,22 @@ fn matrix(kind: MatrixKind, rows: u64) -> Matrix {
 #[test]
 fn rerandomisers_are_the_rotated_public_key() {
     let mut rng = ChaCha12Rng::seed_from_u64(4);
-    let (label, body) = (Digest([3; 32]), word_vec(&mut rng));
-    let mut manifest = crate::test_support::manifest(1, &[10]);
-    manifest.public_key_label = label;
-    manifest.public_key_body = PublicKey::body_digest(&body);
-    let key = PublicKey::new(&manifest, body).unwrap();
+    let key = PublicKey {
+        label: Digest([3; 32]),
+        body: Poly::from_words("body", &word_vec(&mut rng)).unwrap(),
+    };
     let zeta = point(&mut rng);
     for kind in [MatrixKind::Traced, MatrixKind::Chunk] {
         let fast = rerandomisers(kind, &key, zeta);
         assert_eq!(fast.len(), ROWS);
-        let (mut p0, mut p1) = (key.mask().to_vec(), key.body().to_vec());
+        let (mut p0, mut p1) = (key.mask().words(), key.body.words());
         for (i, r) in fast.iter().enumerate() {
             if i < 5 || i % 411 == 0 || i + 3 > ROWS {
                 let body = match kind {
-                    MatrixKind::Traced => horner(p1[..1].iter(), zeta),
-                    MatrixKind::Chunk => horner(p1.iter(), zeta),
+                    MatrixKind::Traced => evaluate(&p1[..1], zeta),
+                    MatrixKind::Chunk => evaluate(&p1, zeta),
                 };
-                let slow = horner(p0.iter(), zeta) + top_power(zeta) * body;
+                let slow = evaluate(&p0, zeta) + top_power(zeta) * body;
                 assert_eq!(*r, slow, "{kind:?} i = {i}");
             }
             p0 = times_x(&p0);
@@ -91,7 +90,7 @@ fn public_columns_are_the_trivial_ciphertexts() {
                         words[ROWS..ROWS + rows as usize].fill(value.as_canonical_u64())
                     }
                 }
-                assert_eq!(fast, horner(words.iter(), zeta), "{kind:?} rows {rows}");
+                assert_eq!(fast, evaluate(&words, zeta), "{kind:?} rows {rows}");
             }
         }
     }
@@ -102,7 +101,7 @@ fn column_values_join_mask_and_body() {
     let mut rng = ChaCha12Rng::seed_from_u64(6);
     let zeta = point(&mut rng);
     let (a, b) = (word_vec(&mut rng), word_vec(&mut rng));
-    let at = |w: &[u64]| horner(w.iter(), zeta);
+    let at = |w: &[u64]| evaluate(w, zeta);
     let chunk = column_values(&matrix(MatrixKind::Chunk, 1), &[at(&a), at(&b)], zeta);
     let joined: Vec<u64> = a.iter().chain(&b).copied().collect();
     assert_eq!(chunk, [at(&joined)]);

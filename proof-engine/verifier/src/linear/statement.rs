@@ -1,13 +1,13 @@
 //! What is claimed, and the transcript up to zeta (LES-1, LES-4).
 
-use super::{OutputCiphertext, equation};
 use crate::{
     Refusal, challenge_type,
-    commitment::{Claim, FriSet, ROWS},
+    commitment::{Claim, FriSet, ROWS, evaluate},
     field::{Fq2, Fr},
     transcript::Transcript,
 };
 use veilbourse_core::{
+    ciphertext::{Glwe, OutputCiphertext, PublicKey, TracedLwe},
     digest::{Digest, Domain},
     manifest::{CommitmentParamsId, DataParamsId, Manifest},
     program::{MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights},
@@ -240,7 +240,16 @@ impl LinearStatement {
                 found: self.public_key,
             });
         }
-        self.ciphertext.check(matrix.kind)?;
+        let (expected, found) = (
+            (matrix.kind, matrix.rows),
+            match &self.ciphertext {
+                OutputCiphertext::Traced(_) => (MatrixKind::Traced, matrix.rows),
+                OutputCiphertext::Rows { rows, .. } => (MatrixKind::Chunk, u64::from(*rows)),
+            },
+        );
+        if expected != found {
+            return Err(Refusal::Ciphertext { expected, found });
+        }
         Ok(matrix)
     }
 
@@ -306,8 +315,7 @@ impl LinearStatement {
             t.absorb_fr("binding commitment", std::slice::from_ref(h));
         }
         t.absorb_digest("public key", &self.public_key);
-        let words: Vec<u64> = self.ciphertext.words().copied().collect();
-        t.absorb_words("output ciphertext", &words);
+        t.absorb_words("output ciphertext", &output_words(&self.ciphertext));
         // LES-4: never in the base field, which holds every evaluation domain.
         let zeta = t.challenge_where(|z: &Zeta| crate::field::fq2_is_extension(&z.0));
         (t, zeta)
@@ -315,8 +323,37 @@ impl LinearStatement {
 
     /// t = A(zeta).
     pub fn target(&self, zeta: Zeta) -> Fq2 {
-        equation::horner(self.ciphertext.words(), zeta.0)
+        evaluate(&output_words(&self.ciphertext), zeta.0)
     }
+}
+
+/// The coefficients of A(X): N mask words (t_A when traced), then one body
+/// word when traced, N for a chunk.
+pub fn output_words(output: &OutputCiphertext) -> Vec<u64> {
+    match output {
+        OutputCiphertext::Traced(TracedLwe { t, b }) => t
+            .iter()
+            .chain(std::iter::once(b))
+            .map(|w| w.word())
+            .collect(),
+        OutputCiphertext::Rows {
+            glwe: Glwe { a, b },
+            ..
+        } => a.iter().chain(b.iter()).map(|w| w.word()).collect(),
+    }
+}
+
+/// Checks a public key against the manifest: label and body (LES-11).
+pub fn check_public_key(manifest: &Manifest, key: &PublicKey) -> Result<(), Refusal> {
+    for (expected, found) in [
+        (manifest.public_key_label, key.label),
+        (manifest.public_key_body, key.body_digest()),
+    ] {
+        if expected != found {
+            return Err(Refusal::PublicKey { expected, found });
+        }
+    }
+    Ok(())
 }
 
 fn write_matrix(w: &mut Writer, over: MatrixRef) {

@@ -10,18 +10,18 @@
 //!
 //! Memory: one matrix's code words at a time, besides the proof.
 
-use super::trace;
 use crate::{
     Refusal, challenge_type,
     commitment::{
-        Claim, FriSet, MAX_OPENED_COLUMNS, OpeningProof, check_columns, commit_root,
-        evaluate_columns, max_opening_bytes, verify_opening,
+        Claim, FriSet, MAX_OPENED_COLUMNS, OpeningProof, commit_root, evaluate_columns,
+        glwe_columns, max_opening_bytes, slices, traced_columns, verify_opening,
     },
     envelope::{Envelope, Kind, Verified},
     field::{Fq2, fq2_is_extension},
     transcript::Transcript,
 };
 use veilbourse_core::{
+    ciphertext::SumData,
     digest::{Digest, Domain},
     manifest::{CommitmentParamsId, DataParamsId, Manifest},
     wire::Writer,
@@ -51,14 +51,6 @@ impl ListingStatement {
             &w.finish(),
         )
     }
-}
-
-/// The published sums: `segments[s][2f]` the mask and `[2f + 1]` the body of
-/// column f, each N words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sums<'a> {
-    /// The columns of each segment's sum matrix.
-    pub segments: Vec<Vec<&'a [u64]>>,
 }
 
 /// The matrices that the proof opens, in order: every chunk of every segment
@@ -104,7 +96,7 @@ pub fn listing_transcript(manifest: &Manifest, dataset: &Digest) -> (Transcript,
 /// manifest commits to, and that traced roots and bodies are those of the sums.
 pub fn verify_listing(
     manifest: &Manifest,
-    sums: &Sums<'_>,
+    sums: &[SumData],
     envelope: &[u8],
 ) -> Result<Verified<ListingStatement>, Refusal> {
     manifest.validate().map_err(Refusal::Manifest)?;
@@ -136,10 +128,10 @@ pub fn verify_listing(
 }
 
 /// The exact part: roots of sums and traced masks, traced bodies.
-fn check_sums(manifest: &Manifest, set: &FriSet, sums: &Sums<'_>) -> Result<(), Refusal> {
-    let columns = 2 * manifest.columns.len();
-    for s in 0..manifest.segments.len().max(sums.segments.len()) {
-        let found = sums.segments.get(s).map_or(0, Vec::len);
+fn check_sums(manifest: &Manifest, set: &FriSet, sums: &[SumData]) -> Result<(), Refusal> {
+    let columns = manifest.columns.len();
+    for s in 0..manifest.segments.len().max(sums.len()) {
+        let found = sums.get(s).map_or(0, |s| s.columns.len());
         if found != columns || s >= manifest.segments.len() {
             return Err(Refusal::SumShape {
                 segment: s,
@@ -148,9 +140,8 @@ fn check_sums(manifest: &Manifest, set: &FriSet, sums: &Sums<'_>) -> Result<(), 
             });
         }
     }
-    for (s, (segment, sum)) in manifest.segments.iter().zip(&sums.segments).enumerate() {
-        check_columns(sum)?;
-        let found = commit_root(set, sum)?;
+    for (s, (segment, sum)) in manifest.segments.iter().zip(sums).enumerate() {
+        let found = commit_root(set, &slices(&glwe_columns(&sum.columns)))?;
         if found != segment.sum {
             return Err(Refusal::SumRoot {
                 segment: s,
@@ -167,24 +158,18 @@ fn check_sums(manifest: &Manifest, set: &FriSet, sums: &Sums<'_>) -> Result<(), 
                 found,
             });
         }
-        let (masks, bodies): (Vec<Vec<u64>>, Vec<u64>) = sum
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|[a, b]| trace(a, b))
-            .unzip();
-        for (column, (expected, found)) in bodies.iter().zip(&segment.traced_bodies).enumerate() {
-            if expected != found {
+        let traced = sum.trace();
+        for (column, (form, found)) in traced.iter().zip(&segment.traced_bodies).enumerate() {
+            if form.b.word() != *found {
                 return Err(Refusal::TracedBody {
                     segment: s,
                     column,
-                    expected: *expected,
+                    expected: form.b.word(),
                     found: *found,
                 });
             }
         }
-        let masks: Vec<&[u64]> = masks.iter().map(Vec::as_slice).collect();
-        let found = commit_root(set, &masks)?;
+        let found = commit_root(set, &slices(&traced_columns(&traced)))?;
         if found != segment.traced {
             return Err(Refusal::TracedRoot {
                 segment: s,
@@ -199,12 +184,12 @@ fn check_sums(manifest: &Manifest, set: &FriSet, sums: &Sums<'_>) -> Result<(), 
 /// At the point, the chunks' values add up to the sums'.
 fn check_values(
     manifest: &Manifest,
-    sums: &Sums<'_>,
+    sums: &[SumData],
     point: ListingPoint,
     values: &[Vec<Fq2>],
 ) -> Result<(), Refusal> {
     let mut rest = values;
-    for (s, (segment, sum)) in manifest.segments.iter().zip(&sums.segments).enumerate() {
+    for (s, (segment, sum)) in manifest.segments.iter().zip(sums).enumerate() {
         if segment.chunks.len() < 2 {
             continue;
         }
@@ -215,7 +200,7 @@ fn check_values(
             });
         };
         rest = after;
-        let expected = evaluate_columns(sum, point.0);
+        let expected = evaluate_columns(&slices(&glwe_columns(&sum.columns)), point.0);
         for (column, expected) in expected.iter().enumerate() {
             let total: Fq2 = chunks.iter().filter_map(|c| c.get(column).copied()).sum();
             if total != *expected {
