@@ -40,7 +40,7 @@ fn proven(over: MatrixRef) -> (LinearStatement, Vec<u8>) {
 }
 
 fn refusal(statement: LinearStatement, envelope: &[u8]) -> Refusal {
-    verify_linear(statement, &dataset().manifest, envelope).unwrap_err()
+    verify_linear(statement, &dataset().manifest, None, envelope).unwrap_err()
 }
 
 /// The envelope with the digest of another statement written into it: what an
@@ -55,7 +55,8 @@ fn retitled(envelope: &[u8], statement: &LinearStatement) -> Vec<u8> {
 fn honest_statements_verify() {
     for over in [TRACED, CHUNK, MatrixRef::Traced { segment: 0 }] {
         let (statement, envelope) = proven(over);
-        let verified = verify_linear(statement.clone(), &dataset().manifest, &envelope).unwrap();
+        let verified =
+            verify_linear(statement.clone(), &dataset().manifest, None, &envelope).unwrap();
         assert_eq!(verified.statement(), &statement);
     }
 }
@@ -184,7 +185,7 @@ fn another_manifest_is_refused() {
     let (good, envelope) = proven(TRACED);
     let other = Dataset::new(3, &[5000, 1200], 12);
     assert!(matches!(
-        verify_linear(good.clone(), &other.manifest, &envelope).unwrap_err(),
+        verify_linear(good.clone(), &other.manifest, None, &envelope).unwrap_err(),
         Refusal::Dataset { .. }
     ));
     // Even when the statement is adapted, the proof is of other words.
@@ -193,7 +194,7 @@ fn another_manifest_is_refused() {
     adapted.public_key = other.manifest.public_key_body;
     let bytes = retitled(&envelope, &adapted);
     assert!(matches!(
-        verify_linear(adapted, &other.manifest, &bytes).unwrap_err(),
+        verify_linear(adapted, &other.manifest, None, &bytes).unwrap_err(),
         Refusal::Opening(CommitmentError::Fri(_))
     ));
     // A manifest that breaks its own rules proves nothing.
@@ -201,7 +202,7 @@ fn another_manifest_is_refused() {
     let mut broken = dataset().manifest.clone();
     broken.columns[0].min = 1_000;
     assert!(matches!(
-        verify_linear(good, &broken, &envelope).unwrap_err(),
+        verify_linear(good, &broken, None, &envelope).unwrap_err(),
         Refusal::Manifest(_)
     ));
 }
@@ -333,7 +334,7 @@ proptest! {
         let weights: Vec<i64> = w.into_iter().chain(g).collect();
         let s = d.public_statement(over, &weights, 1, 0);
         let envelope = prove_public(&s, &d.manifest, &d.columns(over)).unwrap();
-        prop_assert!(verify_linear(s, &d.manifest, &envelope).is_ok());
+        prop_assert!(verify_linear(s, &d.manifest, None, &envelope).is_ok());
     }
 }
 

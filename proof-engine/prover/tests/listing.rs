@@ -201,6 +201,7 @@ fn the_one_gate_takes_listings() {
     let evidence = Evidence {
         manifest: &d.manifest,
         sums: Some(&d.sums),
+        private: None,
     };
     let verified = veilbourse_verifier::verify(statement.clone(), &evidence, envelope).unwrap();
     assert_eq!(verified.statement(), &statement);

@@ -2,7 +2,7 @@
 
 use crate::{
     Envelope, Kind, Refusal, Verified,
-    linear::{LinearStatement, verify_linear},
+    linear::{LinearStatement, PrivateEvidence, verify_linear},
     listing::{ListingStatement, verify_listing},
 };
 use veilbourse_core::{ciphertext::SumData, digest::Digest, manifest::Manifest};
@@ -41,6 +41,8 @@ pub struct Evidence<'a> {
     pub manifest: &'a Manifest,
     /// The published sums of each segment, needed by listings.
     pub sums: Option<&'a [SumData]>,
+    /// Public key and verifying key, needed by private weights.
+    pub private: Option<&'a PrivateEvidence<'a>>,
 }
 
 /// Verifies that the envelope proves the statement.
@@ -62,7 +64,12 @@ pub fn verify(
             verify_listing(evidence.manifest, sums, envelope)?;
         }
         Statement::Linear(linear) => {
-            verify_linear((**linear).clone(), evidence.manifest, envelope)?;
+            verify_linear(
+                (**linear).clone(),
+                evidence.manifest,
+                evidence.private,
+                envelope,
+            )?;
         }
     }
     Ok(Verified::new(statement, Envelope::digest(envelope)))

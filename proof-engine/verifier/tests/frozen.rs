@@ -38,6 +38,7 @@ fn public_v1_still_verifies() {
     let evidence = Evidence {
         manifest: &manifest,
         sums: None,
+        private: None,
     };
     let statement = Statement::Linear(Box::new(statement));
     assert_eq!(
@@ -54,6 +55,7 @@ fn public_v1_changed_is_refused() {
     let evidence = Evidence {
         manifest: &manifest,
         sums: None,
+        private: None,
     };
     let statement = Statement::Linear(Box::new(statement));
     let mut bad = envelope.to_vec();

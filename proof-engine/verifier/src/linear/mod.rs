@@ -2,10 +2,12 @@
 //! an output ciphertext is the weighted sum of a committed matrix's columns.
 
 pub mod equation;
+pub(crate) mod private;
 mod statement;
 mod verify;
 
 pub use equation::PrivateEquation;
+pub use private::{PrivateArgument, PrivateEvidence};
 pub use statement::{
     LinearStatement, Matrix, MatrixKind, PrfContext, Visibility, Zeta, check_public_key,
     output_words,

@@ -1,6 +1,9 @@
 //! Verifies a linear statement (LES-3 public weights, LES-4..9 private ones).
 
-use super::{LinearStatement, Matrix, Visibility, equation};
+use super::{
+    LinearStatement, Matrix, PrivateEvidence, Visibility, equation,
+    private::{for_this_key, verify_private},
+};
 use crate::{
     Refusal,
     commitment::{OpeningProof, max_opening_bytes, verify_opening},
@@ -71,9 +74,11 @@ pub fn linear_body_limit(visibility: &Visibility, matrix: &Matrix) -> u64 {
 }
 
 /// Verifies that the envelope proves the statement against the manifest.
+/// `private` is what private weights need besides (LES-11).
 pub fn verify_linear(
     statement: LinearStatement,
     manifest: &Manifest,
+    private: Option<&PrivateEvidence<'_>>,
     envelope: &[u8],
 ) -> Result<Verified<LinearStatement>, Refusal> {
     let matrix = statement.conform(manifest)?;
@@ -84,7 +89,13 @@ pub fn verify_linear(
         Visibility::Public { weights } => {
             verify_public(&statement, manifest, &matrix, weights, &body)?;
         }
-        Visibility::Private { .. } => return Err(Refusal::Missing("verifying key")),
+        Visibility::Private {
+            srs, verifying_key, ..
+        } => {
+            let evidence = private.ok_or(Refusal::Missing("public key and verifying key"))?;
+            for_this_key(srs, verifying_key, evidence)?;
+            verify_private(&statement, manifest, &matrix, evidence, &body)?;
+        }
     }
     Ok(Verified::new(statement, Envelope::digest(envelope)))
 }
