@@ -225,3 +225,47 @@ fn private_bodies_are_read_strictly() {
         ));
     }
 }
+
+/// Time of everything before Marlin, and bytes. Run by hand:
+/// `cargo test --release -p veilbourse-prover --test linear_private -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+#[allow(clippy::print_stdout)]
+fn measure_before_marlin() {
+    let d = Dataset::new(30, &[569], 31);
+    let mut weights = vec![1i64; 32];
+    weights[3] = -77;
+    for over in [
+        TRACED,
+        MatrixRef::Chunk {
+            segment: 0,
+            chunk: 0,
+        },
+    ] {
+        let started = Instant::now();
+        let (statement, envelope) = run(&d, over, &weights, &Recorder::default()).unwrap();
+        let proved = started.elapsed();
+        let started = Instant::now();
+        let matrix = statement.conform(&d.manifest).unwrap();
+        let body = PrivateBody::decode(&matrix, &envelope[39..]).unwrap();
+        let (mut t, zeta) = statement.transcript(&d.manifest, &matrix, Some(&body.binding));
+        let opened = verify_opening(&mut t, matrix.set, zeta.0, &[matrix.claim], body.opening)
+            .unwrap()
+            .into_first();
+        let at_opening = started.elapsed();
+        PrivateEquation::new(
+            &statement,
+            &matrix,
+            &d.public_key,
+            &opened,
+            zeta,
+            body.binding,
+        )
+        .unwrap();
+        println!(
+            "{over:?}: prove {proved:?}, verify opening {at_opening:?}, with equation {:?}, envelope {} bytes",
+            started.elapsed(),
+            envelope.len()
+        );
+    }
+}
