@@ -1,0 +1,15 @@
+//! The linear evaluation statement (rules LES-1..11 of `docs/spec/linear.md`):
+//! an output ciphertext is the weighted sum of a committed matrix's columns.
+
+pub mod equation;
+pub(crate) mod private;
+mod statement;
+mod verify;
+
+pub use equation::PrivateEquation;
+pub use private::{PrivateArgument, PrivateEvidence};
+pub use statement::{
+    LinearStatement, Matrix, MatrixKind, PrfContext, Visibility, Zeta, check_public_key,
+    output_words,
+};
+pub use verify::{PrivateBody, linear_body_limit, verify_linear};
