@@ -222,6 +222,11 @@ fn scores(table: &Table, model: &Model, s: usize) -> Vec<f64> {
     out
 }
 
+/// Least n with v <= 2^n.
+fn log2(v: u128) -> u32 {
+    128 - v.saturating_sub(1).leading_zeros()
+}
+
 fn report(
     title: &str,
     table: &Table,
@@ -268,8 +273,8 @@ fn report(
         };
         let k = manifest.message_log2;
         let b = output_budget(s, k, rows, ring_rows, values, norms)?;
-        message = message.max(128 - b.message_bound.leading_zeros());
-        noise = noise.max(128 - b.noise_bound.leading_zeros());
+        message = message.max(log2(b.message_bound));
+        noise = noise.max(log2(b.noise_bound));
         let got = simulate(
             &manifest,
             &quantised,

@@ -9,10 +9,10 @@
 
 use super::Terms;
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_cmpge_epu64_mask, _mm512_cmplt_epu64_mask,
-    _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mask_sub_epi64, _mm512_mul_epu32,
-    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_srli_epi64,
-    _mm512_storeu_si512, _mm512_sub_epi64,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi64, _mm512_cmpge_epu64_mask,
+    _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mask_sub_epi64,
+    _mm512_mul_epu32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64,
+    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
 };
 use veilbourse_core::field::{Fq, MODULUS};
 
@@ -78,6 +78,27 @@ struct Group<'a> {
     columns: [&'a [Fq]; GROUP],
 }
 
+/// The columns that come next, to be fetched while others are added: the
+/// processor's prefetcher does not cross from one column to another.
+#[derive(Clone, Copy)]
+struct Ahead<'a> {
+    group: &'a Group<'a>,
+    start: usize,
+}
+
+impl Ahead<'_> {
+    /// Fetches vector `v` of the four columns: one cache line each.
+    #[inline(always)]
+    fn fetch(&self, v: usize) {
+        for column in self.group.columns {
+            if let Some(word) = column.get(self.start + v * LANES) {
+                // SAFETY: a prefetch of a word of the slice; reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(word).cast()) };
+            }
+        }
+    }
+}
+
 fn groups<'a>(terms: &[(u32, &'a [Fq])]) -> Vec<Group<'a>> {
     terms
         .chunks(GROUP)
@@ -109,16 +130,22 @@ fn tile_sum(
     sums: &mut Accumulators,
 ) {
     assert!(tile.len() == TILE);
+    // What is read after this tile: the next one, from its first group on.
+    let next_tile = positive.first().or(negative.first()).map(|group| Ahead {
+        group,
+        start: start + TILE,
+    });
+    let second = negative.first().map(|group| Ahead { group, start });
     if positive.is_empty() {
         tile.fill(Fq::ZERO);
     } else {
-        accumulate(positive, start, sums);
+        accumulate(positive, start, second.or(next_tile), sums);
         for (v, words) in tile.chunks_exact_mut(LANES).enumerate() {
             store(words, reduce(sums.low[v], sums.high[v]));
         }
     }
     if !negative.is_empty() {
-        accumulate(negative, start, sums);
+        accumulate(negative, start, next_tile, sums);
         for (v, words) in tile.chunks_exact_mut(LANES).enumerate() {
             let minuend = load(words);
             store(words, subtract(minuend, reduce(sums.low[v], sums.high[v])));
@@ -127,9 +154,18 @@ fn tile_sum(
 }
 
 #[target_feature(enable = "avx512f")]
-fn accumulate(groups: &[Group<'_>], start: usize, sums: &mut Accumulators) {
+fn accumulate(
+    groups: &[Group<'_>],
+    start: usize,
+    after: Option<Ahead<'_>>,
+    sums: &mut Accumulators,
+) {
     let mut first = true;
-    for g in groups {
+    let following = groups
+        .iter()
+        .skip(1)
+        .map(|group| Some(Ahead { group, start }));
+    for (g, next) in groups.iter().zip(following.chain([after])) {
         let w = g.weights.map(|w| _mm512_set1_epi64(i64::from(w)));
         let [c0, c1, c2, c3] = g.columns.map(|c| &c[start..start + TILE]);
         for v in 0..TILE_VECTORS {
@@ -140,6 +176,9 @@ fn accumulate(groups: &[Group<'_>], start: usize, sums: &mut Accumulators) {
                 load(&c2[at.clone()]),
                 load(&c3[at]),
             ];
+            if let Some(next) = &next {
+                next.fetch(v);
+            }
             let zero = _mm512_setzero_si512();
             let (mut low, mut high) = if first {
                 (zero, zero)

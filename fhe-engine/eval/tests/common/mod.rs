@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 use rand::{Rng, RngExt};
+use rand_core::CryptoRng;
 use veilbourse_core::{
     ciphertext::{ChunkData, PublicKey, TracedLwe},
     digest::Digest,
@@ -26,12 +27,7 @@ pub struct Dataset {
 }
 
 /// Random rows in [-range, range], encrypted at k.
-pub fn dataset(
-    rng: &mut (impl Rng + rand_core::CryptoRng),
-    rows: &[usize],
-    ranges: &[i64],
-    k: u32,
-) -> Dataset {
+pub fn dataset(rng: &mut impl CryptoRng, rows: &[usize], ranges: &[i64], k: u32) -> Dataset {
     let key = SecretKey::generate(rng);
     let public_key = public_key(&key, Digest([4; 32]), rng);
     let table: Vec<Vec<Vec<i64>>> = rows
