@@ -16,7 +16,10 @@ const GENERATOR: u64 = 7;
 /// An element of F_q, canonical.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
+#[repr(transparent)]
 pub struct Fq(u64);
+
+impl zeroize::DefaultIsZeroes for Fq {}
 
 impl<'de> Deserialize<'de> for Fq {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {

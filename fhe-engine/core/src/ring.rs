@@ -38,13 +38,8 @@ impl std::ops::DerefMut for Poly {
 
 impl Zeroize for Poly {
     fn zeroize(&mut self) {
-        for c in &mut self.0 {
-            // Volatile through `zeroize` of the word itself.
-            let mut w = c.word();
-            w.zeroize();
-            *c = Fq::ZERO;
-        }
-        std::hint::black_box(&self.0);
+        // Words only: a polynomial keeps its length.
+        self.0.as_mut_slice().zeroize();
     }
 }
 
@@ -171,8 +166,7 @@ impl Transformed {
 
 impl Zeroize for Transformed {
     fn zeroize(&mut self) {
-        self.0.fill(Fq::ZERO);
-        std::hint::black_box(&self.0);
+        self.0.as_mut_slice().zeroize();
     }
 }
 
