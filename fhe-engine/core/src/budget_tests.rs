@@ -86,7 +86,7 @@ fn message_and_noise_limits_are_sharp() {
     assert!(matches!(
         output_budget(0, 6, 1, 1, 1, norms(1)),
         Err(BudgetError::Noise {
-            bound: 62,
+            bound: 63,
             limit_log2: 5,
             ..
         })
