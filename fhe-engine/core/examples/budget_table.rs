@@ -256,7 +256,7 @@ fn report(
         scale_log2,
         l1_bound,
         l2_bound,
-        ..
+        max_error,
     } = quantise_weights(&manifest, &matrices, &weights, private)?;
     let factor = f64::from(-scale_log2).exp2();
     let (mut message, mut noise, mut error, mut spread) = (0u32, 0u32, 0f64, 0f64);
@@ -305,7 +305,7 @@ fn report(
         .max();
     let weight_bits = 64 - largest.unwrap_or(0).leading_zeros();
     println!(
-        "| {title} | {} | {bits} | {} | {weight_bits} | {message} of {} | {noise} of {} | {error:.1e} | {spread:.1e} |",
+        "| {title} | {} | {bits} | {} | {weight_bits} | {message} of {} | {noise} of {} | {max_error:.1e} | {error:.1e} | {spread:.1e} |",
         if private { "private" } else { "public" },
         manifest.message_log2,
         62 - manifest.message_log2,
@@ -327,9 +327,9 @@ fn main() -> Result<(), Failure> {
         intercept: 0.0,
     };
     println!(
-        "| computation | weights | column bits | k | weight bits | message bits | noise bits | greatest error | spread of the scores |"
+        "| computation | weights | column bits | k | weight bits | message bits | noise bits | weight rounding at most | greatest error | spread of the scores |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for bits in [8, 10, 12] {
         report(
             "RAND, mean of visits",

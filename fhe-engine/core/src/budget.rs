@@ -274,15 +274,25 @@ pub fn choose_message_log2(
     largest_range: u64,
 ) -> Result<u32, BudgetError> {
     let log2 = |v: f64| v.max(1.0).log2();
-    let noise_unit = Norms {
+    // Weights of one size on all columns: Q = F w^2; L1 = F w range / 2, as
+    // few columns of a model reach their range with one sign.
+    let random = Norms {
         l1: 1,
+        l2_squared: columns as u128,
+        rerandomised: false,
+    };
+    let least_noise = Norms {
         l2_squared: 1,
         rerandomised: true,
+        ..random
     };
-    let noise_bits = log2(noise(chunks * N as u64, noise_unit) as f64);
-    let message_bits = log2(rows as f64 * model_range as f64) + log2(columns as f64) / 2.0;
-    let weight_bits = ((61.0 - noise_bits - message_bits) / 2.0).max(0.0);
-    let balanced = (1.0 + noise_bits + weight_bits).ceil() as u32;
+    let unit_bits = log2(noise(chunks * N as u64, random) as f64);
+    let message_bits = log2(rows as f64 * model_range as f64) + log2(columns as f64 / 2.0);
+    let weight_bits = ((61.0 - unit_bits - message_bits) / 2.0).max(0.0);
+    // The re-randomisation's share (BUD-4) does not grow with the weights.
+    let det = noise(0, least_noise) as f64;
+    let balanced = (1.0 + log2((unit_bits + weight_bits).exp2() + det)).ceil() as u32;
+    let noise_bits = log2(noise(chunks * N as u64, least_noise) as f64);
     // The largest column must fit on its own with weight 1.
     let single = u128::from(rows) * u128::from(largest_range);
     let needed = 128 - single.saturating_sub(1).leading_zeros();

@@ -1,4 +1,4 @@
-//! R_N = F_q[X]/(X^N + 1), N = 4096: polynomials and their products.
+//! `R_N = F_q[X]/(X^N + 1)`, N = 4096: polynomials and their products.
 //!
 //! The transform is the negacyclic NTT in the formulation of Longa and Naehrig
 //! (ePrint 2016/504, algorithms 1 and 2): twiddles in bit-reversed order, the

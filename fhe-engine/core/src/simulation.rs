@@ -4,7 +4,7 @@
 use crate::{
     manifest::Manifest,
     params::DATA_RING_DIMENSION as N,
-    program::{MatrixRef, ProgramOutput},
+    program::{MatrixRef, Program, ProgramOutput, Weights},
     table::QuantisedTable,
 };
 
@@ -47,6 +47,29 @@ pub fn simulate(
     }
 }
 
+/// The values of every output of a program, in order. `private` holds the
+/// weights of each vector that the program hides; it is not read for public
+/// ones. Nothing when the pieces do not belong together.
+pub fn simulate_program(
+    manifest: &Manifest,
+    table: &QuantisedTable,
+    program: &Program,
+    private: &[Vec<i64>],
+) -> Option<Vec<Vec<i64>>> {
+    program
+        .outputs
+        .iter()
+        .map(|output| {
+            let index = output.vector as usize;
+            let weights = match &program.vectors.get(index)?.weights {
+                Weights::Public { values } => values,
+                Weights::Private { .. } => private.get(index)?,
+            };
+            simulate(manifest, table, output, weights)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +96,29 @@ mod tests {
         assert_eq!(simulate(&m, &table, &chunk, &w), Some(vec![107, 110, 95]));
         assert_eq!(simulate(&m, &table, &traced, &w), Some(vec![312]));
         assert_eq!(simulate(&m, &table, &traced, &w[..2]), None);
+        let vector = |weights| crate::program::WeightVector {
+            label: "t".into(),
+            scale_log2: 0,
+            weights,
+        };
+        let hidden = Weights::Private {
+            commitment: crate::digest::Digest([0; 32]),
+            l1_bound: 1,
+            l2_bound: 1,
+        };
+        let program = Program {
+            version: crate::program::PROGRAM_VERSION,
+            dataset: m.root(),
+            vectors: vec![
+                vector(Weights::Public { values: w.to_vec() }),
+                vector(hidden),
+            ],
+            outputs: vec![traced, ProgramOutput { vector: 1, ..chunk }],
+        };
+        assert_eq!(
+            simulate_program(&m, &table, &program, &[vec![], vec![1, 0, 0]]),
+            Some(vec![vec![312], vec![1, 2, 3]])
+        );
+        assert_eq!(simulate_program(&m, &table, &program, &[]), None);
     }
 }

@@ -6,9 +6,10 @@ use veilbourse_core::{
     field::Fq,
     ring::Poly,
 };
+use zeroize::{Zeroize, Zeroizing};
 
 /// A value and what rounding took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Zeroize)]
 pub struct Opened {
     /// x, the nearest integer to phase / 2^k.
     pub value: i64,
@@ -17,10 +18,12 @@ pub struct Opened {
 }
 
 impl SecretKey {
-    /// The phase b - a S of a ciphertext.
-    pub fn phase(&self, c: &Glwe) -> Poly {
-        let mut phase = c.b.clone();
-        phase.sub_assign(&self.times(&c.a));
+    /// The phase b - a S of a ciphertext. With the ciphertext it gives the key
+    /// away, hence erased when dropped.
+    pub fn phase(&self, c: &Glwe) -> Zeroizing<Poly> {
+        let mut phase = Zeroizing::new(c.b.clone());
+        let product = Zeroizing::new(self.times(&c.a));
+        phase.sub_assign(&product);
         phase
     }
 
@@ -37,7 +40,7 @@ impl SecretKey {
                 limit: MAX_MESSAGE_LOG2,
             });
         }
-        let phases: Vec<Fq> = match output {
+        let phases: Zeroizing<Vec<Fq>> = Zeroizing::new(match output {
             OutputCiphertext::Traced(lwe) => vec![lwe.b - self.constant_term(&lwe.t)],
             // Padding rows are never extracted (protocol section 2).
             OutputCiphertext::Rows { glwe, rows } => self
@@ -46,9 +49,9 @@ impl SecretKey {
                 .take(*rows as usize)
                 .copied()
                 .collect(),
-        };
+        });
         phases
-            .into_iter()
+            .iter()
             .enumerate()
             .map(|(index, phase)| round(index, phase.centred(), message_log2))
             .collect()
@@ -61,8 +64,10 @@ impl SecretKey {
         output: &OutputCiphertext,
         message_log2: u32,
     ) -> Result<Vec<i64>, EvalError> {
-        let opened = self.open_with_noise(output, message_log2)?;
-        Ok(opened.into_iter().map(|o| o.value).collect())
+        let mut opened = self.open_with_noise(output, message_log2)?;
+        let values = opened.iter().map(|o| o.value).collect();
+        opened.zeroize();
+        Ok(values)
     }
 }
 

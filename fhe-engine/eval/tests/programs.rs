@@ -207,6 +207,41 @@ fn rerandomisation_adds_what_it_says() {
 }
 
 #[test]
+fn the_worst_prover_stays_within_the_deterministic_bound() {
+    // BUD-4: r and e chosen with knowledge of the key's noise add at most
+    // N 2^b + N + 1; chosen for the worst they come within a
+    // factor of 2.1 (the mean of |TUniform(3)| is 4, half of S is 0).
+    let (data, _) = small(7);
+    let p = veilbourse_core::ciphertext::Glwe {
+        a: data.public_key.mask(),
+        b: data.public_key.body.clone(),
+    };
+    let noise = data.key.phase(&p);
+    // Coefficient 0 of r e: r_0 e_0 - sum_{i>0} r_i e_{N-i}.
+    let c: Vec<bool> = (0..N)
+        .map(|i| {
+            let e = noise[(N - i) % N].centred();
+            if i == 0 { e > 0 } else { e < 0 }
+        })
+        .collect();
+    // Coefficient 0 of -e_0 S: -e_0,0 s_0 + sum_{j>0} e_0,j s_{N-j}.
+    let mut e = vec![1i8; N + 1];
+    e[0] = -1;
+    let weights = [1, 0, 0, 0, 0];
+    let noise_of = |private| {
+        let columns = columns(&data, TRACED);
+        let out = evaluate(best(), &data.manifest, TRACED, &weights, columns, private).unwrap();
+        data.key.open_with_noise(&out, 28).unwrap()[0]
+    };
+    let plain = noise_of(None);
+    let worst = noise_of(Some((&data.public_key, Rerandomisation { c: &c, e: &e })));
+    assert_eq!(plain.value, worst.value);
+    let added = worst.noise - plain.noise;
+    let det = (N * 8 + N + 1) as i64;
+    assert!(added <= det && 21 * added > 10 * det, "{added} of {det}");
+}
+
+#[test]
 fn the_witness_view_gives_the_same_numbers() {
     let (data, mut rng) = small(5);
     let weights = [-9, 8, 7000, 12, -3];
