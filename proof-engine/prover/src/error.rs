@@ -29,6 +29,9 @@ pub enum ProverError {
         /// The commitment of the words given.
         found: String,
     },
+    /// The circuit, its assignment or its keys do not belong together.
+    #[error("circuit: {0}")]
+    Circuit(String),
     /// The proof just made does not verify: the claim is false.
     #[error("the claim is false: {0}")]
     FalseClaim(String),

@@ -43,7 +43,7 @@ impl PrivateCircuit for Recorder {
     fn srs(&self) -> Digest {
         Digest([32; 32])
     }
-    fn binding(&self, _: &PrivateWitness) -> Result<Fr, ProverError> {
+    fn binding(&self, _: &PrivateWitness, _: usize) -> Result<Fr, ProverError> {
         Ok(Fr::from(99u64))
     }
     fn prove<R: CryptoRng>(

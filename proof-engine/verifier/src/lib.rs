@@ -18,6 +18,8 @@ pub mod envelope;
 pub mod field;
 pub mod linear;
 pub mod listing;
+pub mod marlin;
+pub mod poseidon;
 mod refusal;
 pub mod security;
 mod statement;

@@ -43,8 +43,9 @@ pub trait PrivateCircuit {
     fn verifying_key(&self) -> Digest;
     /// Digest of the structured reference string.
     fn srs(&self) -> Digest;
-    /// h = Poseidon(tag_h, w, c, e, blinder_h), padded to the class (LES-5).
-    fn binding(&self, witness: &PrivateWitness) -> Result<Fr, ProverError>;
+    /// h = Poseidon(tag_h, M, c, e, blinder_h) for weights on `columns` encrypted
+    /// columns (LES-5).
+    fn binding(&self, witness: &PrivateWitness, columns: usize) -> Result<Fr, ProverError>;
     /// Proves the equation, bounds, M and h (LES-6, LES-7), continuing the
     /// transcript; returns the canonical bytes of the proof.
     fn prove<R: CryptoRng>(
@@ -148,7 +149,7 @@ pub fn prove_private<C: PrivateCircuit, R: CryptoRng>(
         &matrix.claim.root,
         &format!("{over:?}"),
     )?;
-    let binding = circuit.binding(&witness)?;
+    let binding = circuit.binding(&witness, matrix.ranges.len())?;
     let (mut t, zeta) = statement.transcript(manifest, &matrix, Some(&binding));
     let opening = open(&mut t, matrix.set, zeta.0, &[committed])?;
     let opened = opening.values.first().map_or(&[][..], Vec::as_slice);

@@ -1,11 +1,14 @@
 //! The linear evaluation statement (rules LES-1..11 of `docs/spec/linear.md`):
 //! an output ciphertext is the weighted sum of a committed matrix's columns.
 
+pub mod circuit_key;
 pub mod equation;
+pub mod inputs;
 pub(crate) mod private;
 mod statement;
 mod verify;
 
+pub use circuit_key::CircuitKey;
 pub use equation::PrivateEquation;
 pub use private::{PrivateArgument, PrivateEvidence};
 pub use statement::{
