@@ -112,7 +112,7 @@ pub fn check_demand(
 /// The price of a demand under a policy, without fee or pod parts on top: they
 /// come out of it (SET-4).
 pub fn price(policy: &PolicyTerms, demand: &Demand) -> Result<MinorUnits> {
-    policy.price_order.add(policy.price_output.times(demand.values)?)
+    policy.price_order.plus(policy.price_output.times(demand.values)?)
 }
 
 /// Refuses a demand beyond the quotas left (ORD-4).

@@ -27,6 +27,7 @@ mod order_tests;
 
 pub use error::DomainError;
 pub use money::{MinorUnits, Split};
+pub use veilbourse_core::digest::{Digest, Domain};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = u64;

@@ -38,7 +38,7 @@ impl MinorUnits {
         self.0
     }
     /// The sum, refused above [`MAX_AMOUNT`].
-    pub fn add(self, other: Self) -> Result<Self, DomainError> {
+    pub fn plus(self, other: Self) -> Result<Self, DomainError> {
         Self::new(self.0 + other.0)
     }
     /// `self` taken `n` times, refused above [`MAX_AMOUNT`].
@@ -116,7 +116,7 @@ impl Split {
     /// The price that was split.
     pub fn total(&self) -> Result<MinorUnits, DomainError> {
         let Self { fee, pod, custodian } = *self;
-        fee.add(pod)?.add(custodian)
+        fee.plus(pod)?.plus(custodian)
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
         }
         assert_eq!("100".parse::<MinorUnits>(), MinorUnits::new(100));
         let most = MinorUnits::new(MAX_AMOUNT).unwrap();
-        assert!(most.add(most).is_err() && most.times(u64::MAX).is_err());
+        assert!(most.plus(most).is_err() && most.times(u64::MAX).is_err());
         assert!(matches!(
             Split::of(most, 10_001, MinorUnits::ZERO),
             Err(DomainError::TooLarge { limit: 10_000, .. })

@@ -92,8 +92,8 @@ fn the_good_day() {
 fn attempts_are_bounded() {
     // ORD-6
     let mut o = apply(order(), 0, 1).expect("placed");
-    let mut now = 10;
     for attempt in 1..=MAX_ATTEMPTS {
+        let now = 10 + u64::from(attempt);
         o = apply(o, 1, now).expect("funded");
         assert!(apply(o.clone(), 3, now + LEASE_MILLIS - 1).is_err());
         assert_eq!(
@@ -107,7 +107,6 @@ fn attempts_are_bounded() {
             if attempt == 2 { now } else { now + LEASE_MILLIS },
         )
         .expect("over");
-        now += 1;
     }
     let OrderState::Refunded(r) = o.state else { panic!("{:?}", o.state) };
     assert!(matches!(r.reason, RefundReason::Undeliverable { .. }));
