@@ -1,1 +1,37 @@
-//! Database migrations, portable between SQLite and PostgreSQL.
+//! Database migrations, portable between SQLite and PostgreSQL: one concern a
+//! file, each with its way back.
+//!
+//! Ids are UUID text, digests and keys lower-case hex, times and money 64-bit
+//! integers (milliseconds, minor units), documents the text that was signed.
+//! Aggregates keep their state as JSON in `body` beside the columns that are
+//! indexed; `version` counts each write of a row.
+
+mod m01_accounts;
+mod m02_machines;
+mod m03_ledger;
+mod m04_listings;
+mod m05_orders;
+mod m06_audit;
+mod schema;
+
+use sea_orm_migration::prelude::*;
+
+/// Every migration, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m01_accounts::Migration),
+            Box::new(m02_machines::Migration),
+            Box::new(m03_ledger::Migration),
+            Box::new(m04_listings::Migration),
+            Box::new(m05_orders::Migration),
+            Box::new(m06_audit::Migration),
+        ]
+    }
+}
+
+pub use sea_orm_migration::MigratorTrait;

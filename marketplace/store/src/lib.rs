@@ -1,1 +1,17 @@
 //! sea-orm repositories, named transactions, leases, ledger postings, object storage.
+//!
+//! [`SqlStore`] implements every port of the domain on SQLite and PostgreSQL
+//! with the same text of SQL; [`FileObjects`] keeps uploaded objects on disk.
+
+mod audit;
+mod db;
+mod identities;
+mod jobs;
+mod ledger;
+mod listings;
+mod objects;
+mod orders;
+mod rows;
+
+pub use db::{FailPoint, FailPoints, SqlStore};
+pub use objects::FileObjects;

@@ -1,0 +1,226 @@
+//! Whether an order is taken (ORD-1..4): a pure decision over facts that the
+//! server gathered. Each difference is its own refusal.
+
+use crate::{
+    DomainError, Millis, MinorUnits, Result,
+    id::AccountId,
+    listing::{Listing, ListingState},
+    terms::{OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::{
+    budget,
+    digest::Digest,
+    manifest::Manifest,
+    program::{MatrixRef, Program, Weights},
+};
+
+/// What a listing has revealed and what orders under way will.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Values delivered.
+    pub values: u64,
+    /// Bits delivered.
+    pub bits: u64,
+    /// Values of orders under way.
+    pub values_reserved: u64,
+    /// Bits of orders under way.
+    pub bits_reserved: u64,
+}
+
+/// What is left of a policy's quotas, orders under way counted as used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLeft {
+    /// Values.
+    pub values: u64,
+    /// Bits.
+    pub bits: u64,
+}
+
+/// Quotas left (ORD-4).
+pub fn quota_left(policy: &PolicyTerms, usage: &Usage) -> QuotaLeft {
+    let used = usage.values.saturating_add(usage.values_reserved);
+    let bits = usage.bits.saturating_add(usage.bits_reserved);
+    QuotaLeft {
+        values: policy.quota_values.saturating_sub(used),
+        bits: policy.quota_bits.saturating_sub(bits),
+    }
+}
+
+/// What a program asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Query kinds of the outputs, without repetition.
+    pub kinds: Vec<QueryKind>,
+    /// Values opened.
+    pub values: u64,
+    /// Bits opened: a value x has |x| <= 2^(62-k), so 63 - k bits with its sign.
+    pub bits: u64,
+}
+
+/// Checks a program against manifest, budget and policy (ORD-4, without quotas).
+pub fn check_demand(
+    manifest: &Manifest,
+    program: &Program,
+    policy: &PolicyTerms,
+) -> Result<Demand> {
+    let bad = |reason: String| DomainError::Program { reason };
+    if program.dataset != policy.dataset {
+        return Err(DomainError::DatasetDiffers);
+    }
+    if manifest.root() != policy.dataset {
+        return Err(DomainError::DatasetDiffers);
+    }
+    budget::check_program(manifest, program).map_err(|e| bad(e.to_string()))?;
+    let mut kinds = Vec::new();
+    let mut values = 0u64;
+    for (i, o) in program.outputs.iter().enumerate() {
+        let index = u32::try_from(i).unwrap_or(u32::MAX);
+        if program.outputs.iter().take(i).any(|p| p == o) {
+            return Err(DomainError::DuplicateOutput { index });
+        }
+        let private = match program.vectors.get(o.vector as usize).map(|v| &v.weights) {
+            Some(Weights::Private { .. }) => true,
+            Some(Weights::Public { .. }) => false,
+            None => return Err(bad(format!("output {index} names no vector"))),
+        };
+        let (kind, segment) = match (o.over, private) {
+            (MatrixRef::Traced { segment }, false) => (QueryKind::AggregatePublic, segment),
+            (MatrixRef::Traced { segment }, true) => (QueryKind::AggregatePrivate, segment),
+            (MatrixRef::Chunk { segment, .. }, false) => (QueryKind::RowsPublic, segment),
+            (MatrixRef::Chunk { segment, .. }, true) => (QueryKind::RowsPrivate, segment),
+        };
+        if !policy.kinds.contains(&kind) {
+            return Err(DomainError::QueryKindDenied { kind: kind.name() });
+        }
+        let rows = manifest.segments.get(segment as usize).map_or(0, |s| s.rows);
+        if rows < policy.min_cohort {
+            return Err(DomainError::CohortTooSmall { segment, rows, minimum: policy.min_cohort });
+        }
+        let (_, _, opened) = budget::extent(manifest, o.over)
+            .ok_or_else(|| bad(format!("output {index} is not in the manifest")))?;
+        values = values.saturating_add(u64::from(opened));
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    let width = 63u64.saturating_sub(u64::from(manifest.message_log2));
+    Ok(Demand { kinds, values, bits: values.saturating_mul(width) })
+}
+
+/// The price of a demand under a policy, without fee or pod parts on top: they
+/// come out of it (SET-4).
+pub fn price(policy: &PolicyTerms, demand: &Demand) -> Result<MinorUnits> {
+    policy.price_order.plus(policy.price_output.times(demand.values)?)
+}
+
+/// Refuses a demand beyond the quotas left (ORD-4).
+pub fn check_quota(policy: &PolicyTerms, usage: &Usage, values: u64, bits: u64) -> Result<()> {
+    let left = quota_left(policy, usage);
+    for (what, left, needed) in [("values", left.values, values), ("bits", left.bits, bits)] {
+        if needed > left {
+            return Err(DomainError::QuotaExceeded { what, left, needed });
+        }
+    }
+    Ok(())
+}
+
+/// What the decision looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission<'a> {
+    /// Now.
+    pub now: Millis,
+    /// This marketplace.
+    pub marketplace: Digest,
+    /// The listing, with its newest policy.
+    pub listing: &'a Listing,
+    /// The quote that the order names, as stored here.
+    pub quote: &'a QuoteTerms,
+    /// The order, its signature already checked.
+    pub order: &'a OrderTerms,
+    /// Its program.
+    pub program: &'a Program,
+    /// The dataset.
+    pub manifest: &'a Manifest,
+    /// Who places.
+    pub buyer: AccountId,
+    /// Whether the signer is a registered, unrevoked key of the buyer.
+    pub key_registered: bool,
+    /// What was revealed before.
+    pub usage: &'a Usage,
+}
+
+/// Decides ORD-1, ORD-3 and ORD-4; the nonce (ORD-2) and the money (SET-1) are
+/// decided in the placing transaction, which also rechecks the quota.
+pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
+    let (q, o) = (a.quote, a.order);
+    let ListingState::Published { .. } = a.listing.state else {
+        return Err(DomainError::ListingClosed { state: a.listing.state.name() });
+    };
+    let Some(policy) = &a.listing.policy else {
+        return Err(DomainError::ListingClosed { state: "without a policy" });
+    };
+    // ORD-3
+    if !a.key_registered {
+        return Err(DomainError::SigningKeyUnknown);
+    }
+    if a.listing.owner == a.buyer {
+        return Err(DomainError::OwnListing);
+    }
+    // ORD-1
+    let ours = q.marketplace == a.marketplace && o.marketplace == a.marketplace;
+    if !ours || o.quote != q.digest {
+        return Err(DomainError::QuoteUnknown);
+    }
+    if a.now >= q.expiry {
+        return Err(DomainError::QuoteExpired { expiry: q.expiry, now: a.now });
+    }
+    if o.listing != q.listing || q.listing != a.listing.id {
+        return Err(DomainError::ListingDiffers);
+    }
+    if o.dataset != q.dataset || q.dataset != a.listing.dataset {
+        return Err(DomainError::DatasetDiffers);
+    }
+    for found in [o.policy_version, q.policy_version] {
+        if found != policy.version {
+            return Err(DomainError::PolicyVersionDiffers { expected: policy.version, found });
+        }
+    }
+    if a.now < policy.valid_from {
+        return Err(DomainError::ListingClosed { state: "not valid yet" });
+    }
+    if o.program != q.program || a.program.shape() != q.program {
+        return Err(DomainError::ProgramDiffers);
+    }
+    if o.price != q.price || q.split.total()? != q.price {
+        return Err(DomainError::PriceDiffers { expected: q.price, found: o.price });
+    }
+    if o.pod != q.pod {
+        return Err(DomainError::PodDiffers);
+    }
+    if o.verifying_key != q.verifying_key {
+        return Err(DomainError::VerifyingKeyDiffers);
+    }
+    if o.srs != q.srs {
+        return Err(DomainError::SrsDiffers);
+    }
+    if o.custody != q.custody || q.custody != policy.custody {
+        return Err(DomainError::CustodyDiffers);
+    }
+    if o.node_key != q.node_key || q.node_key != policy.node_key {
+        return Err(DomainError::NodeKeyDiffers);
+    }
+    let minimum = o.min_class.max(policy.min_class);
+    if q.class < minimum {
+        return Err(DomainError::AssuranceTooLow { minimum: minimum.name() });
+    }
+    let earliest = a.now.saturating_add(q.expected_seconds.saturating_mul(1000));
+    if o.deadline <= earliest {
+        return Err(DomainError::DeadlineTooSoon { earliest, deadline: o.deadline });
+    }
+    // ORD-4
+    let demand = check_demand(a.manifest, a.program, policy)?;
+    check_quota(policy, a.usage, demand.values, demand.bits)?;
+    Ok(demand)
+}

@@ -1,0 +1,365 @@
+//! An order's life (ORD, SET): each state is a type that carries its facts,
+//! each transition consumes the state it leaves, so an order ends once (SET-6).
+//!
+//! `placed -> funded -> leased -> evaluated -> verified -> opening -> released | refunded`
+
+use crate::{
+    DomainError, Millis, MinorUnits, Result, Split,
+    id::{AccountId, LeaseToken, ListingId, MachineId, OrderId, TransferId},
+    job::{Lease, MAX_ATTEMPTS},
+    terms::OrderTerms,
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::digest::Digest;
+
+/// Why a buyer gets the money back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RefundReason {
+    /// A submission failed verification; the rule that refused it (SET-2).
+    Rejected {
+        /// The refusal.
+        rule: String,
+    },
+    /// The deadline passed (SET-5).
+    Expired,
+    /// No pod finished, or the key node signed that it will not deliver.
+    Undeliverable {
+        /// What happened.
+        why: String,
+    },
+}
+
+impl RefundReason {
+    /// The name in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "rejected",
+            Self::Expired => "expired",
+            Self::Undeliverable { .. } => "undeliverable",
+        }
+    }
+}
+
+macro_rules! states {
+    ($($(#[doc = $doc:literal])+ $name:ident $text:literal $as:ident { $($(#[doc = $fd:literal])+ $field:ident : $ty:ty),* $(,)? })*) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name { $($(#[doc = $fd])+ pub $field: $ty),* }
+            impl From<$name> for OrderState {
+                fn from(s: $name) -> Self {
+                    Self::$name(s)
+                }
+            }
+        )*
+        /// Where an order stands.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum OrderState { $($(#[doc = $doc])+ $name($name)),* }
+
+        impl OrderState {
+            /// Every state's name, in order.
+            pub const NAMES: &'static [&'static str] = &[$($text),*];
+            /// The name in the API and the database.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => $text),* }
+            }
+            $(
+                /// The facts of this state, or a refusal of the transition to `wanted` (ORD-5).
+                pub fn $as(self, wanted: &'static str) -> Result<$name> {
+                    match self {
+                        Self::$name(s) => Ok(s),
+                        other => Err(DomainError::OrderState { found: other.name(), wanted }),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+states! {
+    /// Admitted, money not yet reserved; only exists inside the placing transaction (SET-1).
+    Placed "placed" placed {
+        /// When.
+        at: Millis,
+    }
+    /// The price is reserved; waits for its pod.
+    Funded "funded" funded {
+        /// The pending transfer.
+        escrow: TransferId,
+        /// Leases that ended without a submission.
+        attempts: u32,
+    }
+    /// A pod works on it.
+    Leased "leased" leased {
+        /// The pending transfer.
+        escrow: TransferId,
+        /// The pod's lease.
+        lease: Lease,
+    }
+    /// A submission was taken, not yet verified.
+    Evaluated "evaluated" evaluated {
+        /// The pending transfer.
+        escrow: TransferId,
+        /// The digest of the signed submission.
+        submission: Digest,
+        /// Who submitted.
+        pod: MachineId,
+    }
+    /// The server has verified every envelope (SET-2).
+    Verified "verified" verified {
+        /// The pending transfer.
+        escrow: TransferId,
+        /// The digest of the signed submission.
+        submission: Digest,
+    }
+    /// The one grant is out; the escrow cannot be voided by us any more (SET-3).
+    Opening "opening" opening {
+        /// The pending transfer.
+        escrow: TransferId,
+        /// The digest of the signed submission.
+        submission: Digest,
+        /// The digest of the signed grant.
+        grant: Digest,
+        /// When the grant expires.
+        grant_expires: Millis,
+    }
+    /// Delivered and paid.
+    Released "released" released {
+        /// The posted transfer.
+        escrow: TransferId,
+        /// The digest of the signed submission.
+        submission: Digest,
+        /// The digest of the signed grant.
+        grant: Digest,
+        /// The digest of the signed delivery.
+        delivery: Digest,
+        /// When.
+        at: Millis,
+    }
+    /// Not delivered, money back.
+    Refunded "refunded" refunded {
+        /// The voided transfer.
+        escrow: TransferId,
+        /// Why.
+        reason: RefundReason,
+        /// When.
+        at: Millis,
+    }
+}
+
+impl OrderState {
+    /// Whether it is one of the two ends (SET-6).
+    pub fn terminal(&self) -> bool {
+        matches!(self, Self::Released(_) | Self::Refunded(_))
+    }
+    /// The escrow, from `funded` on.
+    pub fn escrow(&self) -> Option<TransferId> {
+        match self {
+            Self::Placed(_) => None,
+            Self::Funded(Funded { escrow, .. })
+            | Self::Leased(Leased { escrow, .. })
+            | Self::Evaluated(Evaluated { escrow, .. })
+            | Self::Verified(Verified { escrow, .. })
+            | Self::Opening(Opening { escrow, .. })
+            | Self::Released(Released { escrow, .. })
+            | Self::Refunded(Refunded { escrow, .. }) => Some(*escrow),
+        }
+    }
+    /// The pod's lease, in `leased`.
+    pub fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Leased(l) => Some(&l.lease),
+            _ => None,
+        }
+    }
+}
+
+impl Placed {
+    /// The escrow is pending.
+    pub fn fund(self, escrow: TransferId) -> Funded {
+        Funded { escrow, attempts: 0 }
+    }
+}
+
+impl Funded {
+    /// The quoted pod takes the job, before the deadline (ORD-6).
+    pub fn lease(
+        self,
+        holder: MachineId,
+        token: LeaseToken,
+        deadline: Millis,
+        now: Millis,
+    ) -> Result<Leased> {
+        before(deadline, now)?;
+        let lease = Lease::start(holder, token, self.attempts, now)?;
+        Ok(Leased { escrow: self.escrow, lease })
+    }
+}
+
+impl Leased {
+    /// Still at work.
+    pub fn heartbeat(self, holder: MachineId, token: LeaseToken, now: Millis) -> Result<Self> {
+        Ok(Self { lease: self.lease.prolong(holder, token, now)?, ..self })
+    }
+    /// The holder of the current token submits (ORD-6).
+    pub fn submit(
+        self,
+        holder: MachineId,
+        token: LeaseToken,
+        submission: Digest,
+        now: Millis,
+    ) -> Result<Evaluated> {
+        self.lease.check(holder, token, now)?;
+        Ok(Evaluated { escrow: self.escrow, submission, pod: holder })
+    }
+    /// The holder gives it back, with a reason (POD-2).
+    pub fn decline(
+        self,
+        holder: MachineId,
+        token: LeaseToken,
+        why: String,
+        now: Millis,
+    ) -> Result<OrderState> {
+        self.lease.check(holder, token, now)?;
+        Ok(self.fall_back(why, now))
+    }
+    /// The lease ended: back to `funded`, or refunded when attempts are used up.
+    pub fn lapse(self, now: Millis) -> Result<OrderState> {
+        if !self.lease.ended(now) {
+            return Err(DomainError::OrderState { found: "leased", wanted: "funded" });
+        }
+        Ok(self.fall_back("no submission before the lease ended".into(), now))
+    }
+    fn fall_back(self, why: String, now: Millis) -> OrderState {
+        let attempts = self.lease.attempt;
+        if attempts >= MAX_ATTEMPTS {
+            let reason = RefundReason::Undeliverable { why };
+            return Refunded { escrow: self.escrow, reason, at: now }.into();
+        }
+        Funded { escrow: self.escrow, attempts }.into()
+    }
+}
+
+impl Evaluated {
+    /// Every envelope verified (SET-2).
+    pub fn verify(self) -> Verified {
+        Verified { escrow: self.escrow, submission: self.submission }
+    }
+    /// Some envelope did not (SET-2).
+    pub fn reject(self, rule: String, now: Millis) -> Refunded {
+        Refunded { escrow: self.escrow, reason: RefundReason::Rejected { rule }, at: now }
+    }
+}
+
+impl Verified {
+    /// Issues the one grant; it expires before the order's deadline (SET-3, SET-5).
+    pub fn grant(
+        self,
+        grant: Digest,
+        grant_expires: Millis,
+        deadline: Millis,
+        now: Millis,
+    ) -> Result<Opening> {
+        before(deadline, now)?;
+        if grant_expires >= deadline || grant_expires <= now {
+            return Err(DomainError::GrantExpiry { deadline, expires: grant_expires });
+        }
+        let Self { escrow, submission } = self;
+        Ok(Opening { escrow, submission, grant, grant_expires })
+    }
+}
+
+impl Opening {
+    /// The named node signed a delivery for this grant (SET-3).
+    pub fn release(self, grant: Digest, delivery: Digest, now: Millis) -> Result<Released> {
+        self.same_grant(grant, "delivery")?;
+        let Self { escrow, submission, grant, .. } = self;
+        Ok(Released { escrow, submission, grant, delivery, at: now })
+    }
+    /// The named node signed that it delivers nothing and revealed nothing (SET-3, DOC-9).
+    pub fn undeliverable(
+        self,
+        grant: Digest,
+        why: String,
+        revealed: bool,
+        now: Millis,
+    ) -> Result<Refunded> {
+        self.same_grant(grant, "non-delivery")?;
+        if revealed {
+            return Err(DomainError::OrderState { found: "opening", wanted: "refunded" });
+        }
+        let reason = RefundReason::Undeliverable { why };
+        Ok(Refunded { escrow: self.escrow, reason, at: now })
+    }
+    fn same_grant(&self, grant: Digest, what: &'static str) -> Result<()> {
+        if grant == self.grant { Ok(()) } else { Err(DomainError::DocumentLink { what }) }
+    }
+}
+
+fn before(deadline: Millis, now: Millis) -> Result<()> {
+    if now >= deadline { Err(DomainError::DeadlinePassed { deadline, now }) } else { Ok(()) }
+}
+
+/// An order with what never changes about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// Who pays.
+    pub buyer: AccountId,
+    /// Who owns the data.
+    pub custodian: AccountId,
+    /// Who runs the pod.
+    pub pod_operator: AccountId,
+    /// The listing.
+    pub listing: ListingId,
+    /// What was signed.
+    pub terms: OrderTerms,
+    /// Who gets what (SET-4).
+    pub split: Split,
+    /// Values that the order reveals.
+    pub values: u64,
+    /// Bits that the order reveals.
+    pub bits: u64,
+    /// When it was placed.
+    pub placed_at: Millis,
+    /// Where it stands.
+    pub state: OrderState,
+}
+
+impl Order {
+    /// What is in escrow.
+    pub fn price(&self) -> MinorUnits {
+        self.terms.price
+    }
+    /// The same order in another state.
+    pub fn with(mut self, state: impl Into<OrderState>) -> Self {
+        self.state = state.into();
+        self
+    }
+    /// Refunds an order past its deadline, unless it is opening or over (SET-5).
+    pub fn expire(self, now: Millis) -> Result<Self> {
+        let deadline = self.terms.deadline;
+        let escrow = match &self.state {
+            OrderState::Funded(_)
+            | OrderState::Leased(_)
+            | OrderState::Evaluated(_)
+            | OrderState::Verified(_) => self.state.escrow(),
+            OrderState::Placed(_)
+            | OrderState::Opening(_)
+            | OrderState::Released(_)
+            | OrderState::Refunded(_) => None,
+        };
+        let Some(escrow) = escrow else {
+            return Err(DomainError::OrderState { found: self.state.name(), wanted: "refunded" });
+        };
+        if now < deadline {
+            return Err(DomainError::DeadlineAhead { deadline, now });
+        }
+        Ok(self.with(Refunded { escrow, reason: RefundReason::Expired, at: now }))
+    }
+}

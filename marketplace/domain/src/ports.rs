@@ -1,0 +1,344 @@
+//! Ports: what the domain needs from outside. Ids, tokens and the time come
+//! in as arguments; each method that changes something is one transaction with
+//! its postings and its audit record (ORD-5).
+
+use crate::{
+    Millis, MinorUnits, Result,
+    access::MachineKind,
+    admit::Usage,
+    audit::{AuditEntry, AuditRecord},
+    id::{
+        AccountId, CashRequestId, LeaseToken, ListingId, MachineId, Nonce, OrderId, PublicKey,
+        SessionId, TransferId,
+    },
+    job::Lease,
+    ledger::{Balance, LedgerAccount, TransferKind},
+    listing::{Listing, ListingStep},
+    order::Order,
+    records::{
+        Account, BlobKind, CashRequest, DocumentKind, LedgerReport, Machine, ObjectInfo, Page,
+        PageRequest, PlaceOrder, Placement, Session, SignedText, SigningKey, StoredQuote,
+        SubmittedOutput, Transfer,
+    },
+    terms::PolicyTerms,
+};
+use async_trait::async_trait;
+use veilbourse_core::digest::Digest;
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> Millis;
+}
+
+/// Accounts, sessions, signing keys, machines (ACC, POD, KEY).
+#[async_trait]
+pub trait Identities: Send + Sync {
+    /// Stores an account; a taken mail is refused.
+    async fn create_account(&self, account: &Account, now: Millis) -> Result<()>;
+    /// By id.
+    async fn account(&self, id: AccountId) -> Result<Account>;
+    /// By mail, in lower case.
+    async fn account_by_mail(&self, mail: &str) -> Result<Option<Account>>;
+    /// All, newest last.
+    async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>>;
+    /// Begins a session with the hash of its first refresh token.
+    async fn open_session(&self, session: &Session, refresh: Digest) -> Result<()>;
+    /// Exchanges a refresh token; one used before revokes its session (ACC-3).
+    async fn rotate_refresh(&self, old: Digest, new: Digest, now: Millis) -> Result<Session>;
+    /// Ends a session, or all of an account (`session` absent).
+    async fn revoke_sessions(
+        &self,
+        account: AccountId,
+        session: Option<SessionId>,
+        now: Millis,
+    ) -> Result<u64>;
+    /// Whether access tokens of the session are still good (ACC-3).
+    async fn session_live(&self, session: SessionId, now: Millis) -> Result<bool>;
+    /// Registers a key whose possession was proven (ACC-7).
+    async fn register_key(&self, account: AccountId, key: PublicKey, now: Millis) -> Result<()>;
+    /// Revokes a key of the account.
+    async fn revoke_key(&self, account: AccountId, key: PublicKey, now: Millis) -> Result<()>;
+    /// Every key of an account, revoked ones too.
+    async fn signing_keys(&self, account: AccountId) -> Result<Vec<SigningKey>>;
+    /// Whether the key is registered for the account and unrevoked (ORD-3).
+    async fn key_registered(&self, account: AccountId, key: PublicKey) -> Result<bool>;
+    /// Stores a machine, undecided.
+    async fn register_machine(&self, machine: &Machine, now: Millis) -> Result<()>;
+    /// An admin decides; not about their own.
+    async fn decide_machine(
+        &self,
+        id: MachineId,
+        by: AccountId,
+        approve: bool,
+        reason: &str,
+        now: Millis,
+    ) -> Result<Machine>;
+    /// By id.
+    async fn machine(&self, id: MachineId) -> Result<Machine>;
+    /// Of one kind or all.
+    async fn machines(
+        &self,
+        kind: Option<MachineKind>,
+        page: &PageRequest,
+    ) -> Result<Page<Machine>>;
+    /// Uses a nonce of a machine's token request once; forgets those that expired.
+    async fn use_nonce(
+        &self,
+        machine: MachineId,
+        nonce: Nonce,
+        expires: Millis,
+        now: Millis,
+    ) -> Result<()>;
+}
+
+/// Which listings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListingFilter {
+    /// Only of this owner.
+    pub owner: Option<AccountId>,
+    /// Only in one of these states (names); empty: those that are public.
+    pub states: Vec<String>,
+    /// Words to be found in title or description, any case.
+    pub search: Option<String>,
+}
+
+/// Listings, policies, objects, quotes.
+#[async_trait]
+pub trait Listings: Send + Sync {
+    /// Stores a draft with its manifest and the lengths of its objects (UP-2).
+    async fn create_listing(
+        &self,
+        listing: &Listing,
+        manifest: &str,
+        objects: &[(String, u64)],
+        now: Millis,
+    ) -> Result<()>;
+    /// By id.
+    async fn listing(&self, id: ListingId) -> Result<Listing>;
+    /// The manifest's JSON.
+    async fn manifest(&self, id: ListingId) -> Result<String>;
+    /// Newest first, by keyset.
+    async fn listings(&self, filter: &ListingFilter, page: &PageRequest) -> Result<Page<Listing>>;
+    /// Takes a step; submission brings the first policy or a newer one.
+    async fn step_listing(
+        &self,
+        id: ListingId,
+        step: ListingStep,
+        policy: Option<(PolicyTerms, SignedText)>,
+        actor: &str,
+        now: Millis,
+    ) -> Result<Listing>;
+    /// Takes a newer policy (DOC-3).
+    async fn update_policy(
+        &self,
+        id: ListingId,
+        policy: PolicyTerms,
+        signed: SignedText,
+        actor: &str,
+        now: Millis,
+    ) -> Result<Listing>;
+    /// The signed policy of a version.
+    async fn policy(&self, id: ListingId, version: u32) -> Result<SignedText>;
+    /// What was revealed and is under way.
+    async fn usage(&self, id: ListingId) -> Result<Usage>;
+    /// Every object.
+    async fn objects(&self, id: ListingId) -> Result<Vec<ObjectInfo>>;
+    /// One object.
+    async fn object(&self, id: ListingId, name: &str) -> Result<ObjectInfo>;
+    /// Records the content's digest of a completed object; only of a draft (UP-5).
+    async fn complete_object(&self, id: ListingId, name: &str, digest: Digest) -> Result<()>;
+    /// Stores a quote.
+    async fn save_quote(&self, quote: &StoredQuote) -> Result<()>;
+    /// By the digest that an order names.
+    async fn quote(&self, digest: Digest) -> Result<StoredQuote>;
+}
+
+/// Which orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// Only where the account is buyer, custodian or pod operator.
+    pub party: Option<AccountId>,
+    /// Only in this state.
+    pub state: Option<String>,
+}
+
+/// The life of orders and their jobs (ORD, SET).
+#[async_trait]
+pub trait Orders: Send + Sync {
+    /// Nonce, quota, escrow, order, audit: all or nothing (ORD-2, SET-1).
+    async fn place_order(&self, place: PlaceOrder, now: Millis) -> Result<Placement>;
+    /// By id.
+    async fn order(&self, id: OrderId) -> Result<Order>;
+    /// Newest first, by keyset.
+    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>>;
+    /// Leases the oldest funded order of the pod (POD-1).
+    async fn lease_evaluation(
+        &self,
+        pod: MachineId,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Order>>;
+    /// Prolongs the pod's lease; `progress` in per mille (POD-1).
+    async fn heartbeat(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        stage: &str,
+        progress: u32,
+        now: Millis,
+    ) -> Result<Lease>;
+    /// The newest heartbeat's stage and progress in per mille.
+    async fn progress(&self, id: OrderId) -> Result<Option<(String, u32)>>;
+    /// The pod gives the job back (POD-2).
+    async fn decline(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        why: &str,
+        now: Millis,
+    ) -> Result<Order>;
+    /// The pod's submission (ORD-6).
+    async fn submit(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        submission: SignedText,
+        outputs: Vec<SubmittedOutput>,
+        now: Millis,
+    ) -> Result<Order>;
+    /// Every envelope verified (SET-2).
+    async fn verified(&self, id: OrderId, now: Millis) -> Result<Order>;
+    /// Some envelope did not: refunded (SET-2).
+    async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order>;
+    /// Issues the one grant (SET-3).
+    async fn grant(
+        &self,
+        id: OrderId,
+        grant: SignedText,
+        expires: Millis,
+        now: Millis,
+    ) -> Result<Order>;
+    /// Leases the oldest opening order of the node with this key (KEY-1).
+    async fn lease_opening(
+        &self,
+        node: MachineId,
+        key: PublicKey,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Order>>;
+    /// The node's signed delivery: posts the escrow (SET-3).
+    async fn deliver(
+        &self,
+        id: OrderId,
+        grant: Digest,
+        delivery: SignedText,
+        sealed_result: Vec<u8>,
+        now: Millis,
+    ) -> Result<Order>;
+    /// The node's signed non-delivery: voids the escrow if nothing was revealed (SET-3).
+    async fn non_delivery(
+        &self,
+        id: OrderId,
+        grant: Digest,
+        document: SignedText,
+        why: &str,
+        revealed: bool,
+        now: Millis,
+    ) -> Result<Order>;
+    /// Ends leases that are over and orders past their deadline (ORD-6, SET-5);
+    /// returns what changed.
+    async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>>;
+    /// Stores the receipt of a released order, once.
+    async fn save_receipt(&self, id: OrderId, receipt: SignedText, now: Millis) -> Result<()>;
+    /// A document of an order.
+    async fn document(&self, id: OrderId, kind: DocumentKind) -> Result<SignedText>;
+    /// A binary part of an order; `index` is 0 for those that are single.
+    async fn blob(&self, id: OrderId, kind: BlobKind, index: u32) -> Result<Vec<u8>>;
+}
+
+/// The ledger (LED).
+#[async_trait]
+pub trait LedgerPort: Send + Sync {
+    /// An account's balance; zero when it never moved.
+    async fn balance(&self, account: LedgerAccount) -> Result<Balance>;
+    /// Every account.
+    async fn ledger_accounts(&self, page: &PageRequest) -> Result<Page<(LedgerAccount, Balance)>>;
+    /// Transfers, of one account or all, newest first.
+    async fn transfers(
+        &self,
+        account: Option<LedgerAccount>,
+        page: &PageRequest,
+    ) -> Result<Page<Transfer>>;
+    /// By id.
+    async fn transfer(&self, id: TransferId) -> Result<Transfer>;
+    /// Asks for a deposit or withdrawal; the same key again answers the same (LED-4).
+    #[allow(clippy::too_many_arguments)]
+    async fn request_cash(
+        &self,
+        id: CashRequestId,
+        transfer: TransferId,
+        kind: TransferKind,
+        account: AccountId,
+        amount: MinorUnits,
+        key: &str,
+        now: Millis,
+    ) -> Result<CashRequest>;
+    /// An admin decides; not about their own (LED-4).
+    async fn decide_cash(
+        &self,
+        id: CashRequestId,
+        by: AccountId,
+        approve: bool,
+        reason: &str,
+        now: Millis,
+    ) -> Result<CashRequest>;
+    /// Requests of a kind, of one account or all, newest first.
+    async fn cash_requests(
+        &self,
+        kind: TransferKind,
+        account: Option<AccountId>,
+        page: &PageRequest,
+    ) -> Result<Page<CashRequest>>;
+    /// Recomputes everything from the postings (LED-1).
+    async fn ledger_check(&self) -> Result<LedgerReport>;
+}
+
+/// The audit log (LED-5).
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Appends a record of something that is no transition of the store's own.
+    async fn record(&self, entry: AuditEntry, now: Millis) -> Result<AuditRecord>;
+    /// Oldest first.
+    async fn audit(&self, page: &PageRequest) -> Result<Page<AuditRecord>>;
+    /// Checks the whole chain; its length and head.
+    async fn audit_check(&self) -> Result<Option<(u64, Digest)>>;
+}
+
+/// Everything that the database does.
+pub trait Store: Identities + Listings + Orders + LedgerPort + AuditLog {}
+impl<T: Identities + Listings + Orders + LedgerPort + AuditLog> Store for T {}
+
+/// Uploaded objects (UP).
+#[async_trait]
+pub trait ObjectStorage: Send + Sync {
+    /// Bytes held of an object (UP-1).
+    async fn offset(&self, listing: ListingId, name: &str) -> Result<u64>;
+    /// Appends at `offset`; the new offset, on disk when this returns (UP-1).
+    /// The object completes by itself when `length` is reached.
+    async fn append(
+        &self,
+        listing: ListingId,
+        name: &str,
+        offset: u64,
+        length: u64,
+        bytes: &[u8],
+    ) -> Result<u64>;
+    /// The digest of a complete object's content.
+    async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest>;
+    /// A complete object.
+    async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>>;
+}

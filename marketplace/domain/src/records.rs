@@ -1,0 +1,338 @@
+//! What is stored beside listings and orders, as the ports speak of it.
+
+use crate::{
+    DomainError, Millis, MinorUnits, Result,
+    access::{MachineKind, Role},
+    id::{AccountId, CashRequestId, MachineId, OrderId, PublicKey, SessionId, TransferId},
+    ledger::{Posting, TransferKind, TransferState},
+    order::Order,
+    terms::QuoteTerms,
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::digest::Digest;
+
+/// Most items a page holds (GQL-1).
+pub const MAX_PAGE: u32 = 100;
+
+/// A page asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// How many, 1 to [`MAX_PAGE`].
+    pub first: u32,
+    /// The cursor of the item before.
+    pub after: Option<String>,
+}
+
+impl PageRequest {
+    /// Checks `first` (GQL-1).
+    pub fn new(first: u32, after: Option<String>) -> Result<Self> {
+        if first == 0 || first > MAX_PAGE {
+            return Err(DomainError::TooLarge {
+                field: "first",
+                limit: u64::from(MAX_PAGE),
+                value: u64::from(first),
+            });
+        }
+        Ok(Self { first, after })
+    }
+}
+
+/// A page found; each item with its cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Cursor and item.
+    pub items: Vec<(String, T)>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+impl<T> Page<T> {
+    /// The items without cursors.
+    pub fn into_items(self) -> Vec<T> {
+        self.items.into_iter().map(|(_, t)| t).collect()
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Mail address in lower case, unique.
+    pub mail: String,
+    /// Name shown.
+    pub name: String,
+    /// Argon2id hash in PHC form (ACC-2).
+    pub password_hash: String,
+    /// Roles, sorted.
+    pub roles: Vec<Role>,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// A session (ACC-3): one family of refresh tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its id, in each access token.
+    pub id: SessionId,
+    /// Whose.
+    pub account: AccountId,
+    /// When it began.
+    pub created_at: Millis,
+    /// When it ends, whatever is refreshed.
+    pub expires_at: Millis,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+/// A registered signing key (ACC-7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    /// The key.
+    pub key: PublicKey,
+    /// Whose.
+    pub account: AccountId,
+    /// When it was registered.
+    pub created_at: Millis,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+/// How an admin decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Not yet.
+    Pending,
+    /// Yes.
+    Approved,
+    /// No.
+    Refused,
+}
+
+impl Decision {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Refused => "refused",
+        }
+    }
+    /// Reads a name.
+    pub fn parse(s: &str) -> Result<Self> {
+        [Self::Pending, Self::Approved, Self::Refused]
+            .into_iter()
+            .find(|d| d.name() == s)
+            .ok_or_else(|| DomainError::invalid("decision", format!("unknown {s:?}")))
+    }
+}
+
+/// A pod or key node (POD, KEY).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its id.
+    pub id: MachineId,
+    /// Pod or node.
+    pub kind: MachineKind,
+    /// The account that runs it and is paid.
+    pub operator: AccountId,
+    /// Name shown.
+    pub name: String,
+    /// Ed25519 key, unique.
+    pub signing_key: PublicKey,
+    /// HPKE public key in hex (pods).
+    pub sealing_key: Option<String>,
+    /// Whether it may work.
+    pub decision: Decision,
+    /// The admin's reason.
+    pub reason: String,
+    /// When it registered.
+    pub created_at: Millis,
+}
+
+/// An uploaded object of a listing (UP-1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its name within the listing.
+    pub name: String,
+    /// Bytes expected, from the manifest (UP-2).
+    pub length: u64,
+    /// Bytes held.
+    pub offset: u64,
+    /// BLAKE3 digest of the content once complete.
+    pub digest: Option<Digest>,
+}
+
+/// A document of an order or listing, as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedText {
+    /// Its digest.
+    pub digest: Digest,
+    /// The signed JSON.
+    pub text: String,
+}
+
+/// A quote as stored (DOC-4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredQuote {
+    /// Its facts.
+    pub terms: QuoteTerms,
+    /// The signed quote.
+    pub signed: SignedText,
+    /// The program's JSON.
+    pub program: String,
+}
+
+/// The documents of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKind {
+    /// The buyer's (DOC-5).
+    Order,
+    /// The pod's (DOC-7).
+    Submission,
+    /// Ours (DOC-8).
+    Grant,
+    /// The key node's (DOC-9).
+    Delivery,
+    /// The key node's refusal (DOC-9).
+    NonDelivery,
+    /// Ours (DOC-11).
+    Receipt,
+}
+
+impl DocumentKind {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Submission => "submission",
+            Self::Grant => "grant",
+            Self::Delivery => "delivery",
+            Self::NonDelivery => "non_delivery",
+            Self::Receipt => "receipt",
+        }
+    }
+}
+
+/// The binary parts of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlobKind {
+    /// The model sealed to the pod (DOC-6).
+    SealedModel,
+    /// An output ciphertext A.
+    Ciphertext,
+    /// An output's proof envelope.
+    Envelope,
+    /// The result sealed to the buyer (DOC-10).
+    SealedResult,
+}
+
+impl BlobKind {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SealedModel => "sealed_model",
+            Self::Ciphertext => "ciphertext",
+            Self::Envelope => "envelope",
+            Self::SealedResult => "sealed_result",
+        }
+    }
+}
+
+/// What a pod submits of one output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubmittedOutput {
+    /// A.
+    pub ciphertext: Vec<u8>,
+    /// The proof.
+    pub envelope: Vec<u8>,
+}
+
+/// An order to be placed, already admitted by [`crate::admit::admit_order`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// The order in its first state.
+    pub order: Order,
+    /// The escrow's id.
+    pub escrow: TransferId,
+    /// The signed order.
+    pub signed: SignedText,
+    /// The sealed model; empty when no vector is private.
+    pub sealed_model: Vec<u8>,
+}
+
+/// How placing ended (ORD-2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// Stored and funded.
+    New(Order),
+    /// The same order was here already; nothing moved.
+    Existing(Order),
+}
+
+impl Placement {
+    /// The order.
+    pub fn into_order(self) -> Order {
+        match self {
+            Self::New(o) | Self::Existing(o) => o,
+        }
+    }
+}
+
+/// A deposit or withdrawal (LED-4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CashRequest {
+    /// Its id.
+    pub id: CashRequestId,
+    /// Deposit or withdrawal.
+    pub kind: TransferKind,
+    /// Whose.
+    pub account: AccountId,
+    /// How much.
+    pub amount: MinorUnits,
+    /// Unique per account and kind.
+    pub idempotency_key: String,
+    /// The pending transfer.
+    pub transfer: TransferId,
+    /// How it was decided.
+    pub decision: Decision,
+    /// By whom.
+    pub decided_by: Option<AccountId>,
+    /// The admin's reason.
+    pub reason: String,
+    /// When it was made.
+    pub created_at: Millis,
+}
+
+/// A transfer with its postings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Its id.
+    pub id: TransferId,
+    /// What for.
+    pub kind: TransferKind,
+    /// Where it stands.
+    pub state: TransferState,
+    /// The order of an escrow.
+    pub order: Option<OrderId>,
+    /// Its postings.
+    pub postings: Vec<Posting>,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+}
+
+/// What `ledgerCheck` found sound (LED-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerReport {
+    /// Accounts looked at.
+    pub accounts: u64,
+    /// Transfers looked at.
+    pub transfers: u64,
+    /// Sum over all accounts, posted: zero.
+    pub posted_sum: i64,
+    /// Sum over all accounts, pending: zero.
+    pub pending_sum: i64,
+}

@@ -1,0 +1,179 @@
+//! The facts of signed documents that decisions need (DOC-3..5). The documents
+//! themselves stay as they were signed; who reads one fills in its terms.
+
+use crate::{
+    Millis, MinorUnits, Split,
+    id::{AccountId, ListingId, MachineId, Nonce, PublicKey, QuoteId},
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::digest::Digest;
+
+/// How results are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Custody {
+    /// The custodian's key node opens; the custodian learns the result.
+    CustodianHeld,
+}
+
+/// How sure an evaluation is; greater is surer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluationClass {
+    /// Re-executed elsewhere, not proven.
+    Replicated,
+    /// Every homomorphic step is covered by proofs.
+    Proven,
+}
+
+impl EvaluationClass {
+    /// The name on receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replicated => "replicated",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+/// What a query releases, and how its weights are held (DOC-3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryKind {
+    /// Traced aggregates, weights in the clear.
+    AggregatePublic,
+    /// Traced aggregates, weights hidden.
+    AggregatePrivate,
+    /// A value for each row, weights in the clear.
+    RowsPublic,
+    /// A value for each row, weights hidden.
+    RowsPrivate,
+}
+
+impl QueryKind {
+    /// The name in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AggregatePublic => "aggregate_public",
+            Self::AggregatePrivate => "aggregate_private",
+            Self::RowsPublic => "rows_public",
+            Self::RowsPrivate => "rows_private",
+        }
+    }
+}
+
+/// What a signed policy allows (DOC-3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTerms {
+    /// The listing.
+    pub listing: ListingId,
+    /// The dataset root D.
+    pub dataset: Digest,
+    /// Counts up from 1.
+    pub version: u32,
+    /// Who opens.
+    pub custody: Custody,
+    /// The key node that may open.
+    pub node_key: PublicKey,
+    /// Query kinds allowed.
+    pub kinds: Vec<QueryKind>,
+    /// Fewest rows in a touched segment.
+    pub min_cohort: u64,
+    /// Values that may ever be revealed.
+    pub quota_values: u64,
+    /// Bits that may ever be revealed.
+    pub quota_bits: u64,
+    /// Price of an order.
+    pub price_order: MinorUnits,
+    /// Price of each output value on top.
+    pub price_output: MinorUnits,
+    /// Least evaluation class.
+    pub min_class: EvaluationClass,
+    /// Not before.
+    pub valid_from: Millis,
+}
+
+/// What the marketplace offered (DOC-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuoteTerms {
+    /// The quote's id here.
+    pub id: QuoteId,
+    /// The digest of the signed quote.
+    pub digest: Digest,
+    /// The marketplace.
+    pub marketplace: Digest,
+    /// The listing.
+    pub listing: ListingId,
+    /// The dataset root D.
+    pub dataset: Digest,
+    /// The digest of the signed policy.
+    pub policy: Digest,
+    /// Its version.
+    pub policy_version: u32,
+    /// The program's public shape.
+    pub program: Digest,
+    /// The pod.
+    pub pod: MachineId,
+    /// The pod operator's account, which is paid.
+    pub pod_operator: AccountId,
+    /// The price.
+    pub price: MinorUnits,
+    /// Its exact split (SET-4).
+    pub split: Split,
+    /// The verifying key of the proof system.
+    pub verifying_key: Digest,
+    /// The structured reference string.
+    pub srs: Digest,
+    /// Who opens.
+    pub custody: Custody,
+    /// The key node.
+    pub node_key: PublicKey,
+    /// The class of evaluation offered.
+    pub class: EvaluationClass,
+    /// Seconds that it is expected to take.
+    pub expected_seconds: u64,
+    /// Not after.
+    pub expiry: Millis,
+}
+
+/// What the buyer signed (DOC-5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderTerms {
+    /// The digest of the signed order.
+    pub digest: Digest,
+    /// The marketplace.
+    pub marketplace: Digest,
+    /// The digest of the quote.
+    pub quote: Digest,
+    /// The key that signed.
+    pub signer: PublicKey,
+    /// The listing.
+    pub listing: ListingId,
+    /// The dataset root D.
+    pub dataset: Digest,
+    /// The policy version.
+    pub policy_version: u32,
+    /// The program's public shape.
+    pub program: Digest,
+    /// The pod.
+    pub pod: MachineId,
+    /// The price.
+    pub price: MinorUnits,
+    /// The verifying key accepted.
+    pub verifying_key: Digest,
+    /// The SRS accepted.
+    pub srs: Digest,
+    /// Custody accepted.
+    pub custody: Custody,
+    /// Key node accepted.
+    pub node_key: PublicKey,
+    /// Least evaluation class.
+    pub min_class: EvaluationClass,
+    /// Unique.
+    pub nonce: Nonce,
+    /// When it is over.
+    pub deadline: Millis,
+}

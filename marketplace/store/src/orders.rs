@@ -1,0 +1,467 @@
+//! The life of orders: each transition is one transaction with its postings,
+//! its counters and its audit record (ORD-5). What a transition does to the
+//! money follows from the two states alone: [`transit`].
+
+use crate::{
+    audit,
+    db::{SqlStore, Tx, transaction},
+    ledger, listings,
+    rows::{self, Where, body, digest, get, json, number, parsed, t, text, vals},
+};
+use async_trait::async_trait;
+use serde_json::json;
+use veilbourse_domain::{
+    Digest, DomainError, Millis, Result,
+    admit::check_quota,
+    id::{LeaseToken, MachineId, OrderId, PublicKey},
+    job::Lease,
+    ledger::{Postings, TransferKind, TransferStep},
+    listing::ListingState,
+    order::{Order, OrderState},
+    ports::{OrderFilter, Orders},
+    records::{
+        BlobKind, DocumentKind, Page, PageRequest, PlaceOrder, Placement, SignedText,
+        SubmittedOutput,
+    },
+};
+
+const MISSING: DomainError = DomainError::NotFound { what: "order" };
+
+/// An order as loaded, with the count of its writes.
+pub(crate) struct Loaded {
+    pub(crate) order: Order,
+    version: u64,
+}
+
+pub(crate) async fn load(tx: &Tx, id: OrderId) -> Result<Loaded> {
+    let row = tx
+        .one("SELECT body, state, version FROM orders WHERE id = $1", vals![t(id)])
+        .await?
+        .ok_or(MISSING)?;
+    let order: Order = body(&row, "body")?;
+    let column = text(&row, "state")?;
+    if order.state.name() != column {
+        let what = format!("column says {column}, body {}", order.state.name());
+        return Err(DomainError::Inconsistent { order: id, what });
+    }
+    Ok(Loaded { order, version: number(&row, "version")? })
+}
+
+async fn event(tx: &Tx, o: &Order, sequence: u64, now: Millis) -> Result<()> {
+    tx.exec_one(
+        "order event",
+        "INSERT INTO order_events (order_id, sequence, state, at) VALUES ($1, $2, $3, $4)",
+        vals![t(o.id), sequence, o.state.name(), now],
+    )
+    .await
+}
+
+/// Writes an order's next state with everything that belongs to it.
+pub(crate) async fn transit(
+    tx: &Tx,
+    before: &Loaded,
+    next: OrderState,
+    actor: &str,
+    action: &str,
+    now: Millis,
+) -> Result<Order> {
+    use OrderState as S;
+    let order = before.order.clone().with(next);
+    let (from, to) = (&before.order.state, &order.state);
+    if from.terminal() || from.escrow() != to.escrow() {
+        return Err(DomainError::OrderState { found: from.name(), wanted: to.name() }); // SET-6
+    }
+    let escrow = to.escrow().ok_or(DomainError::Inconsistent {
+        order: order.id,
+        what: format!("{} without an escrow", to.name()),
+    })?;
+    let money = match (from, to) {
+        (S::Verified(_), S::Opening(_)) => Some(TransferStep::Commit), // SET-3
+        (S::Opening(_), S::Released(_)) => Some(TransferStep::Post),
+        (S::Opening(_), S::Refunded(_)) => Some(TransferStep::VoidByNonDelivery),
+        (_, S::Refunded(_)) => Some(TransferStep::Void),
+        _ => None,
+    };
+    if let Some(step) = money {
+        ledger::step(tx, escrow, step, now).await?;
+    }
+    if to.terminal() {
+        // ORD-4: what was reserved is revealed or free again.
+        let (values, bits) = match to {
+            S::Released(_) => (order.values, order.bits),
+            _ => (0, 0),
+        };
+        tx.exec_one(
+            "reveals",
+            "UPDATE reveals SET reserved_values = reserved_values - $2, reserved_bits = reserved_bits - $3,
+                    revealed_values = revealed_values + $4, revealed_bits = revealed_bits + $5
+             WHERE listing = $1",
+            vals![t(order.listing), order.values, order.bits, values, bits],
+        )
+        .await?;
+    }
+    tx.exec_one(
+        "order",
+        "UPDATE orders SET state = $3, lease_end = $4, body = $5, version = version + 1
+         WHERE id = $1 AND version = $2",
+        vals![t(order.id), before.version, to.name(), to.lease().map(|l| l.end), json(&order)?,],
+    )
+    .await?;
+    event(tx, &order, before.version + 1, now).await?;
+    let subject = format!("order:{}", order.id);
+    audit::note(tx, actor, action, subject, json!({ "state": to }), now).await?;
+    Ok(order)
+}
+
+pub(crate) async fn add_document(
+    tx: &Tx,
+    id: OrderId,
+    kind: DocumentKind,
+    d: &SignedText,
+) -> Result<()> {
+    tx.exec_one(
+        "document",
+        "INSERT INTO order_documents (order_id, kind, digest, text) VALUES ($1, $2, $3, $4)",
+        vals![t(id), kind.name(), t(d.digest), &d.text],
+    )
+    .await
+}
+
+pub(crate) async fn add_blob(
+    tx: &Tx,
+    id: OrderId,
+    kind: BlobKind,
+    part: usize,
+    bytes: &[u8],
+) -> Result<()> {
+    tx.exec_one(
+        "blob",
+        "INSERT INTO order_blobs (order_id, kind, part, bytes) VALUES ($1, $2, $3, $4)",
+        vals![t(id), kind.name(), part as u64, bytes.to_vec()],
+    )
+    .await
+}
+
+/// ORD-2, ORD-4, SET-1 inside the placing transaction.
+async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
+    let o = &p.order;
+    let placed = o.state.clone().placed("funded")?;
+    let seen = tx
+        .one(
+            "SELECT id, digest, buyer FROM orders WHERE nonce = $1 OR digest = $2",
+            vals![t(o.terms.nonce), t(o.terms.digest)],
+        )
+        .await?;
+    if let Some(r) = seen {
+        let same =
+            digest(&r, "digest")? == o.terms.digest && text(&r, "buyer")? == o.buyer.to_string();
+        if !same {
+            return Err(DomainError::NonceReplayed);
+        }
+        return Ok(Placement::Existing(load(tx, parsed(&r, "id")?).await?.order));
+    }
+    // Facts that may have changed since the admission was decided.
+    let (listing, _) = listings::load(tx, o.listing).await?;
+    let policy = match (&listing.state, &listing.policy) {
+        (ListingState::Published { .. }, Some(p)) => p,
+        (s, _) => return Err(DomainError::ListingClosed { state: s.name() }),
+    };
+    if policy.version != o.terms.policy_version {
+        let (expected, found) = (policy.version, o.terms.policy_version);
+        return Err(DomainError::PolicyVersionDiffers { expected, found });
+    }
+    let key = tx
+        .one(
+            "SELECT account FROM signing_keys WHERE public_key = $1 AND account = $2 AND revoked_at IS NULL",
+            vals![t(o.terms.signer), t(o.buyer)],
+        )
+        .await?;
+    if key.is_none() {
+        return Err(DomainError::SigningKeyUnknown); // ORD-3
+    }
+    let usage = tx
+        .one("SELECT * FROM reveals WHERE listing = $1", vals![t(o.listing)])
+        .await?
+        .ok_or(MISSING)?;
+    check_quota(policy, &listings::usage_of(&usage)?, o.values, o.bits)?;
+    tx.exec_one(
+        "reveals",
+        "UPDATE reveals SET reserved_values = reserved_values + $2, reserved_bits = reserved_bits + $3
+         WHERE listing = $1",
+        vals![t(o.listing), o.values, o.bits],
+    )
+    .await?;
+    if o.split.total()? != o.price() {
+        let (expected, found) = (o.split.total()?, o.price());
+        return Err(DomainError::PriceDiffers { expected, found }); // SET-4
+    }
+    let postings = Postings::escrow(o.buyer, o.custodian, o.pod_operator, o.split)?;
+    ledger::open(tx, p.escrow, TransferKind::Escrow, Some(o.id), &postings, now).await?;
+    let o = o.clone().with(placed.fund(p.escrow));
+    tx.exec_one(
+        "order",
+        "INSERT INTO orders (id, buyer, custodian, pod_operator, listing, pod, node_key, nonce, digest, escrow,
+                             state, deadline, version, body)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)",
+        vals![
+            t(o.id),
+            t(o.buyer),
+            t(o.custodian),
+            t(o.pod_operator),
+            t(o.listing),
+            t(o.terms.pod),
+            t(o.terms.node_key),
+            t(o.terms.nonce),
+            t(o.terms.digest),
+            t(p.escrow),
+            o.state.name(),
+            o.terms.deadline,
+            json(&o)?,
+        ],
+    )
+    .await?;
+    event(tx, &o, 1, now).await?;
+    add_document(tx, o.id, DocumentKind::Order, &p.signed).await?;
+    add_blob(tx, o.id, BlobKind::SealedModel, 0, &p.sealed_model).await?;
+    audit::note(
+        tx,
+        format!("account:{}", o.buyer),
+        "order.place",
+        format!("order:{}", o.id),
+        json!({ "digest": o.terms.digest, "price": o.price(), "escrow": p.escrow }),
+        now,
+    )
+    .await?;
+    Ok(Placement::New(o))
+}
+
+#[async_trait]
+impl Orders for SqlStore {
+    async fn place_order(&self, p: PlaceOrder, now: Millis) -> Result<Placement> {
+        if p.signed.digest != p.order.terms.digest {
+            return Err(DomainError::DocumentLink { what: "order" });
+        }
+        transaction!(self, "order.place", |tx| { place(tx, &p, now).await })
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Order> {
+        let row = self.one("SELECT body FROM orders WHERE id = $1", vals![t(id)]).await?;
+        body(&row.ok_or(MISSING)?, "body")
+    }
+
+    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>> {
+        let mut w = Where::default();
+        if let Some(a) = filter.party {
+            w.and("(buyer = ? OR custodian = ? OR pod_operator = ?)", vals![t(a), t(a), t(a)]);
+        }
+        if let Some(s) = &filter.state {
+            w.and("state = ?", vals![s]);
+        }
+        w.after("id < ?", page);
+        let sql = format!(
+            "SELECT id, body FROM orders {} ORDER BY id DESC LIMIT {}",
+            w.sql(),
+            page.first + 1
+        );
+        rows::page(page, &self.all(&sql, w.values).await?, "id", |r| body(r, "body"))
+    }
+
+    async fn lease_evaluation(
+        &self,
+        pod: MachineId,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Order>> {
+        self.lease_for_pod(pod, token, now).await
+    }
+
+    async fn heartbeat(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        stage: &str,
+        progress: u32,
+        now: Millis,
+    ) -> Result<Lease> {
+        self.prolong(id, pod, token, stage, progress, now).await
+    }
+
+    async fn progress(&self, id: OrderId) -> Result<Option<(String, u32)>> {
+        let sql =
+            "SELECT stage, progress FROM order_leases WHERE order_id = $1 AND kind = 'evaluate'";
+        let row = self.one(sql, vals![t(id)]).await?;
+        row.map(|r| {
+            Ok((text(&r, "stage")?, u32::try_from(number(&r, "progress")?).unwrap_or(1000)))
+        })
+        .transpose()
+    }
+
+    async fn decline(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        why: &str,
+        now: Millis,
+    ) -> Result<Order> {
+        transaction!(self, "order.decline", |tx| {
+            let l = load(tx, id).await?;
+            let next = l.order.state.clone().leased("funded")?;
+            let next = next.decline(pod, token, why.into(), now)?;
+            transit(tx, &l, next, &format!("machine:{pod}"), "order.decline", now).await
+        })
+    }
+
+    async fn submit(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        submission: SignedText,
+        outputs: Vec<SubmittedOutput>,
+        now: Millis,
+    ) -> Result<Order> {
+        transaction!(self, "order.submit", |tx| {
+            let l = load(tx, id).await?;
+            if let OrderState::Evaluated(e) = &l.order.state
+                && e.submission == submission.digest
+                && e.pod == pod
+            {
+                return Ok(l.order); // The answer was lost and the pod asks again.
+            }
+            let next = l.order.state.clone().leased("evaluated")?;
+            let next = next.submit(pod, token, submission.digest, now)?;
+            add_document(tx, id, DocumentKind::Submission, &submission).await?;
+            for (i, o) in outputs.iter().enumerate() {
+                add_blob(tx, id, BlobKind::Ciphertext, i, &o.ciphertext).await?;
+                add_blob(tx, id, BlobKind::Envelope, i, &o.envelope).await?;
+            }
+            transit(tx, &l, next.into(), &format!("machine:{pod}"), "order.submit", now).await
+        })
+    }
+
+    async fn verified(&self, id: OrderId, now: Millis) -> Result<Order> {
+        transaction!(self, "order.verify", |tx| {
+            let l = load(tx, id).await?;
+            let next = l.order.state.clone().evaluated("verified")?.verify();
+            transit(tx, &l, next.into(), "system", "order.verify", now).await
+        })
+    }
+
+    async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order> {
+        transaction!(self, "order.reject", |tx| {
+            let l = load(tx, id).await?;
+            let next = l.order.state.clone().evaluated("refunded")?.reject(rule.into(), now);
+            transit(tx, &l, next.into(), "system", "order.reject", now).await
+        })
+    }
+
+    async fn grant(
+        &self,
+        id: OrderId,
+        grant: SignedText,
+        expires: Millis,
+        now: Millis,
+    ) -> Result<Order> {
+        transaction!(self, "order.grant", |tx| {
+            let l = load(tx, id).await?;
+            let next = l.order.state.clone().verified("opening")?;
+            let next = next.grant(grant.digest, expires, l.order.terms.deadline, now)?;
+            add_document(tx, id, DocumentKind::Grant, &grant).await?;
+            transit(tx, &l, next.into(), "system", "order.grant", now).await
+        })
+    }
+
+    async fn lease_opening(
+        &self,
+        node: MachineId,
+        key: PublicKey,
+        token: LeaseToken,
+        now: Millis,
+    ) -> Result<Option<Order>> {
+        self.lease_for_node(node, key, token, now).await
+    }
+
+    async fn deliver(
+        &self,
+        id: OrderId,
+        grant: Digest,
+        delivery: SignedText,
+        sealed_result: Vec<u8>,
+        now: Millis,
+    ) -> Result<Order> {
+        transaction!(self, "order.deliver", |tx| {
+            let l = load(tx, id).await?;
+            if let OrderState::Released(r) = &l.order.state
+                && r.delivery == delivery.digest
+            {
+                return Ok(l.order); // KEY-3: the node re-delivers the same.
+            }
+            let next = l.order.state.clone().opening("released")?;
+            let next = next.release(grant, delivery.digest, now)?;
+            add_document(tx, id, DocumentKind::Delivery, &delivery).await?;
+            add_blob(tx, id, BlobKind::SealedResult, 0, &sealed_result).await?;
+            let actor = format!("node:{}", l.order.terms.node_key);
+            transit(tx, &l, next.into(), &actor, "order.deliver", now).await
+        })
+    }
+
+    async fn non_delivery(
+        &self,
+        id: OrderId,
+        grant: Digest,
+        document: SignedText,
+        why: &str,
+        revealed: bool,
+        now: Millis,
+    ) -> Result<Order> {
+        transaction!(self, "order.non_delivery", |tx| {
+            let l = load(tx, id).await?;
+            let next = l.order.state.clone().opening("refunded")?;
+            let next = next.undeliverable(grant, why.into(), revealed, now)?;
+            add_document(tx, id, DocumentKind::NonDelivery, &document).await?;
+            let actor = format!("node:{}", l.order.terms.node_key);
+            transit(tx, &l, next.into(), &actor, "order.non_delivery", now).await
+        })
+    }
+
+    async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
+        self.end_what_is_over(now, limit).await
+    }
+
+    async fn save_receipt(&self, id: OrderId, receipt: SignedText, now: Millis) -> Result<()> {
+        transaction!(self, "order.receipt", |tx| {
+            let l = load(tx, id).await?;
+            if !matches!(l.order.state, OrderState::Released(_)) {
+                let found = l.order.state.name();
+                return Err(DomainError::OrderState { found, wanted: "receipt" });
+            }
+            let sql = "SELECT digest FROM order_documents WHERE order_id = $1 AND kind = 'receipt'";
+            if let Some(r) = tx.one(sql, vals![t(id)]).await? {
+                return if digest(&r, "digest")? == receipt.digest {
+                    Ok(())
+                } else {
+                    Err(DomainError::AlreadyDecided { what: "receipt" })
+                };
+            }
+            add_document(tx, id, DocumentKind::Receipt, &receipt).await?;
+            let details = json!({ "digest": receipt.digest });
+            let subject = format!("order:{id}");
+            audit::note(tx, "system", "order.receipt", subject, details, now).await
+        })
+    }
+
+    async fn document(&self, id: OrderId, kind: DocumentKind) -> Result<SignedText> {
+        let sql = "SELECT digest, text FROM order_documents WHERE order_id = $1 AND kind = $2";
+        let row = self.one(sql, vals![t(id), kind.name()]).await?;
+        let row = row.ok_or(DomainError::NotFound { what: "document" })?;
+        Ok(SignedText { digest: digest(&row, "digest")?, text: text(&row, "text")? })
+    }
+
+    async fn blob(&self, id: OrderId, kind: BlobKind, index: u32) -> Result<Vec<u8>> {
+        let sql = "SELECT bytes FROM order_blobs WHERE order_id = $1 AND kind = $2 AND part = $3";
+        let row = self.one(sql, vals![t(id), kind.name(), index]).await?;
+        get(&row.ok_or(DomainError::NotFound { what: "blob" })?, "bytes")
+    }
+}
