@@ -10,7 +10,9 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
         _ => "BLOB",
     };
     for s in statements {
-        connection.execute_unprepared(&s.replace("{blob}", blob)).await?;
+        connection
+            .execute_unprepared(&s.replace("{blob}", blob))
+            .await?;
     }
     Ok(())
 }
@@ -18,7 +20,10 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
 /// Drops tables, last made first.
 pub(crate) async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     for t in tables.iter().rev() {
-        manager.get_connection().execute_unprepared(&format!("DROP TABLE {t}")).await?;
+        manager
+            .get_connection()
+            .execute_unprepared(&format!("DROP TABLE {t}"))
+            .await?;
     }
     Ok(())
 }

@@ -25,8 +25,13 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 5] =
-        [Self::Custodian, Self::Buyer, Self::Admin, Self::Partner, Self::Auditor];
+    pub const ALL: [Self; 5] = [
+        Self::Custodian,
+        Self::Buyer,
+        Self::Admin,
+        Self::Partner,
+        Self::Auditor,
+    ];
 
     /// The name in documents and the database.
     pub fn name(self) -> &'static str {
@@ -48,9 +53,9 @@ impl Role {
     /// Whether somebody may take the role by registering (ACC-2).
     pub fn registrable(self) -> Result<Self> {
         match self {
-            Self::Admin | Self::Auditor => {
-                Err(DomainError::RoleNotRegistrable { role: self.name().into() })
-            }
+            Self::Admin | Self::Auditor => Err(DomainError::RoleNotRegistrable {
+                role: self.name().into(),
+            }),
             Self::Custodian | Self::Buyer | Self::Partner => Ok(self),
         }
     }
@@ -79,7 +84,10 @@ impl MachineKind {
         match name {
             "pod" => Ok(Self::Pod),
             "node" => Ok(Self::Node),
-            _ => Err(DomainError::invalid("machine kind", format!("unknown kind {name:?}"))),
+            _ => Err(DomainError::invalid(
+                "machine kind",
+                format!("unknown kind {name:?}"),
+            )),
         }
     }
 }
@@ -257,7 +265,11 @@ impl Pass {
             Viewer::Account { id, .. } => owners.contains(id),
             _ => false,
         };
-        if own || self.viewer.sees_all() { Ok(()) } else { Err(DomainError::NotFound { what }) }
+        if own || self.viewer.sees_all() {
+            Ok(())
+        } else {
+            Err(DomainError::NotFound { what })
+        }
     }
 }
 
@@ -265,7 +277,9 @@ impl Pass {
 pub fn authorize(surface: Surface, name: &str, viewer: &Viewer) -> Result<Pass> {
     let Some((_, name, access)) = POLICY.iter().find(|(s, n, _)| *s == surface && *n == name)
     else {
-        return Err(DomainError::Forbidden { endpoint: name.into() });
+        return Err(DomainError::Forbidden {
+            endpoint: name.into(),
+        });
     };
     let allowed = match (access, viewer) {
         (Public, _) => true,
@@ -277,9 +291,14 @@ pub fn authorize(surface: Surface, name: &str, viewer: &Viewer) -> Result<Pass> 
         | (Access::Machine(_), Viewer::Account { .. }) => false,
     };
     if allowed {
-        Ok(Pass { viewer: viewer.clone(), name })
+        Ok(Pass {
+            viewer: viewer.clone(),
+            name,
+        })
     } else {
-        Err(DomainError::Forbidden { endpoint: (*name).into() })
+        Err(DomainError::Forbidden {
+            endpoint: (*name).into(),
+        })
     }
 }
 
@@ -322,7 +341,10 @@ mod tests {
         assert!(authorize(Mutation, "placeOrder", &buyer).is_ok());
         assert!(authorize(Mutation, "createListing", &buyer).is_err());
         assert!(authorize(Query, "audit", &buyer).is_err());
-        assert_eq!(authorize(Query, "me", &Viewer::Anonymous), Err(DomainError::Unauthenticated));
+        assert_eq!(
+            authorize(Query, "me", &Viewer::Anonymous),
+            Err(DomainError::Unauthenticated)
+        );
         let pod = Viewer::Machine {
             id: MachineId::new(1, [3; 10]),
             kind: MachineKind::Pod,
@@ -339,7 +361,10 @@ mod tests {
         // ACC-6
         let pass = authorize(Query, "order", &account(&[Role::Buyer])).expect("allowed");
         let other = AccountId::new(9, [9; 10]);
-        assert_eq!(pass.sees("order", &[other]), Err(DomainError::NotFound { what: "order" }));
+        assert_eq!(
+            pass.sees("order", &[other]),
+            Err(DomainError::NotFound { what: "order" })
+        );
         assert_eq!(pass.sees("order", &[AccountId::new(1, [1; 10])]), Ok(()));
         let pass = authorize(Query, "order", &account(&[Role::Auditor])).expect("allowed");
         assert_eq!(pass.sees("order", &[other]), Ok(()));
@@ -350,7 +375,10 @@ mod tests {
         // ACC-2
         for r in Role::ALL {
             assert_eq!(Role::parse(r.name()), Ok(r));
-            assert_eq!(r.registrable().is_ok(), !matches!(r, Role::Admin | Role::Auditor));
+            assert_eq!(
+                r.registrable().is_ok(),
+                !matches!(r, Role::Admin | Role::Auditor)
+            );
         }
         assert!(Role::parse("root").is_err());
     }

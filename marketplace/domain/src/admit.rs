@@ -94,9 +94,16 @@ pub fn check_demand(
         if !policy.kinds.contains(&kind) {
             return Err(DomainError::QueryKindDenied { kind: kind.name() });
         }
-        let rows = manifest.segments.get(segment as usize).map_or(0, |s| s.rows);
+        let rows = manifest
+            .segments
+            .get(segment as usize)
+            .map_or(0, |s| s.rows);
         if rows < policy.min_cohort {
-            return Err(DomainError::CohortTooSmall { segment, rows, minimum: policy.min_cohort });
+            return Err(DomainError::CohortTooSmall {
+                segment,
+                rows,
+                minimum: policy.min_cohort,
+            });
         }
         let (_, _, opened) = budget::extent(manifest, o.over)
             .ok_or_else(|| bad(format!("output {index} is not in the manifest")))?;
@@ -106,13 +113,19 @@ pub fn check_demand(
         }
     }
     let width = 63u64.saturating_sub(u64::from(manifest.message_log2));
-    Ok(Demand { kinds, values, bits: values.saturating_mul(width) })
+    Ok(Demand {
+        kinds,
+        values,
+        bits: values.saturating_mul(width),
+    })
 }
 
 /// The price of a demand under a policy, without fee or pod parts on top: they
 /// come out of it (SET-4).
 pub fn price(policy: &PolicyTerms, demand: &Demand) -> Result<MinorUnits> {
-    policy.price_order.plus(policy.price_output.times(demand.values)?)
+    policy
+        .price_order
+        .plus(policy.price_output.times(demand.values)?)
 }
 
 /// Refuses a demand beyond the quotas left (ORD-4).
@@ -156,10 +169,14 @@ pub struct Admission<'a> {
 pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     let (q, o) = (a.quote, a.order);
     let ListingState::Published { .. } = a.listing.state else {
-        return Err(DomainError::ListingClosed { state: a.listing.state.name() });
+        return Err(DomainError::ListingClosed {
+            state: a.listing.state.name(),
+        });
     };
     let Some(policy) = &a.listing.policy else {
-        return Err(DomainError::ListingClosed { state: "without a policy" });
+        return Err(DomainError::ListingClosed {
+            state: "without a policy",
+        });
     };
     // ORD-3
     if !a.key_registered {
@@ -174,7 +191,10 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
         return Err(DomainError::QuoteUnknown);
     }
     if a.now >= q.expiry {
-        return Err(DomainError::QuoteExpired { expiry: q.expiry, now: a.now });
+        return Err(DomainError::QuoteExpired {
+            expiry: q.expiry,
+            now: a.now,
+        });
     }
     if o.listing != q.listing || q.listing != a.listing.id {
         return Err(DomainError::ListingDiffers);
@@ -184,17 +204,25 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     }
     for found in [o.policy_version, q.policy_version] {
         if found != policy.version {
-            return Err(DomainError::PolicyVersionDiffers { expected: policy.version, found });
+            return Err(DomainError::PolicyVersionDiffers {
+                expected: policy.version,
+                found,
+            });
         }
     }
     if a.now < policy.valid_from {
-        return Err(DomainError::ListingClosed { state: "not valid yet" });
+        return Err(DomainError::ListingClosed {
+            state: "not valid yet",
+        });
     }
     if o.program != q.program || a.program.shape() != q.program {
         return Err(DomainError::ProgramDiffers);
     }
     if o.price != q.price || q.split.total()? != q.price {
-        return Err(DomainError::PriceDiffers { expected: q.price, found: o.price });
+        return Err(DomainError::PriceDiffers {
+            expected: q.price,
+            found: o.price,
+        });
     }
     if o.pod != q.pod {
         return Err(DomainError::PodDiffers);
@@ -213,11 +241,18 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     }
     let minimum = o.min_class.max(policy.min_class);
     if q.class < minimum {
-        return Err(DomainError::AssuranceTooLow { minimum: minimum.name() });
+        return Err(DomainError::AssuranceTooLow {
+            minimum: minimum.name(),
+        });
     }
-    let earliest = a.now.saturating_add(q.expected_seconds.saturating_mul(1000));
+    let earliest = a
+        .now
+        .saturating_add(q.expected_seconds.saturating_mul(1000));
     if o.deadline <= earliest {
-        return Err(DomainError::DeadlineTooSoon { earliest, deadline: o.deadline });
+        return Err(DomainError::DeadlineTooSoon {
+            earliest,
+            deadline: o.deadline,
+        });
     }
     // ORD-4
     let demand = check_demand(a.manifest, a.program, policy)?;

@@ -44,7 +44,11 @@ pub(crate) fn manifest() -> Manifest {
         commitment: CommitmentParamsId::FriBlake3V1,
         message_log2: 24,
         columns: vec![column("a"), column("b")],
-        public_columns: vec![PublicColumn { name: "1".into(), scale_log2: 0, values: vec![1, 1] }],
+        public_columns: vec![PublicColumn {
+            name: "1".into(),
+            scale_log2: 0,
+            values: vec![1, 1],
+        }],
         segments: vec![segment(100, 10), segment(5, 20)],
         public_key_label: Digest([1; 32]),
         public_key_body: Digest([2; 32]),
@@ -59,9 +63,14 @@ pub(crate) fn program() -> Program {
         vectors: vec![WeightVector {
             label: "sum".into(),
             scale_log2: 0,
-            weights: Weights::Public { values: vec![1, 2, 0] },
+            weights: Weights::Public {
+                values: vec![1, 2, 0],
+            },
         }],
-        outputs: vec![ProgramOutput { over: MatrixRef::Traced { segment: 0 }, vector: 0 }],
+        outputs: vec![ProgramOutput {
+            over: MatrixRef::Traced { segment: 0 },
+            vector: 0,
+        }],
     }
 }
 
@@ -210,31 +219,64 @@ fn each_difference_is_its_own_refusal() {
     // ORD-1
     use DomainError as E;
     let other = Digest([99; 32]);
-    assert_eq!(decide(|c| c.order.marketplace = other), Err(E::QuoteUnknown));
+    assert_eq!(
+        decide(|c| c.order.marketplace = other),
+        Err(E::QuoteUnknown)
+    );
     assert_eq!(decide(|c| c.marketplace = other), Err(E::QuoteUnknown));
     assert_eq!(decide(|c| c.order.quote = other), Err(E::QuoteUnknown));
-    assert_eq!(decide(|c| c.now = 1_000), Err(E::QuoteExpired { expiry: 1_000, now: 1_000 }));
+    assert_eq!(
+        decide(|c| c.now = 1_000),
+        Err(E::QuoteExpired {
+            expiry: 1_000,
+            now: 1_000
+        })
+    );
     let l = ListingId::new(9, [9; 10]);
     assert_eq!(decide(|c| c.order.listing = l), Err(E::ListingDiffers));
     assert_eq!(decide(|c| c.listing.id = l), Err(E::ListingDiffers));
     assert_eq!(decide(|c| c.order.dataset = other), Err(E::DatasetDiffers));
     assert_eq!(
         decide(|c| c.order.policy_version = 2),
-        Err(E::PolicyVersionDiffers { expected: 1, found: 2 })
+        Err(E::PolicyVersionDiffers {
+            expected: 1,
+            found: 2
+        })
     );
     assert_eq!(
         decide(|c| with_policy(c, |p| p.version = 2)),
-        Err(E::PolicyVersionDiffers { expected: 2, found: 1 })
+        Err(E::PolicyVersionDiffers {
+            expected: 2,
+            found: 1
+        })
     );
     assert_eq!(decide(|c| c.order.program = other), Err(E::ProgramDiffers));
-    assert_eq!(decide(|c| c.program.vectors[0].label = "x".into()), Err(E::ProgramDiffers));
+    assert_eq!(
+        decide(|c| c.program.vectors[0].label = "x".into()),
+        Err(E::ProgramDiffers)
+    );
     let cheap = MinorUnits::new(1).expect("in range");
-    assert!(matches!(decide(|c| c.order.price = cheap), Err(E::PriceDiffers { .. })));
-    assert!(matches!(decide(|c| c.quote.split.fee = cheap), Err(E::PriceDiffers { .. })));
-    assert_eq!(decide(|c| c.order.pod = MachineId::new(1, [0; 10])), Err(E::PodDiffers));
-    assert_eq!(decide(|c| c.order.verifying_key = other), Err(E::VerifyingKeyDiffers));
+    assert!(matches!(
+        decide(|c| c.order.price = cheap),
+        Err(E::PriceDiffers { .. })
+    ));
+    assert!(matches!(
+        decide(|c| c.quote.split.fee = cheap),
+        Err(E::PriceDiffers { .. })
+    ));
+    assert_eq!(
+        decide(|c| c.order.pod = MachineId::new(1, [0; 10])),
+        Err(E::PodDiffers)
+    );
+    assert_eq!(
+        decide(|c| c.order.verifying_key = other),
+        Err(E::VerifyingKeyDiffers)
+    );
     assert_eq!(decide(|c| c.order.srs = other), Err(E::SrsDiffers));
-    assert_eq!(decide(|c| c.order.node_key = PublicKey([5; 32])), Err(E::NodeKeyDiffers));
+    assert_eq!(
+        decide(|c| c.order.node_key = PublicKey([5; 32])),
+        Err(E::NodeKeyDiffers)
+    );
     assert_eq!(
         decide(|c| with_policy(c, |p| p.node_key = PublicKey([5; 32]))),
         Err(E::NodeKeyDiffers)
@@ -243,7 +285,10 @@ fn each_difference_is_its_own_refusal() {
         decide(|c| c.quote.class = EvaluationClass::Replicated),
         Err(E::AssuranceTooLow { minimum: "proven" })
     );
-    assert!(matches!(decide(|c| c.order.deadline = 10_010), Err(E::DeadlineTooSoon { .. })));
+    assert!(matches!(
+        decide(|c| c.order.deadline = 10_010),
+        Err(E::DeadlineTooSoon { .. })
+    ));
     assert_eq!(
         decide(|c| c.listing.state = ListingState::Paused { at: 1, by: id(9) }),
         Err(E::ListingClosed { state: "paused" })
@@ -257,7 +302,10 @@ fn each_difference_is_its_own_refusal() {
 #[test]
 fn who_buys() {
     // ORD-3
-    assert_eq!(decide(|c| c.key = false), Err(DomainError::SigningKeyUnknown));
+    assert_eq!(
+        decide(|c| c.key = false),
+        Err(DomainError::SigningKeyUnknown)
+    );
     assert_eq!(decide(|c| c.buyer = id(1)), Err(DomainError::OwnListing));
 }
 
@@ -279,23 +327,38 @@ fn what_is_asked() {
     small.outputs[0].over = MatrixRef::Traced { segment: 1 };
     assert_eq!(
         decide(|c| with_program(c, small)),
-        Err(E::CohortTooSmall { segment: 1, rows: 5, minimum: 10 })
+        Err(E::CohortTooSmall {
+            segment: 1,
+            rows: 5,
+            minimum: 10
+        })
     );
     let mut rows = program();
-    rows.outputs[0].over = MatrixRef::Chunk { segment: 0, chunk: 0 };
+    rows.outputs[0].over = MatrixRef::Chunk {
+        segment: 0,
+        chunk: 0,
+    };
     assert_eq!(
         decide(|c| with_program(c, rows.clone())),
-        Err(E::QueryKindDenied { kind: "rows_public" })
+        Err(E::QueryKindDenied {
+            kind: "rows_public"
+        })
     );
     assert_eq!(
         decide(|c| {
             with_program(c, rows);
             with_policy(c, |p| p.kinds.push(QueryKind::RowsPublic));
         }),
-        Err(E::QuotaExceeded { what: "values", left: 10, needed: 100 })
+        Err(E::QuotaExceeded {
+            what: "values",
+            left: 10,
+            needed: 100
+        })
     );
     let mut heavy = program();
-    heavy.vectors[0].weights = Weights::Public { values: vec![1 << 23, 1 << 23, 1 << 39] };
+    heavy.vectors[0].weights = Weights::Public {
+        values: vec![1 << 23, 1 << 23, 1 << 39],
+    };
     let k = {
         let mut m = manifest();
         m.message_log2 = 44;
@@ -306,28 +369,53 @@ fn what_is_asked() {
             heavy.dataset = k.root();
             with_program(c, heavy);
             c.manifest = k.clone();
-            for d in [&mut c.listing.dataset, &mut c.quote.dataset, &mut c.order.dataset] {
+            for d in [
+                &mut c.listing.dataset,
+                &mut c.quote.dataset,
+                &mut c.order.dataset,
+            ] {
                 *d = k.root();
             }
             with_policy(c, |p| p.dataset = k.root());
         }),
         Err(E::Program { .. })
     ));
-    assert!(matches!(decide(|c| c.manifest.nonce = Digest([0; 32])), Err(E::DatasetDiffers)));
+    assert!(matches!(
+        decide(|c| c.manifest.nonce = Digest([0; 32])),
+        Err(E::DatasetDiffers)
+    ));
 }
 
 #[test]
 fn quotas_count_orders_under_way() {
     // ORD-4
-    let usage = Usage { values: 4, bits: 0, values_reserved: 6, bits_reserved: 0 };
+    let usage = Usage {
+        values: 4,
+        bits: 0,
+        values_reserved: 6,
+        bits_reserved: 0,
+    };
     assert_eq!(quota_left(&policy(), &usage).values, 0);
     assert_eq!(
         decide(|c| c.usage = usage),
-        Err(DomainError::QuotaExceeded { what: "values", left: 0, needed: 1 })
+        Err(DomainError::QuotaExceeded {
+            what: "values",
+            left: 0,
+            needed: 1
+        })
     );
-    let usage = Usage { values: 1, bits: 500, values_reserved: 1, bits_reserved: 480 };
+    let usage = Usage {
+        values: 1,
+        bits: 500,
+        values_reserved: 1,
+        bits_reserved: 480,
+    };
     assert_eq!(
         decide(|c| c.usage = usage),
-        Err(DomainError::QuotaExceeded { what: "bits", left: 20, needed: 39 })
+        Err(DomainError::QuotaExceeded {
+            what: "bits",
+            left: 20,
+            needed: 39
+        })
     );
 }

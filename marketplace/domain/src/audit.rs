@@ -43,20 +43,39 @@ impl AuditRecord {
         let (before, previous) = head.unwrap_or((0, Digest([0; 32])));
         let sequence = before + 1;
         let digest = Self::hash(sequence, at, &entry, previous);
-        Self { sequence, at, entry, previous, digest }
+        Self {
+            sequence,
+            at,
+            entry,
+            previous,
+            digest,
+        }
     }
 
     fn hash(sequence: u64, at: Millis, entry: &AuditEntry, previous: Digest) -> Digest {
-        let AuditEntry { actor, action, subject, details } = entry;
+        let AuditEntry {
+            actor,
+            action,
+            subject,
+            details,
+        } = entry;
         let mut w = Writer::new();
-        w.u64(sequence).u64(at).str(actor).str(action).str(subject).str(details);
+        w.u64(sequence)
+            .u64(at)
+            .str(actor)
+            .str(action)
+            .str(subject)
+            .str(details);
         w.raw(&previous.0);
         Digest::of(Domain::Other("veilbourse v1 audit record"), &w.finish())
     }
 
     /// Checks that the record follows `head` and holds its own digest.
     pub fn check(&self, head: Option<(u64, Digest)>) -> Result<()> {
-        let broken = |what| DomainError::AuditBroken { sequence: self.sequence, what };
+        let broken = |what| DomainError::AuditBroken {
+            sequence: self.sequence,
+            what,
+        };
         let (before, previous) = head.unwrap_or((0, Digest([0; 32])));
         if self.sequence != before + 1 {
             return Err(broken("sequence has a gap"));
@@ -123,7 +142,10 @@ mod tests {
             for i in 0..good.len() {
                 let mut bad = good.clone();
                 t(&mut bad[i]);
-                assert!(matches!(check_chain(None, &bad), Err(DomainError::AuditBroken { .. })));
+                assert!(matches!(
+                    check_chain(None, &bad),
+                    Err(DomainError::AuditBroken { .. })
+                ));
             }
         }
         for i in 0..3 {

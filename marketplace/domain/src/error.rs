@@ -158,11 +158,16 @@ refusals! {
 impl DomainError {
     /// A refusal of an input field.
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid { field, reason: reason.into() }
+        Self::Invalid {
+            field,
+            reason: reason.into(),
+        }
     }
     /// A failure of storage; `detail` is for the log only.
     pub fn storage(detail: impl ToString) -> Self {
-        Self::Storage { detail: detail.to_string() }
+        Self::Storage {
+            detail: detail.to_string(),
+        }
     }
     /// Whether the text must be replaced by a reference id (GQL-2).
     pub fn is_internal(&self) -> bool {
@@ -180,7 +185,10 @@ mod tests {
         let codes: BTreeSet<_> = CODES.iter().map(|c| c.0).collect();
         assert_eq!(codes.len(), CODES.len());
         for (code, status, message) in CODES {
-            assert!(code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{code}");
+            assert!(
+                code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'),
+                "{code}"
+            );
             assert!((400..=500).contains(status), "{code}");
             assert!(!message.is_empty());
         }

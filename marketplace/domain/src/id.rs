@@ -122,15 +122,24 @@ mod tests {
         assert!(a < b && a.to_string() < b.to_string());
         assert_eq!(a.to_string().parse::<OrderId>(), Ok(a));
         let upper = a.to_string().to_uppercase();
-        assert!(matches!(upper.parse::<OrderId>(), Err(DomainError::Invalid { .. })));
-        assert!(matches!("".parse::<OrderId>(), Err(DomainError::Invalid { .. })));
+        assert!(matches!(
+            upper.parse::<OrderId>(),
+            Err(DomainError::Invalid { .. })
+        ));
+        assert!(matches!(
+            "".parse::<OrderId>(),
+            Err(DomainError::Invalid { .. })
+        ));
     }
 
     #[test]
     fn keys_are_lower_case_hex() {
         let k = PublicKey([0xab; 32]);
         assert_eq!(k.to_string().parse::<PublicKey>(), Ok(k));
-        assert!(matches!("AB".repeat(32).parse::<PublicKey>(), Err(DomainError::Invalid { .. })));
+        assert!(matches!(
+            "AB".repeat(32).parse::<PublicKey>(),
+            Err(DomainError::Invalid { .. })
+        ));
         let json = serde_json::to_string(&k).expect("serialises");
         assert_eq!(serde_json::from_str::<PublicKey>(&json).expect("parses"), k);
     }

@@ -31,7 +31,12 @@ impl Lease {
         if before >= MAX_ATTEMPTS {
             return Err(DomainError::AttemptsExhausted { attempts: before });
         }
-        Ok(Self { holder, token, end: now.saturating_add(LEASE_MILLIS), attempt: before + 1 })
+        Ok(Self {
+            holder,
+            token,
+            end: now.saturating_add(LEASE_MILLIS),
+            attempt: before + 1,
+        })
     }
     /// Whether it is over.
     pub fn ended(&self, now: Millis) -> bool {
@@ -48,7 +53,10 @@ impl Lease {
     /// A heartbeat of the holder.
     pub fn prolong(self, holder: MachineId, token: LeaseToken, now: Millis) -> Result<Self> {
         self.check(holder, token, now)?;
-        Ok(Self { end: now.saturating_add(LEASE_MILLIS), ..self })
+        Ok(Self {
+            end: now.saturating_add(LEASE_MILLIS),
+            ..self
+        })
     }
 }
 
@@ -91,7 +99,9 @@ mod tests {
         assert_eq!((l.end, l.attempt), (90_000, 1));
         assert_eq!(
             Lease::start(m, t, MAX_ATTEMPTS, 0),
-            Err(DomainError::AttemptsExhausted { attempts: MAX_ATTEMPTS })
+            Err(DomainError::AttemptsExhausted {
+                attempts: MAX_ATTEMPTS
+            })
         );
     }
 }

@@ -43,7 +43,10 @@ impl FromStr for LedgerAccount {
             "fees" => Ok(Self::Fees),
             _ => match s.strip_prefix("user:") {
                 Some(id) => Ok(Self::User(id.parse()?)),
-                None => Err(DomainError::invalid("ledger account", format!("unknown {s:?}"))),
+                None => Err(DomainError::invalid(
+                    "ledger account",
+                    format!("unknown {s:?}"),
+                )),
             },
         }
     }
@@ -170,7 +173,10 @@ impl Postings {
         let mut by_account: BTreeMap<LedgerAccount, i64> = BTreeMap::new();
         let mut sum = 0i64;
         for (account, amount) in parts {
-            let wide = DomainError::Amount { field: "posting", value: *amount };
+            let wide = DomainError::Amount {
+                field: "posting",
+                value: *amount,
+            };
             let slot = by_account.entry(*account).or_default();
             *slot = slot.checked_add(*amount).ok_or(wide.clone())?;
             sum = sum.checked_add(*amount).ok_or(wide)?;
@@ -250,10 +256,17 @@ impl Balance {
     /// Applies an effect of one posting; only `world` may go below zero (LED-3).
     pub fn apply(self, effect: Effect, posting: &Posting) -> Result<Self> {
         let Posting { account, amount } = *posting;
-        let wide = || DomainError::Amount { field: "balance", value: amount };
+        let wide = || DomainError::Amount {
+            field: "balance",
+            value: amount,
+        };
         let add = |a: i64, b: i64| a.checked_add(b).ok_or_else(wide);
         let mut b = self;
-        let reserved = if amount < 0 { &mut b.pending_out } else { &mut b.pending_in };
+        let reserved = if amount < 0 {
+            &mut b.pending_out
+        } else {
+            &mut b.pending_in
+        };
         let size = amount.checked_abs().ok_or_else(wide)?;
         *reserved = match effect {
             Effect::Reserve => add(*reserved, size)?,
@@ -263,7 +276,9 @@ impl Balance {
             b.posted = add(b.posted, amount)?;
         }
         if b.pending_in < 0 || b.pending_out < 0 {
-            return Err(DomainError::LedgerBroken { what: format!("{account} has {b:?}") });
+            return Err(DomainError::LedgerBroken {
+                what: format!("{account} has {b:?}"),
+            });
         }
         if effect == Effect::Reserve
             && amount < 0
@@ -298,7 +313,9 @@ pub fn check_balances<'a>(
         sums.pending += i128::from(b.pending_in) - i128::from(b.pending_out);
         let negative = b.available() < 0 && *account != LedgerAccount::World;
         if negative || b.pending_in < 0 || b.pending_out < 0 {
-            return Err(DomainError::LedgerBroken { what: format!("{account} has {b:?}") });
+            return Err(DomainError::LedgerBroken {
+                what: format!("{account} has {b:?}"),
+            });
         }
     }
     if sums != LedgerSums::default() {
@@ -331,7 +348,8 @@ impl Ledger {
             return Err(DomainError::Conflict { what: "transfer" });
         }
         self.apply(Effect::Reserve, &postings)?;
-        self.transfers.insert(id, (TransferState::Pending, postings));
+        self.transfers
+            .insert(id, (TransferState::Pending, postings));
         Ok(())
     }
     /// Takes a step of a transfer; on refusal nothing changes (LED-2).

@@ -79,21 +79,31 @@ fn money_that_is_not_there_does_not_move() {
     // SET-1, LED-3
     let mut l = Ledger::default();
     let hundred = MinorUnits::new(100).unwrap();
-    l.open(transfer(1), Postings::deposit(user(1), hundred).unwrap()).unwrap();
+    l.open(transfer(1), Postings::deposit(user(1), hundred).unwrap())
+        .unwrap();
     // Announced is not available.
     let spend = Postings::withdrawal(user(1), hundred).unwrap();
     assert_eq!(
         l.open(transfer(2), spend.clone()),
-        Err(DomainError::InsufficientFunds { available: MinorUnits::ZERO, needed: hundred })
+        Err(DomainError::InsufficientFunds {
+            available: MinorUnits::ZERO,
+            needed: hundred
+        })
     );
     l.step(transfer(1), TransferStep::Post).unwrap();
     l.open(transfer(2), spend.clone()).unwrap();
     // Reserved is not available.
-    assert!(matches!(l.open(transfer(3), spend), Err(DomainError::InsufficientFunds { .. })));
+    assert!(matches!(
+        l.open(transfer(3), spend),
+        Err(DomainError::InsufficientFunds { .. })
+    ));
     assert_eq!(l.balance(LedgerAccount::User(user(1))).available(), 0);
     assert_eq!(
         l.step(transfer(1), TransferStep::Void),
-        Err(DomainError::TransferState { found: "posted", wanted: "voided" })
+        Err(DomainError::TransferState {
+            found: "posted",
+            wanted: "voided"
+        })
     );
 }
 
@@ -104,7 +114,10 @@ fn a_committed_escrow_is_voided_by_non_delivery_only() {
     assert!(s.step(TransferStep::VoidByNonDelivery).is_err());
     let s = s.step(TransferStep::Commit).unwrap();
     assert!(s.step(TransferStep::Void).is_err() && s.step(TransferStep::Commit).is_err());
-    assert_eq!(s.step(TransferStep::VoidByNonDelivery), Ok(TransferState::Voided));
+    assert_eq!(
+        s.step(TransferStep::VoidByNonDelivery),
+        Ok(TransferState::Voided)
+    );
     assert_eq!(s.step(TransferStep::Post), Ok(TransferState::Posted));
 }
 
@@ -112,8 +125,14 @@ fn a_committed_escrow_is_voided_by_non_delivery_only() {
 fn postings_sum_to_zero() {
     // LED-1
     let a = LedgerAccount::World;
-    assert_eq!(Postings::new(&[(a, 1)]), Err(DomainError::Unbalanced { sum: 1 }));
+    assert_eq!(
+        Postings::new(&[(a, 1)]),
+        Err(DomainError::Unbalanced { sum: 1 })
+    );
     assert_eq!(Postings::new(&[]), Err(DomainError::Unbalanced { sum: 0 }));
-    assert_eq!(Postings::new(&[(a, 5), (a, -5)]), Err(DomainError::Unbalanced { sum: 0 }));
+    assert_eq!(
+        Postings::new(&[(a, 5), (a, -5)]),
+        Err(DomainError::Unbalanced { sum: 0 })
+    );
     assert!(Postings::new(&[(a, i64::MAX), (LedgerAccount::Fees, 1)]).is_err());
 }

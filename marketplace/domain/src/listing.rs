@@ -69,7 +69,10 @@ impl ListingState {
         matches!(self, Self::Published { .. } | Self::Paused { .. })
     }
     fn refuse(&self, wanted: &'static str) -> DomainError {
-        DomainError::ListingState { found: self.name(), wanted }
+        DomainError::ListingState {
+            found: self.name(),
+            wanted,
+        }
     }
 }
 
@@ -142,7 +145,10 @@ impl Listing {
         self.state = match (step, self.state) {
             (T::Submit, S::Draft | S::Rejected { .. }) => {
                 if self.policy.is_none() {
-                    return Err(DomainError::invalid("policy", "a listing is submitted with one"));
+                    return Err(DomainError::invalid(
+                        "policy",
+                        "a listing is submitted with one",
+                    ));
                 }
                 S::Submitted { at: now }
             }
@@ -162,7 +168,11 @@ impl Listing {
                         value: reason.len() as u64,
                     });
                 }
-                S::Rejected { at: now, by, reason }
+                S::Rejected {
+                    at: now,
+                    by,
+                    reason,
+                }
             }
             (T::Pause, S::Published { by, .. }) => S::Paused { at: now, by },
             (T::Resume, S::Paused { by, .. }) => S::Published { at: now, by },
@@ -184,7 +194,11 @@ impl Listing {
     }
 
     fn not_own(owner: AccountId, by: AccountId) -> Result<()> {
-        if owner == by { Err(DomainError::OwnRequest) } else { Ok(()) }
+        if owner == by {
+            Err(DomainError::OwnRequest)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes a newer policy (DOC-3): same listing, same D, the next version.
@@ -197,9 +211,15 @@ impl Listing {
         }
         let current = self.policy.as_ref().map_or(0, |p| p.version);
         if policy.version.checked_sub(1) != Some(current) {
-            return Err(DomainError::PolicyVersion { current, found: policy.version });
+            return Err(DomainError::PolicyVersion {
+                current,
+                found: policy.version,
+            });
         }
-        if matches!(self.state, ListingState::Withdrawn { .. } | ListingState::Submitted { .. }) {
+        if matches!(
+            self.state,
+            ListingState::Withdrawn { .. } | ListingState::Submitted { .. }
+        ) {
             return Err(self.state.refuse("given another policy"));
         }
         self.policy = Some(policy);
@@ -218,48 +238,89 @@ mod tests {
 
     #[test]
     fn the_whole_life() {
-        let l = Listing { state: ListingState::Draft, policy: None, ..listing() };
+        let l = Listing {
+            state: ListingState::Draft,
+            policy: None,
+            ..listing()
+        };
         assert!(matches!(
             l.clone().step(ListingStep::Submit, 1),
-            Err(DomainError::Invalid { field: "policy", .. })
+            Err(DomainError::Invalid {
+                field: "policy",
+                ..
+            })
         ));
         let l = l.with_policy(policy()).expect("first version");
         let l = l.step(ListingStep::Submit, 1).expect("draft");
-        let no = ListingStep::Reject { by: admin(), reason: "  ".into() };
-        assert!(matches!(l.clone().step(no, 2), Err(DomainError::Invalid { .. })));
+        let no = ListingStep::Reject {
+            by: admin(),
+            reason: "  ".into(),
+        };
+        assert!(matches!(
+            l.clone().step(no, 2),
+            Err(DomainError::Invalid { .. })
+        ));
         let own = ListingStep::Approve { by: l.owner };
         assert_eq!(l.clone().step(own, 2), Err(DomainError::OwnRequest));
-        let r = ListingStep::Reject { by: admin(), reason: "blurry".into() };
-        let l = l.step(r, 2).expect("submitted").step(ListingStep::Submit, 3).expect("again");
-        let l = l.step(ListingStep::Approve { by: admin() }, 4).expect("submitted");
+        let r = ListingStep::Reject {
+            by: admin(),
+            reason: "blurry".into(),
+        };
+        let l = l
+            .step(r, 2)
+            .expect("submitted")
+            .step(ListingStep::Submit, 3)
+            .expect("again");
+        let l = l
+            .step(ListingStep::Approve { by: admin() }, 4)
+            .expect("submitted");
         let l = l.step(ListingStep::Pause, 5).expect("published");
         assert!(matches!(
             l.clone().step(ListingStep::Pause, 6),
-            Err(DomainError::ListingState { found: "paused", wanted: "paused" })
+            Err(DomainError::ListingState {
+                found: "paused",
+                wanted: "paused"
+            })
         ));
         let l = l.step(ListingStep::Resume, 6).expect("paused");
         let l = l.step(ListingStep::Withdraw, 7).expect("published");
-        for s in [ListingStep::Submit, ListingStep::Resume, ListingStep::Withdraw] {
-            assert!(matches!(l.clone().step(s, 8), Err(DomainError::ListingState { .. })));
+        for s in [
+            ListingStep::Submit,
+            ListingStep::Resume,
+            ListingStep::Withdraw,
+        ] {
+            assert!(matches!(
+                l.clone().step(s, 8),
+                Err(DomainError::ListingState { .. })
+            ));
         }
     }
 
     #[test]
     fn policies_count_up() {
         // DOC-3
-        let l = Listing { policy: None, ..listing() };
+        let l = Listing {
+            policy: None,
+            ..listing()
+        };
         let mut p = policy();
         p.version = 2;
         assert!(matches!(
             l.clone().with_policy(p.clone()),
-            Err(DomainError::PolicyVersion { current: 0, found: 2 })
+            Err(DomainError::PolicyVersion {
+                current: 0,
+                found: 2
+            })
         ));
         p.version = 1;
         let l = l.with_policy(p.clone()).expect("first");
         assert!(l.clone().with_policy(p.clone()).is_err());
         p.version = 2;
         p.dataset = Digest([9; 32]);
-        assert_eq!(l.clone().with_policy(p.clone()), Err(DomainError::DatasetDiffers));
+        assert_eq!(
+            l.clone().with_policy(p.clone()),
+            Err(DomainError::DatasetDiffers)
+        );
         p.dataset = l.dataset;
         p.listing = ListingId::new(8, [8; 10]);
         assert_eq!(l.with_policy(p), Err(DomainError::ListingDiffers));

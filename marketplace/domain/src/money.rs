@@ -23,7 +23,10 @@ impl MinorUnits {
         if (0..=MAX_AMOUNT).contains(&value) {
             Ok(Self(value))
         } else {
-            Err(DomainError::Amount { field: "amount", value })
+            Err(DomainError::Amount {
+                field: "amount",
+                value,
+            })
         }
     }
     /// Takes 1 to [`MAX_AMOUNT`].
@@ -43,7 +46,10 @@ impl MinorUnits {
     }
     /// `self` taken `n` times, refused above [`MAX_AMOUNT`].
     pub fn times(self, n: u64) -> Result<Self, DomainError> {
-        let too_large = DomainError::Amount { field: "amount", value: i64::MAX };
+        let too_large = DomainError::Amount {
+            field: "amount",
+            value: i64::MAX,
+        };
         let n = i64::try_from(n).map_err(|_| too_large.clone())?;
         Self::new(self.0.checked_mul(n).ok_or(too_large)?)
     }
@@ -58,10 +64,14 @@ impl FromStr for MinorUnits {
     type Err = DomainError;
     /// Reads a canonical decimal (WIRE-6): no sign, no leading zero.
     fn from_str(s: &str) -> Result<Self, DomainError> {
-        let value: i64 =
-            s.parse().map_err(|_| DomainError::invalid("amount", "not a decimal integer"))?;
+        let value: i64 = s
+            .parse()
+            .map_err(|_| DomainError::invalid("amount", "not a decimal integer"))?;
         if value.to_string() != s {
-            return Err(DomainError::invalid("amount", "not the canonical decimal form"));
+            return Err(DomainError::invalid(
+                "amount",
+                "not the canonical decimal form",
+            ));
         }
         Self::new(value)
     }
@@ -73,7 +83,9 @@ impl Serialize for MinorUnits {
 }
 impl<'de> Deserialize<'de> for MinorUnits {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -104,9 +116,16 @@ impl Split {
         let fee = i64::try_from(fee).map_err(|_| DomainError::Unbalanced { sum: i64::MAX })?;
         let rest = price.0 - fee - pod.0;
         if rest < 0 {
-            return Err(DomainError::Amount { field: "custodian's part", value: rest });
+            return Err(DomainError::Amount {
+                field: "custodian's part",
+                value: rest,
+            });
         }
-        Ok(Self { fee: Self::part(fee)?, pod, custodian: Self::part(rest)? })
+        Ok(Self {
+            fee: Self::part(fee)?,
+            pod,
+            custodian: Self::part(rest)?,
+        })
     }
 
     fn part(v: i64) -> Result<MinorUnits, DomainError> {
@@ -115,7 +134,11 @@ impl Split {
 
     /// The price that was split.
     pub fn total(&self) -> Result<MinorUnits, DomainError> {
-        let Self { fee, pod, custodian } = *self;
+        let Self {
+            fee,
+            pod,
+            custodian,
+        } = *self;
         fee.plus(pod)?.plus(custodian)
     }
 }

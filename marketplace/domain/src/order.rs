@@ -180,7 +180,10 @@ impl OrderState {
 impl Placed {
     /// The escrow is pending.
     pub fn fund(self, escrow: TransferId) -> Funded {
-        Funded { escrow, attempts: 0 }
+        Funded {
+            escrow,
+            attempts: 0,
+        }
     }
 }
 
@@ -195,14 +198,20 @@ impl Funded {
     ) -> Result<Leased> {
         before(deadline, now)?;
         let lease = Lease::start(holder, token, self.attempts, now)?;
-        Ok(Leased { escrow: self.escrow, lease })
+        Ok(Leased {
+            escrow: self.escrow,
+            lease,
+        })
     }
 }
 
 impl Leased {
     /// Still at work.
     pub fn heartbeat(self, holder: MachineId, token: LeaseToken, now: Millis) -> Result<Self> {
-        Ok(Self { lease: self.lease.prolong(holder, token, now)?, ..self })
+        Ok(Self {
+            lease: self.lease.prolong(holder, token, now)?,
+            ..self
+        })
     }
     /// The holder of the current token submits (ORD-6).
     pub fn submit(
@@ -213,7 +222,11 @@ impl Leased {
         now: Millis,
     ) -> Result<Evaluated> {
         self.lease.check(holder, token, now)?;
-        Ok(Evaluated { escrow: self.escrow, submission, pod: holder })
+        Ok(Evaluated {
+            escrow: self.escrow,
+            submission,
+            pod: holder,
+        })
     }
     /// The holder gives it back, with a reason (POD-2).
     pub fn decline(
@@ -229,7 +242,10 @@ impl Leased {
     /// The lease ended: back to `funded`, or refunded when attempts are used up.
     pub fn lapse(self, now: Millis) -> Result<OrderState> {
         if !self.lease.ended(now) {
-            return Err(DomainError::OrderState { found: "leased", wanted: "funded" });
+            return Err(DomainError::OrderState {
+                found: "leased",
+                wanted: "funded",
+            });
         }
         Ok(self.fall_back("no submission before the lease ended".into(), now))
     }
@@ -237,20 +253,36 @@ impl Leased {
         let attempts = self.lease.attempt;
         if attempts >= MAX_ATTEMPTS {
             let reason = RefundReason::Undeliverable { why };
-            return Refunded { escrow: self.escrow, reason, at: now }.into();
+            return Refunded {
+                escrow: self.escrow,
+                reason,
+                at: now,
+            }
+            .into();
         }
-        Funded { escrow: self.escrow, attempts }.into()
+        Funded {
+            escrow: self.escrow,
+            attempts,
+        }
+        .into()
     }
 }
 
 impl Evaluated {
     /// Every envelope verified (SET-2).
     pub fn verify(self) -> Verified {
-        Verified { escrow: self.escrow, submission: self.submission }
+        Verified {
+            escrow: self.escrow,
+            submission: self.submission,
+        }
     }
     /// Some envelope did not (SET-2).
     pub fn reject(self, rule: String, now: Millis) -> Refunded {
-        Refunded { escrow: self.escrow, reason: RefundReason::Rejected { rule }, at: now }
+        Refunded {
+            escrow: self.escrow,
+            reason: RefundReason::Rejected { rule },
+            at: now,
+        }
     }
 }
 
@@ -265,10 +297,18 @@ impl Verified {
     ) -> Result<Opening> {
         before(deadline, now)?;
         if grant_expires >= deadline || grant_expires <= now {
-            return Err(DomainError::GrantExpiry { deadline, expires: grant_expires });
+            return Err(DomainError::GrantExpiry {
+                deadline,
+                expires: grant_expires,
+            });
         }
         let Self { escrow, submission } = self;
-        Ok(Opening { escrow, submission, grant, grant_expires })
+        Ok(Opening {
+            escrow,
+            submission,
+            grant,
+            grant_expires,
+        })
     }
 }
 
@@ -276,8 +316,19 @@ impl Opening {
     /// The named node signed a delivery for this grant (SET-3).
     pub fn release(self, grant: Digest, delivery: Digest, now: Millis) -> Result<Released> {
         self.same_grant(grant, "delivery")?;
-        let Self { escrow, submission, grant, .. } = self;
-        Ok(Released { escrow, submission, grant, delivery, at: now })
+        let Self {
+            escrow,
+            submission,
+            grant,
+            ..
+        } = self;
+        Ok(Released {
+            escrow,
+            submission,
+            grant,
+            delivery,
+            at: now,
+        })
     }
     /// The named node signed that it delivers nothing and revealed nothing (SET-3, DOC-9).
     pub fn undeliverable(
@@ -289,18 +340,33 @@ impl Opening {
     ) -> Result<Refunded> {
         self.same_grant(grant, "non-delivery")?;
         if revealed {
-            return Err(DomainError::OrderState { found: "opening", wanted: "refunded" });
+            return Err(DomainError::OrderState {
+                found: "opening",
+                wanted: "refunded",
+            });
         }
         let reason = RefundReason::Undeliverable { why };
-        Ok(Refunded { escrow: self.escrow, reason, at: now })
+        Ok(Refunded {
+            escrow: self.escrow,
+            reason,
+            at: now,
+        })
     }
     fn same_grant(&self, grant: Digest, what: &'static str) -> Result<()> {
-        if grant == self.grant { Ok(()) } else { Err(DomainError::DocumentLink { what }) }
+        if grant == self.grant {
+            Ok(())
+        } else {
+            Err(DomainError::DocumentLink { what })
+        }
     }
 }
 
 fn before(deadline: Millis, now: Millis) -> Result<()> {
-    if now >= deadline { Err(DomainError::DeadlinePassed { deadline, now }) } else { Ok(()) }
+    if now >= deadline {
+        Err(DomainError::DeadlinePassed { deadline, now })
+    } else {
+        Ok(())
+    }
 }
 
 /// An order with what never changes about it.
@@ -355,11 +421,18 @@ impl Order {
             | OrderState::Refunded(_) => None,
         };
         let Some(escrow) = escrow else {
-            return Err(DomainError::OrderState { found: self.state.name(), wanted: "refunded" });
+            return Err(DomainError::OrderState {
+                found: self.state.name(),
+                wanted: "refunded",
+            });
         };
         if now < deadline {
             return Err(DomainError::DeadlineAhead { deadline, now });
         }
-        Ok(self.with(Refunded { escrow, reason: RefundReason::Expired, at: now }))
+        Ok(self.with(Refunded {
+            escrow,
+            reason: RefundReason::Expired,
+            at: now,
+        }))
     }
 }

@@ -38,15 +38,32 @@ fn apply(o: Order, op: u8, now: u64) -> Result<Order, DomainError> {
     let state = o.state.clone();
     let next: OrderState = match op {
         0 => state.placed("funded")?.fund(id).into(),
-        1 => state.funded("leased")?.lease(POD(), TOKEN, deadline, now)?.into(),
-        2 => state.leased("evaluated")?.submit(POD(), TOKEN, doc, now)?.into(),
+        1 => state
+            .funded("leased")?
+            .lease(POD(), TOKEN, deadline, now)?
+            .into(),
+        2 => state
+            .leased("evaluated")?
+            .submit(POD(), TOKEN, doc, now)?
+            .into(),
         3 => state.leased("funded")?.lapse(now)?,
-        4 => state.leased("funded")?.decline(POD(), TOKEN, "no".into(), now)?,
+        4 => state
+            .leased("funded")?
+            .decline(POD(), TOKEN, "no".into(), now)?,
         5 => state.evaluated("verified")?.verify().into(),
-        6 => state.evaluated("refunded")?.reject("LES-4".into(), now).into(),
-        7 => state.verified("opening")?.grant(grant, deadline - 1, deadline, now)?.into(),
+        6 => state
+            .evaluated("refunded")?
+            .reject("LES-4".into(), now)
+            .into(),
+        7 => state
+            .verified("opening")?
+            .grant(grant, deadline - 1, deadline, now)?
+            .into(),
         8 => state.opening("released")?.release(grant, doc, now)?.into(),
-        9 => state.opening("refunded")?.undeliverable(grant, "no".into(), false, now)?.into(),
+        9 => state
+            .opening("refunded")?
+            .undeliverable(grant, "no".into(), false, now)?
+            .into(),
         _ => return o.expire(now),
     };
     Ok(o.with(next))
@@ -84,7 +101,13 @@ fn the_good_day() {
     }
     assert_eq!(o.state.name(), "released");
     for op in 0..=10 {
-        assert!(matches!(apply(o.clone(), op, 200), Err(DomainError::OrderState { .. })), "{op}");
+        assert!(
+            matches!(
+                apply(o.clone(), op, 200),
+                Err(DomainError::OrderState { .. })
+            ),
+            "{op}"
+        );
     }
 }
 
@@ -104,11 +127,17 @@ fn attempts_are_bounded() {
         o = apply(
             o,
             if attempt == 2 { 4 } else { 3 },
-            if attempt == 2 { now } else { now + LEASE_MILLIS },
+            if attempt == 2 {
+                now
+            } else {
+                now + LEASE_MILLIS
+            },
         )
         .expect("over");
     }
-    let OrderState::Refunded(r) = o.state else { panic!("{:?}", o.state) };
+    let OrderState::Refunded(r) = o.state else {
+        panic!("{:?}", o.state)
+    };
     assert!(matches!(r.reason, RefundReason::Undeliverable { .. }));
 }
 
@@ -117,8 +146,14 @@ fn tokens_grants_and_deadlines() {
     let mut o = apply(order(), 0, 1).expect("placed");
     let deadline = o.terms.deadline;
     // SET-5
-    assert!(matches!(o.clone().expire(deadline - 1), Err(DomainError::DeadlineAhead { .. })));
-    assert!(matches!(apply(o.clone(), 1, deadline), Err(DomainError::DeadlinePassed { .. })));
+    assert!(matches!(
+        o.clone().expire(deadline - 1),
+        Err(DomainError::DeadlineAhead { .. })
+    ));
+    assert!(matches!(
+        apply(o.clone(), 1, deadline),
+        Err(DomainError::DeadlinePassed { .. })
+    ));
     assert!(o.clone().expire(deadline).expect("past").state.terminal());
     o = apply(o, 1, 10).expect("funded");
     // ORD-6
@@ -141,7 +176,10 @@ fn tokens_grants_and_deadlines() {
     }
     o = apply(o, 7, 40).expect("verified");
     // SET-5: an opening order does not expire. SET-3: only its grant, only unrevealed.
-    assert!(matches!(o.clone().expire(deadline), Err(DomainError::OrderState { .. })));
+    assert!(matches!(
+        o.clone().expire(deadline),
+        Err(DomainError::OrderState { .. })
+    ));
     let open = o.state.clone().opening("x").expect("opening");
     let other = Digest([77; 32]);
     assert_eq!(
@@ -150,7 +188,9 @@ fn tokens_grants_and_deadlines() {
     );
     assert_eq!(
         open.clone().undeliverable(other, "x".into(), false, 50),
-        Err(DomainError::DocumentLink { what: "non-delivery" })
+        Err(DomainError::DocumentLink {
+            what: "non-delivery"
+        })
     );
     assert!(matches!(
         open.undeliverable(grant, "x".into(), true, 50),

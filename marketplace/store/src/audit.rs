@@ -21,7 +21,10 @@ const BATCH: u32 = 1_000;
 /// Appends a record in a transaction.
 pub(crate) async fn append(tx: &Tx, entry: AuditEntry, now: Millis) -> Result<AuditRecord> {
     let head = tx
-        .one("SELECT sequence, digest FROM audit_log ORDER BY sequence DESC LIMIT 1", vec![])
+        .one(
+            "SELECT sequence, digest FROM audit_log ORDER BY sequence DESC LIMIT 1",
+            vec![],
+        )
         .await?
         .map(|r| Ok::<_, DomainError>((number(&r, "sequence")?, digest(&r, "digest")?)))
         .transpose()?;
@@ -81,8 +84,10 @@ impl SqlStore {
     async fn records(&self, after: u64, first: u32) -> Result<Vec<AuditRecord>> {
         let mut w = Where::default();
         w.and("sequence > ?", vals![after]);
-        let sql =
-            format!("SELECT {COLUMNS} FROM audit_log {} ORDER BY sequence LIMIT {first}", w.sql());
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit_log {} ORDER BY sequence LIMIT {first}",
+            w.sql()
+        );
         self.all(&sql, w.values).await?.iter().map(record).collect()
     }
 }
@@ -90,18 +95,25 @@ impl SqlStore {
 #[async_trait]
 impl AuditLog for SqlStore {
     async fn record(&self, entry: AuditEntry, now: Millis) -> Result<AuditRecord> {
-        transaction!(self, "audit.record", |tx| { append(tx, entry.clone(), now).await })
+        transaction!(self, "audit.record", |tx| {
+            append(tx, entry.clone(), now).await
+        })
     }
 
     async fn audit(&self, page: &PageRequest) -> Result<Page<AuditRecord>> {
         let after = match &page.after {
             None => 0,
-            Some(a) => a.parse().map_err(|_| DomainError::invalid("after", "not a cursor"))?,
+            Some(a) => a
+                .parse()
+                .map_err(|_| DomainError::invalid("after", "not a cursor"))?,
         };
         let mut found = self.records(after, page.first + 1).await?;
         let more = found.len() > page.first as usize;
         found.truncate(page.first as usize);
-        let items = found.into_iter().map(|r| (r.sequence.to_string(), r)).collect();
+        let items = found
+            .into_iter()
+            .map(|r| (r.sequence.to_string(), r))
+            .collect();
         Ok(Page { items, more })
     }
 

@@ -52,7 +52,9 @@ pub struct SqlStore {
 
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlStore").field("backend", &self.writer.get_database_backend()).finish()
+        f.debug_struct("SqlStore")
+            .field("backend", &self.writer.get_database_backend())
+            .finish()
     }
 }
 
@@ -69,11 +71,16 @@ impl SqlStore {
     pub async fn open(url: &str, readers: u32) -> Result<Self> {
         let sqlite = url.starts_with("sqlite:");
         if sqlite && url.contains(":memory:") {
-            return Err(DomainError::invalid("database url", "needs a file, not :memory:"));
+            return Err(DomainError::invalid(
+                "database url",
+                "needs a file, not :memory:",
+            ));
         }
         let connect = async |most: u32, writes: bool| {
             let mut o = ConnectOptions::new(url.to_owned());
-            o.max_connections(most).min_connections(1).sqlx_logging(false);
+            o.max_connections(most)
+                .min_connections(1)
+                .sqlx_logging(false);
             o.acquire_timeout(Duration::from_secs(30));
             if sqlite {
                 o.map_sqlx_sqlite_opts(move |s| {
@@ -82,19 +89,34 @@ impl SqlStore {
                         .pragma("busy_timeout", "10000")
                         .pragma("synchronous", "FULL")
                         .pragma("foreign_keys", "ON");
-                    if writes { s } else { s.pragma("query_only", "ON") }
+                    if writes {
+                        s
+                    } else {
+                        s.pragma("query_only", "ON")
+                    }
                 });
             }
             Database::connect(o).await.map_err(refuse)
         };
         let writer = connect(if sqlite { 1 } else { readers.max(2) }, true).await?;
-        let reader = if sqlite { connect(readers.max(1), false).await? } else { writer.clone() };
-        Ok(Self { writer, reader, fail: None })
+        let reader = if sqlite {
+            connect(readers.max(1), false).await?
+        } else {
+            writer.clone()
+        };
+        Ok(Self {
+            writer,
+            reader,
+            fail: None,
+        })
     }
 
     /// The same store with fail points, for tests of crashes.
     pub fn with_fail_points(&self, fail: FailPoints) -> Self {
-        Self { fail: Some(fail), ..self.clone() }
+        Self {
+            fail: Some(fail),
+            ..self.clone()
+        }
     }
 
     /// The writing connection, for migrations and checks.
@@ -109,14 +131,23 @@ impl SqlStore {
             access_mode: None,
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
         };
-        let inner = self.writer.begin_with_options(options).await.map_err(refuse)?;
+        let inner = self
+            .writer
+            .begin_with_options(options)
+            .await
+            .map_err(refuse)?;
         if postgres {
             inner
                 .execute_unprepared("LOCK TABLE audit_log IN EXCLUSIVE MODE")
                 .await
                 .map_err(refuse)?;
         }
-        Ok(Tx { inner, name, step: AtomicU32::new(0), fail: self.fail.clone() })
+        Ok(Tx {
+            inner,
+            name,
+            step: AtomicU32::new(0),
+            fail: self.fail.clone(),
+        })
     }
 
     pub(crate) async fn one(&self, sql: &str, v: Vec<Value>) -> Result<Option<QueryResult>> {
@@ -143,7 +174,11 @@ impl Tx {
     }
     fn point(&self, committed: bool) -> Result<()> {
         let step = self.step.fetch_add(1, Ordering::Relaxed);
-        let point = FailPoint { transaction: self.name, step, committed };
+        let point = FailPoint {
+            transaction: self.name,
+            step,
+            committed,
+        };
         match &self.fail {
             Some(f) if f(point) => Err(DomainError::storage(format!("stopped at {point:?}"))),
             _ => Ok(()),
@@ -152,7 +187,11 @@ impl Tx {
     /// Runs a statement; the number of rows it changed.
     pub(crate) async fn exec(&self, sql: &str, v: Vec<Value>) -> Result<u64> {
         self.point(false)?;
-        let done = self.inner.execute_raw(self.statement(sql, v)).await.map_err(refuse)?;
+        let done = self
+            .inner
+            .execute_raw(self.statement(sql, v))
+            .await
+            .map_err(refuse)?;
         Ok(done.rows_affected())
     }
     /// Runs a statement that must change exactly one row.
@@ -169,17 +208,32 @@ impl Tx {
     }
     pub(crate) async fn one(&self, sql: &str, v: Vec<Value>) -> Result<Option<QueryResult>> {
         self.point(false)?;
-        self.inner.query_one_raw(self.statement(sql, v)).await.map_err(refuse)
+        self.inner
+            .query_one_raw(self.statement(sql, v))
+            .await
+            .map_err(refuse)
     }
     pub(crate) async fn all(&self, sql: &str, v: Vec<Value>) -> Result<Vec<QueryResult>> {
         self.point(false)?;
-        self.inner.query_all_raw(self.statement(sql, v)).await.map_err(refuse)
+        self.inner
+            .query_all_raw(self.statement(sql, v))
+            .await
+            .map_err(refuse)
     }
     pub(crate) async fn commit(self) -> Result<()> {
         self.point(false)?;
-        let Self { inner, name, step, fail } = self;
+        let Self {
+            inner,
+            name,
+            step,
+            fail,
+        } = self;
         inner.commit().await.map_err(refuse)?;
-        let point = FailPoint { transaction: name, step: step.into_inner(), committed: true };
+        let point = FailPoint {
+            transaction: name,
+            step: step.into_inner(),
+            committed: true,
+        };
         match fail {
             Some(f) if f(point) => Err(DomainError::storage(format!("stopped at {point:?}"))),
             _ => Ok(()),
@@ -259,7 +313,9 @@ pub(crate) use transaction;
 impl SqlStore {
     /// Rows of a table, for tests and metrics.
     pub async fn count(&self, table: &'static str) -> Result<u64> {
-        let row = self.one(&format!("SELECT COUNT(*) AS n FROM {table}"), vec![]).await?;
+        let row = self
+            .one(&format!("SELECT COUNT(*) AS n FROM {table}"), vec![])
+            .await?;
         row.map_or(Ok(0), |r| rows::number(&r, "n"))
     }
 }

@@ -69,7 +69,9 @@ impl Identities for SqlStore {
         }
         let roles: Vec<&str> = a.roles.iter().map(|r| r.name()).collect();
         transaction!(self, "account.create", |tx| {
-            let taken = tx.one("SELECT id FROM accounts WHERE mail = $1", vals![&a.mail]).await?;
+            let taken = tx
+                .one("SELECT id FROM accounts WHERE mail = $1", vals![&a.mail])
+                .await?;
             if taken.is_some() {
                 return Err(DomainError::MailTaken);
             }
@@ -80,25 +82,40 @@ impl Identities for SqlStore {
             )
             .await?;
             let who = format!("account:{}", a.id);
-            audit::note(tx, &who, "account.create", &who, json!({ "roles": roles }), now).await
+            audit::note(
+                tx,
+                &who,
+                "account.create",
+                &who,
+                json!({ "roles": roles }),
+                now,
+            )
+            .await
         })
     }
 
     async fn account(&self, id: AccountId) -> Result<Account> {
-        let row = self.one("SELECT * FROM accounts WHERE id = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT * FROM accounts WHERE id = $1", vals![t(id)])
+            .await?;
         account(&row.ok_or(DomainError::NotFound { what: "account" })?)
     }
 
     async fn account_by_mail(&self, mail: &str) -> Result<Option<Account>> {
-        let row = self.one("SELECT * FROM accounts WHERE mail = $1", vals![mail]).await?;
+        let row = self
+            .one("SELECT * FROM accounts WHERE mail = $1", vals![mail])
+            .await?;
         row.map(|r| account(&r)).transpose()
     }
 
     async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>> {
         let mut w = Where::default();
         w.after("id > ?", page);
-        let sql =
-            format!("SELECT * FROM accounts {} ORDER BY id LIMIT {}", w.sql(), page.first + 1);
+        let sql = format!(
+            "SELECT * FROM accounts {} ORDER BY id LIMIT {}",
+            w.sql(),
+            page.first + 1
+        );
         rows::page(page, &self.all(&sql, w.values).await?, "id", account)
     }
 
@@ -136,8 +153,15 @@ impl Identities for SqlStore {
                 )
                 .await?;
                 let who = format!("account:{}", s.account);
-                audit::note(tx, &who, "session.reuse", format!("session:{}", s.id), json!({}), now)
-                    .await?;
+                audit::note(
+                    tx,
+                    &who,
+                    "session.reuse",
+                    format!("session:{}", s.id),
+                    json!({}),
+                    now,
+                )
+                .await?;
                 return Ok(Err(DomainError::TokenReused));
             }
             if s.revoked_at.is_some() {
@@ -166,7 +190,8 @@ impl Identities for SqlStore {
     ) -> Result<u64> {
         transaction!(self, "session.revoke", |tx| {
             let mut w = Where::default();
-            w.and("account = ?", vals![t(account)]).and("revoked_at IS NULL", vec![]);
+            w.and("account = ?", vals![t(account)])
+                .and("revoked_at IS NULL", vec![]);
             if let Some(s) = session {
                 w.and("id = ?", vals![t(s)]);
             }
@@ -184,7 +209,10 @@ impl Identities for SqlStore {
     async fn register_key(&self, account: AccountId, key: PublicKey, now: Millis) -> Result<()> {
         transaction!(self, "key.register", |tx| {
             let before = tx
-                .one("SELECT account FROM signing_keys WHERE public_key = $1", vals![t(key)])
+                .one(
+                    "SELECT account FROM signing_keys WHERE public_key = $1",
+                    vals![t(key)],
+                )
                 .await?;
             if before.is_some() {
                 return Err(DomainError::invalid("key", "was registered before"));
@@ -196,7 +224,15 @@ impl Identities for SqlStore {
             )
             .await?;
             let who = format!("account:{account}");
-            audit::note(tx, who, "key.register", format!("key:{key}"), json!({}), now).await
+            audit::note(
+                tx,
+                who,
+                "key.register",
+                format!("key:{key}"),
+                json!({}),
+                now,
+            )
+            .await
         })
     }
 
@@ -241,7 +277,10 @@ impl Identities for SqlStore {
     async fn register_machine(&self, m: &Machine, now: Millis) -> Result<()> {
         transaction!(self, "machine.register", |tx| {
             let before = tx
-                .one("SELECT id FROM machines WHERE signing_key = $1", vals![t(m.signing_key)])
+                .one(
+                    "SELECT id FROM machines WHERE signing_key = $1",
+                    vals![t(m.signing_key)],
+                )
                 .await?;
             if before.is_some() {
                 return Err(DomainError::invalid("signing key", "was registered before"));
@@ -291,7 +330,11 @@ impl Identities for SqlStore {
                 return Err(DomainError::OwnRequest);
             }
             // An approved machine may be refused later; nothing else repeats.
-            let decision = if approve { Decision::Approved } else { Decision::Refused };
+            let decision = if approve {
+                Decision::Approved
+            } else {
+                Decision::Refused
+            };
             if m.decision == decision {
                 return Err(DomainError::AlreadyDecided { what: "machine" });
             }
@@ -310,12 +353,18 @@ impl Identities for SqlStore {
                 now,
             )
             .await?;
-            Ok(Machine { decision, reason: reason.into(), ..m })
+            Ok(Machine {
+                decision,
+                reason: reason.into(),
+                ..m
+            })
         })
     }
 
     async fn machine(&self, id: MachineId) -> Result<Machine> {
-        let row = self.one("SELECT * FROM machines WHERE id = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT * FROM machines WHERE id = $1", vals![t(id)])
+            .await?;
         machine(&row.ok_or(DomainError::NotFound { what: "machine" })?)
     }
 
@@ -329,8 +378,11 @@ impl Identities for SqlStore {
             w.and("kind = ?", vals![k.name()]);
         }
         w.after("id > ?", page);
-        let sql =
-            format!("SELECT * FROM machines {} ORDER BY id LIMIT {}", w.sql(), page.first + 1);
+        let sql = format!(
+            "SELECT * FROM machines {} ORDER BY id LIMIT {}",
+            w.sql(),
+            page.first + 1
+        );
         rows::page(page, &self.all(&sql, w.values).await?, "id", machine)
     }
 
@@ -342,7 +394,11 @@ impl Identities for SqlStore {
         now: Millis,
     ) -> Result<()> {
         transaction!(self, "machine.nonce", |tx| {
-            tx.exec("DELETE FROM machine_nonces WHERE expires_at <= $1", vals![now]).await?;
+            tx.exec(
+                "DELETE FROM machine_nonces WHERE expires_at <= $1",
+                vals![now],
+            )
+            .await?;
             let sql = "SELECT nonce FROM machine_nonces WHERE machine = $1 AND nonce = $2";
             if tx.one(sql, vals![t(id), t(nonce)]).await?.is_some() {
                 return Err(DomainError::NonceReplayed);

@@ -25,7 +25,9 @@ async fn approved(tx: &Tx, id: MachineId) -> Result<()> {
         .await?
         .ok_or(DomainError::NotFound { what: "machine" })?;
     if text(&row, "decision")? != "approved" {
-        return Err(DomainError::Forbidden { endpoint: "lease".into() });
+        return Err(DomainError::Forbidden {
+            endpoint: "lease".into(),
+        });
     }
     Ok(())
 }
@@ -46,7 +48,15 @@ async fn write_lease(
          ON CONFLICT (order_id, kind) DO UPDATE SET holder = excluded.holder,
             lease_end = excluded.lease_end, attempts = excluded.attempts,
             stage = excluded.stage, progress = excluded.progress",
-        vals![t(id), kind.name(), t(lease.holder), lease.end, lease.attempt, stage, progress,],
+        vals![
+            t(id),
+            kind.name(),
+            t(lease.holder),
+            lease.end,
+            lease.attempt,
+            stage,
+            progress,
+        ],
     )
     .await
 }
@@ -69,10 +79,17 @@ impl SqlStore {
             let Some(row) = row else { return Ok(None) };
             let l = load(tx, parsed(&row, "id")?).await?;
             let deadline = l.order.terms.deadline;
-            let next = l.order.state.clone().funded("leased")?.lease(pod, token, deadline, now)?;
+            let next = l
+                .order
+                .state
+                .clone()
+                .funded("leased")?
+                .lease(pod, token, deadline, now)?;
             write_lease(tx, l.order.id, JobKind::Evaluate, &next.lease, "leased", 0).await?;
             let actor = format!("machine:{pod}");
-            transit(tx, &l, next.into(), &actor, "order.lease", now).await.map(Some)
+            transit(tx, &l, next.into(), &actor, "order.lease", now)
+                .await
+                .map(Some)
         })
     }
 
@@ -87,18 +104,39 @@ impl SqlStore {
     ) -> Result<Lease> {
         if progress > WHOLE {
             let (limit, value) = (u64::from(WHOLE), u64::from(progress));
-            return Err(DomainError::TooLarge { field: "progress", limit, value });
+            return Err(DomainError::TooLarge {
+                field: "progress",
+                limit,
+                value,
+            });
         }
         if stage.len() > MAX_STAGE {
             let (limit, value) = (MAX_STAGE as u64, stage.len() as u64);
-            return Err(DomainError::TooLarge { field: "stage", limit, value });
+            return Err(DomainError::TooLarge {
+                field: "stage",
+                limit,
+                value,
+            });
         }
         transaction!(self, "order.heartbeat", |tx| {
             let l = load(tx, id).await?;
-            let next = l.order.state.clone().leased("leased")?.heartbeat(pod, token, now)?;
+            let next = l
+                .order
+                .state
+                .clone()
+                .leased("leased")?
+                .heartbeat(pod, token, now)?;
             let lease = next.lease;
             write_lease(tx, id, JobKind::Evaluate, &lease, stage, progress).await?;
-            transit(tx, &l, next.into(), &format!("machine:{pod}"), "order.heartbeat", now).await?;
+            transit(
+                tx,
+                &l,
+                next.into(),
+                &format!("machine:{pod}"),
+                "order.heartbeat",
+                now,
+            )
+            .await?;
             Ok(lease)
         })
     }
@@ -151,9 +189,9 @@ impl SqlStore {
                 let l = load(tx, id).await?;
                 if l.order.terms.deadline <= now {
                     return match l.order.clone().expire(now) {
-                        Ok(o) => {
-                            transit(tx, &l, o.state, "system", "order.expire", now).await.map(Some)
-                        }
+                        Ok(o) => transit(tx, &l, o.state, "system", "order.expire", now)
+                            .await
+                            .map(Some),
                         // Ended or began to open since it was listed.
                         Err(DomainError::OrderState { .. }) => Ok(None),
                         Err(e) => Err(e),
@@ -162,7 +200,9 @@ impl SqlStore {
                 match l.order.state.clone() {
                     OrderState::Leased(leased) if leased.lease.ended(now) => {
                         let next = leased.lapse(now)?;
-                        transit(tx, &l, next, "system", "order.lapse", now).await.map(Some)
+                        transit(tx, &l, next, "system", "order.lapse", now)
+                            .await
+                            .map(Some)
                     }
                     _ => Ok(None),
                 }

@@ -140,7 +140,10 @@ pub(crate) async fn step(tx: &Tx, id: TransferId, step: TransferStep, now: Milli
 }
 
 fn posting(r: &QueryResult) -> Result<Posting> {
-    Ok(Posting { account: parsed(r, "account")?, amount: get(r, "amount")? })
+    Ok(Posting {
+        account: parsed(r, "account")?,
+        amount: get(r, "amount")?,
+    })
 }
 
 fn cash(r: &QueryResult) -> Result<CashRequest> {
@@ -198,7 +201,9 @@ impl LedgerPort for SqlStore {
             page.first + 1
         );
         let found = self.all(&sql, w.values).await?;
-        rows::page(page, &found, "account", |r| Ok((parsed(r, "account")?, balance(r)?)))
+        rows::page(page, &found, "account", |r| {
+            Ok((parsed(r, "account")?, balance(r)?))
+        })
     }
 
     async fn transfers(
@@ -208,7 +213,10 @@ impl LedgerPort for SqlStore {
     ) -> Result<Page<Transfer>> {
         let mut w = Where::default();
         if let Some(a) = account {
-            w.and("id IN (SELECT transfer FROM postings WHERE account = ?)", vals![t(a)]);
+            w.and(
+                "id IN (SELECT transfer FROM postings WHERE account = ?)",
+                vals![t(a)],
+            );
         }
         w.after("id < ?", page);
         let sql = format!(
@@ -221,12 +229,18 @@ impl LedgerPort for SqlStore {
         for r in found.iter().take(page.first as usize) {
             items.push((text(r, "id")?, self.with_postings(r).await?));
         }
-        Ok(Page { items, more: found.len() > page.first as usize })
+        Ok(Page {
+            items,
+            more: found.len() > page.first as usize,
+        })
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Transfer> {
-        let row = self.one("SELECT * FROM transfers WHERE id = $1", vals![t(id)]).await?;
-        self.with_postings(&row.ok_or(DomainError::NotFound { what: "transfer" })?).await
+        let row = self
+            .one("SELECT * FROM transfers WHERE id = $1", vals![t(id)])
+            .await?;
+        self.with_postings(&row.ok_or(DomainError::NotFound { what: "transfer" })?)
+            .await
     }
 
     async fn request_cash(
@@ -242,14 +256,21 @@ impl LedgerPort for SqlStore {
         if key.is_empty() || key.len() > MAX_KEY {
             let limit = MAX_KEY as u64;
             let field = "idempotency key";
-            return Err(DomainError::TooLarge { field, limit, value: key.len() as u64 });
+            return Err(DomainError::TooLarge {
+                field,
+                limit,
+                value: key.len() as u64,
+            });
         }
         MinorUnits::positive("amount", amount.get())?;
         let postings = match kind {
             TransferKind::Deposit => Postings::deposit(account, amount)?,
             TransferKind::Withdrawal => Postings::withdrawal(account, amount)?,
             TransferKind::Escrow => {
-                return Err(DomainError::invalid("kind", "an escrow comes with an order"));
+                return Err(DomainError::invalid(
+                    "kind",
+                    "an escrow comes with an order",
+                ));
             }
         };
         transaction!(self, "cash.request", |tx| {
@@ -349,7 +370,12 @@ impl LedgerPort for SqlStore {
                 now,
             )
             .await?;
-            Ok(CashRequest { decision, decided_by: Some(by), reason: reason.into(), ..found })
+            Ok(CashRequest {
+                decision,
+                decided_by: Some(by),
+                reason: reason.into(),
+                ..found
+            })
         })
     }
 
@@ -402,7 +428,9 @@ impl LedgerPort for SqlStore {
                 let what = format!("transfer {id} sums to {sum}");
                 return Err(DomainError::LedgerBroken { what });
             }
-            let n = tx.one("SELECT COUNT(*) AS n FROM transfers", vec![]).await?;
+            let n = tx
+                .one("SELECT COUNT(*) AS n FROM transfers", vec![])
+                .await?;
             let transfers = n.map_or(Ok(0), |r| number(&r, "n"))?;
             if transfers != sums.len() as u64 {
                 let what = format!("{transfers} transfers, {} with postings", sums.len());
@@ -416,7 +444,9 @@ impl LedgerPort for SqlStore {
                 }
             }
             if let Some(a) = built.keys().find(|a| !stated.contains_key(a)) {
-                return Err(DomainError::LedgerBroken { what: format!("{a} has no balance") });
+                return Err(DomainError::LedgerBroken {
+                    what: format!("{a} has no balance"),
+                });
             }
             let LedgerSums { posted, pending } = check_balances(&stated)?;
             Ok(LedgerReport {

@@ -39,7 +39,10 @@ fn pattern(s: &str) -> String {
 
 pub(crate) async fn load(tx: &Tx, id: ListingId) -> Result<(Listing, u64)> {
     let row = tx
-        .one("SELECT body, version FROM listings WHERE id = $1", vals![t(id)])
+        .one(
+            "SELECT body, version FROM listings WHERE id = $1",
+            vals![t(id)],
+        )
         .await?
         .ok_or(MISSING)?;
     Ok((body(&row, "body")?, number(&row, "version")?))
@@ -77,7 +80,12 @@ fn object(r: &QueryResult) -> Result<ObjectInfo> {
     let (length, digest) = (number(r, "length")?, maybe_digest(r, "digest")?);
     // The offset of an incomplete object is the object storage's to say.
     let offset = if digest.is_some() { length } else { 0 };
-    Ok(ObjectInfo { name: text(r, "name")?, length, offset, digest })
+    Ok(ObjectInfo {
+        name: text(r, "name")?,
+        length,
+        offset,
+        digest,
+    })
 }
 
 #[async_trait]
@@ -90,7 +98,10 @@ impl Listings for SqlStore {
         now: Millis,
     ) -> Result<()> {
         if l.state != ListingState::Draft {
-            return Err(DomainError::ListingState { found: l.state.name(), wanted: "draft" });
+            return Err(DomainError::ListingState {
+                found: l.state.name(),
+                wanted: "draft",
+            });
         }
         transaction!(self, "listing.create", |tx| {
             tx.exec_one(
@@ -136,12 +147,16 @@ impl Listings for SqlStore {
     }
 
     async fn listing(&self, id: ListingId) -> Result<Listing> {
-        let row = self.one("SELECT body FROM listings WHERE id = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT body FROM listings WHERE id = $1", vals![t(id)])
+            .await?;
         body(&row.ok_or(MISSING)?, "body")
     }
 
     async fn manifest(&self, id: ListingId) -> Result<String> {
-        let row = self.one("SELECT manifest FROM listings WHERE id = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT manifest FROM listings WHERE id = $1", vals![t(id)])
+            .await?;
         text(&row.ok_or(MISSING)?, "manifest")
     }
 
@@ -151,7 +166,10 @@ impl Listings for SqlStore {
             w.and("state IN ('published', 'paused')", vec![]);
         } else {
             let marks = vec!["?"; filter.states.len()].join(", ");
-            w.and(&format!("state IN ({marks})"), filter.states.iter().map(t).collect());
+            w.and(
+                &format!("state IN ({marks})"),
+                filter.states.iter().map(t).collect(),
+            );
         }
         if let Some(o) = filter.owner {
             w.and("owner = ?", vals![t(o)]);
@@ -165,7 +183,9 @@ impl Listings for SqlStore {
             w.sql(),
             page.first + 1
         );
-        rows::page(page, &self.all(&sql, w.values).await?, "id", |r| body(r, "body"))
+        rows::page(page, &self.all(&sql, w.values).await?, "id", |r| {
+            body(r, "body")
+        })
     }
 
     async fn step_listing(
@@ -191,13 +211,23 @@ impl Listings for SqlStore {
                     )
                     .await?;
                 if let Some(r) = open {
-                    return Err(DomainError::ObjectIncomplete { name: text(&r, "name")? });
+                    return Err(DomainError::ObjectIncomplete {
+                        name: text(&r, "name")?,
+                    });
                 }
             }
             let l = l.step(step.clone(), now)?;
             save(tx, &l, version).await?;
             let details = serde_json::json!({ "state": l.state });
-            audit::note(tx, actor, step.name(), format!("listing:{id}"), details, now).await?;
+            audit::note(
+                tx,
+                actor,
+                step.name(),
+                format!("listing:{id}"),
+                details,
+                now,
+            )
+            .await?;
             Ok(l)
         })
     }
@@ -226,17 +256,26 @@ impl Listings for SqlStore {
         let sql = "SELECT digest, text FROM policies WHERE listing = $1 AND version = $2";
         let row = self.one(sql, vals![t(id), version]).await?;
         let row = row.ok_or(DomainError::NotFound { what: "policy" })?;
-        Ok(SignedText { digest: digest(&row, "digest")?, text: text(&row, "text")? })
+        Ok(SignedText {
+            digest: digest(&row, "digest")?,
+            text: text(&row, "text")?,
+        })
     }
 
     async fn usage(&self, id: ListingId) -> Result<Usage> {
-        let row = self.one("SELECT * FROM reveals WHERE listing = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT * FROM reveals WHERE listing = $1", vals![t(id)])
+            .await?;
         usage_of(&row.ok_or(MISSING)?)
     }
 
     async fn objects(&self, id: ListingId) -> Result<Vec<ObjectInfo>> {
         let sql = "SELECT * FROM listing_objects WHERE listing = $1 ORDER BY name";
-        self.all(sql, vals![t(id)]).await?.iter().map(object).collect()
+        self.all(sql, vals![t(id)])
+            .await?
+            .iter()
+            .map(object)
+            .collect()
     }
 
     async fn object(&self, id: ListingId, name: &str) -> Result<ObjectInfo> {
@@ -289,11 +328,16 @@ impl Listings for SqlStore {
     }
 
     async fn quote(&self, wanted: Digest) -> Result<StoredQuote> {
-        let row = self.one("SELECT * FROM quotes WHERE digest = $1", vals![t(wanted)]).await?;
+        let row = self
+            .one("SELECT * FROM quotes WHERE digest = $1", vals![t(wanted)])
+            .await?;
         let row = row.ok_or(DomainError::QuoteUnknown)?;
         Ok(StoredQuote {
             terms: body(&row, "terms")?,
-            signed: SignedText { digest: digest(&row, "digest")?, text: text(&row, "text")? },
+            signed: SignedText {
+                digest: digest(&row, "digest")?,
+                text: text(&row, "text")?,
+            },
             program: text(&row, "program")?,
         })
     }

@@ -39,7 +39,11 @@ impl FileObjects {
         let complete =
             LocalFileSystem::new_with_prefix(root.join("objects")).map_err(DomainError::storage)?;
         let locks = Arc::new(std::array::from_fn(|_| Mutex::new(())));
-        Ok(Self { root: root.into(), complete, locks })
+        Ok(Self {
+            root: root.into(),
+            complete,
+            locks,
+        })
     }
 
     /// Lower-case letters, digits, `-` and single dots: nothing that leaves the folder.
@@ -47,23 +51,36 @@ impl FileObjects {
         let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
         if name.len() > MAX_NAME {
             let (limit, value) = (MAX_NAME as u64, name.len() as u64);
-            return Err(DomainError::TooLarge { field: "object name", limit, value });
+            return Err(DomainError::TooLarge {
+                field: "object name",
+                limit,
+                value,
+            });
         }
         if name.is_empty()
             || !name.bytes().all(plain)
             || name.starts_with('.')
             || name.contains("..")
         {
-            return Err(DomainError::invalid("object name", format!("{name:?} is not a name")));
+            return Err(DomainError::invalid(
+                "object name",
+                format!("{name:?} is not a name"),
+            ));
         }
         Ok(())
     }
 
     fn staged(&self, listing: ListingId, name: &str) -> PathBuf {
-        self.root.join("staging").join(listing.to_string()).join(name)
+        self.root
+            .join("staging")
+            .join(listing.to_string())
+            .join(name)
     }
     fn finished(&self, listing: ListingId, name: &str) -> PathBuf {
-        self.root.join("objects").join(listing.to_string()).join(name)
+        self.root
+            .join("objects")
+            .join(listing.to_string())
+            .join(name)
     }
 
     async fn lock(&self, listing: ListingId, name: &str) -> tokio::sync::MutexGuard<'_, ()> {
@@ -143,7 +160,10 @@ impl ObjectStorage for FileObjects {
         }
         let held = length(&staged)?.unwrap_or(0);
         if held != offset {
-            return Err(DomainError::UploadOffset { expected: held, found: offset }); // UP-1
+            return Err(DomainError::UploadOffset {
+                expected: held,
+                found: offset,
+            }); // UP-1
         }
         let end = offset.saturating_add(bytes.len() as u64);
         if end > total {
@@ -157,7 +177,11 @@ impl ObjectStorage for FileObjects {
         let bytes = bytes.to_vec();
         tokio::task::spawn_blocking(move || {
             write(&staged, offset, &bytes)?;
-            if end == total { finish(&staged, &done) } else { Ok(()) }
+            if end == total {
+                finish(&staged, &done)
+            } else {
+                Ok(())
+            }
         })
         .await
         .map_err(DomainError::storage)?
@@ -167,7 +191,10 @@ impl ObjectStorage for FileObjects {
 
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest> {
         let bytes = self.read(listing, name).await?;
-        Ok(Digest::of(Domain::Other("veilbourse v1 uploaded object"), &bytes))
+        Ok(Digest::of(
+            Domain::Other("veilbourse v1 uploaded object"),
+            &bytes,
+        ))
     }
 
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>> {

@@ -35,7 +35,10 @@ pub(crate) struct Loaded {
 
 pub(crate) async fn load(tx: &Tx, id: OrderId) -> Result<Loaded> {
     let row = tx
-        .one("SELECT body, state, version FROM orders WHERE id = $1", vals![t(id)])
+        .one(
+            "SELECT body, state, version FROM orders WHERE id = $1",
+            vals![t(id)],
+        )
         .await?
         .ok_or(MISSING)?;
     let order: Order = body(&row, "body")?;
@@ -44,7 +47,10 @@ pub(crate) async fn load(tx: &Tx, id: OrderId) -> Result<Loaded> {
         let what = format!("column says {column}, body {}", order.state.name());
         return Err(DomainError::Inconsistent { order: id, what });
     }
-    Ok(Loaded { order, version: number(&row, "version")? })
+    Ok(Loaded {
+        order,
+        version: number(&row, "version")?,
+    })
 }
 
 async fn event(tx: &Tx, o: &Order, sequence: u64, now: Millis) -> Result<()> {
@@ -69,7 +75,10 @@ pub(crate) async fn transit(
     let order = before.order.clone().with(next);
     let (from, to) = (&before.order.state, &order.state);
     if from.terminal() || from.escrow() != to.escrow() {
-        return Err(DomainError::OrderState { found: from.name(), wanted: to.name() }); // SET-6
+        return Err(DomainError::OrderState {
+            found: from.name(),
+            wanted: to.name(),
+        }); // SET-6
     }
     let escrow = to.escrow().ok_or(DomainError::Inconsistent {
         order: order.id,
@@ -104,7 +113,13 @@ pub(crate) async fn transit(
         "order",
         "UPDATE orders SET state = $3, lease_end = $4, body = $5, version = version + 1
          WHERE id = $1 AND version = $2",
-        vals![t(order.id), before.version, to.name(), to.lease().map(|l| l.end), json(&order)?,],
+        vals![
+            t(order.id),
+            before.version,
+            to.name(),
+            to.lease().map(|l| l.end),
+            json(&order)?,
+        ],
     )
     .await?;
     event(tx, &order, before.version + 1, now).await?;
@@ -158,7 +173,9 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         if !same {
             return Err(DomainError::NonceReplayed);
         }
-        return Ok(Placement::Existing(load(tx, parsed(&r, "id")?).await?.order));
+        return Ok(Placement::Existing(
+            load(tx, parsed(&r, "id")?).await?.order,
+        ));
     }
     // Facts that may have changed since the admission was decided.
     let (listing, _) = listings::load(tx, o.listing).await?;
@@ -180,7 +197,10 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         return Err(DomainError::SigningKeyUnknown); // ORD-3
     }
     let usage = tx
-        .one("SELECT * FROM reveals WHERE listing = $1", vals![t(o.listing)])
+        .one(
+            "SELECT * FROM reveals WHERE listing = $1",
+            vals![t(o.listing)],
+        )
         .await?
         .ok_or(MISSING)?;
     check_quota(policy, &listings::usage_of(&usage)?, o.values, o.bits)?;
@@ -196,7 +216,15 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         return Err(DomainError::PriceDiffers { expected, found }); // SET-4
     }
     let postings = Postings::escrow(o.buyer, o.custodian, o.pod_operator, o.split)?;
-    ledger::open(tx, p.escrow, TransferKind::Escrow, Some(o.id), &postings, now).await?;
+    ledger::open(
+        tx,
+        p.escrow,
+        TransferKind::Escrow,
+        Some(o.id),
+        &postings,
+        now,
+    )
+    .await?;
     let o = o.clone().with(placed.fund(p.escrow));
     tx.exec_one(
         "order",
@@ -245,14 +273,19 @@ impl Orders for SqlStore {
     }
 
     async fn order(&self, id: OrderId) -> Result<Order> {
-        let row = self.one("SELECT body FROM orders WHERE id = $1", vals![t(id)]).await?;
+        let row = self
+            .one("SELECT body FROM orders WHERE id = $1", vals![t(id)])
+            .await?;
         body(&row.ok_or(MISSING)?, "body")
     }
 
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>> {
         let mut w = Where::default();
         if let Some(a) = filter.party {
-            w.and("(buyer = ? OR custodian = ? OR pod_operator = ?)", vals![t(a), t(a), t(a)]);
+            w.and(
+                "(buyer = ? OR custodian = ? OR pod_operator = ?)",
+                vals![t(a), t(a), t(a)],
+            );
         }
         if let Some(s) = &filter.state {
             w.and("state = ?", vals![s]);
@@ -263,7 +296,9 @@ impl Orders for SqlStore {
             w.sql(),
             page.first + 1
         );
-        rows::page(page, &self.all(&sql, w.values).await?, "id", |r| body(r, "body"))
+        rows::page(page, &self.all(&sql, w.values).await?, "id", |r| {
+            body(r, "body")
+        })
     }
 
     async fn lease_evaluation(
@@ -292,7 +327,10 @@ impl Orders for SqlStore {
             "SELECT stage, progress FROM order_leases WHERE order_id = $1 AND kind = 'evaluate'";
         let row = self.one(sql, vals![t(id)]).await?;
         row.map(|r| {
-            Ok((text(&r, "stage")?, u32::try_from(number(&r, "progress")?).unwrap_or(1000)))
+            Ok((
+                text(&r, "stage")?,
+                u32::try_from(number(&r, "progress")?).unwrap_or(1000),
+            ))
         })
         .transpose()
     }
@@ -309,7 +347,15 @@ impl Orders for SqlStore {
             let l = load(tx, id).await?;
             let next = l.order.state.clone().leased("funded")?;
             let next = next.decline(pod, token, why.into(), now)?;
-            transit(tx, &l, next, &format!("machine:{pod}"), "order.decline", now).await
+            transit(
+                tx,
+                &l,
+                next,
+                &format!("machine:{pod}"),
+                "order.decline",
+                now,
+            )
+            .await
         })
     }
 
@@ -337,7 +383,15 @@ impl Orders for SqlStore {
                 add_blob(tx, id, BlobKind::Ciphertext, i, &o.ciphertext).await?;
                 add_blob(tx, id, BlobKind::Envelope, i, &o.envelope).await?;
             }
-            transit(tx, &l, next.into(), &format!("machine:{pod}"), "order.submit", now).await
+            transit(
+                tx,
+                &l,
+                next.into(),
+                &format!("machine:{pod}"),
+                "order.submit",
+                now,
+            )
+            .await
         })
     }
 
@@ -352,7 +406,12 @@ impl Orders for SqlStore {
     async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order> {
         transaction!(self, "order.reject", |tx| {
             let l = load(tx, id).await?;
-            let next = l.order.state.clone().evaluated("refunded")?.reject(rule.into(), now);
+            let next = l
+                .order
+                .state
+                .clone()
+                .evaluated("refunded")?
+                .reject(rule.into(), now);
             transit(tx, &l, next.into(), "system", "order.reject", now).await
         })
     }
@@ -435,7 +494,10 @@ impl Orders for SqlStore {
             let l = load(tx, id).await?;
             if !matches!(l.order.state, OrderState::Released(_)) {
                 let found = l.order.state.name();
-                return Err(DomainError::OrderState { found, wanted: "receipt" });
+                return Err(DomainError::OrderState {
+                    found,
+                    wanted: "receipt",
+                });
             }
             let sql = "SELECT digest FROM order_documents WHERE order_id = $1 AND kind = 'receipt'";
             if let Some(r) = tx.one(sql, vals![t(id)]).await? {
@@ -456,7 +518,10 @@ impl Orders for SqlStore {
         let sql = "SELECT digest, text FROM order_documents WHERE order_id = $1 AND kind = $2";
         let row = self.one(sql, vals![t(id), kind.name()]).await?;
         let row = row.ok_or(DomainError::NotFound { what: "document" })?;
-        Ok(SignedText { digest: digest(&row, "digest")?, text: text(&row, "text")? })
+        Ok(SignedText {
+            digest: digest(&row, "digest")?,
+            text: text(&row, "text")?,
+        })
     }
 
     async fn blob(&self, id: OrderId, kind: BlobKind, index: u32) -> Result<Vec<u8>> {

@@ -108,7 +108,8 @@ where
     T::Err: Display,
 {
     let s = text(row, column)?;
-    s.parse().map_err(|e| DomainError::storage(format!("{column} {s:?}: {e}")))
+    s.parse()
+        .map_err(|e| DomainError::storage(format!("{column} {s:?}: {e}")))
 }
 pub(crate) fn digest(row: &QueryResult, column: &str) -> Result<Digest> {
     let s = text(row, column)?;
@@ -140,7 +141,10 @@ pub(crate) fn page<T>(
         .take(first)
         .map(|r| Ok((text(r, cursor)?, item(r)?)))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Page { items, more: rows.len() > first })
+    Ok(Page {
+        items,
+        more: rows.len() > first,
+    })
 }
 
 /// The conditions of a list: texts with `$n` filled in as they are added.

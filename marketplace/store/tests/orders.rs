@@ -20,10 +20,15 @@ use veilbourse_domain::{
 };
 use veilbourse_store::SqlStore;
 
-const GOOD_DAY: [&str; 7] = ["place", "lease", "submit", "verify", "grant", "open", "deliver"];
+const GOOD_DAY: [&str; 7] = [
+    "place", "lease", "submit", "verify", "grant", "open", "deliver",
+];
 
 async fn posted(s: &SqlStore, n: u8) -> i64 {
-    s.balance(LedgerAccount::User(account(n))).await.expect("balance").posted
+    s.balance(LedgerAccount::User(account(n)))
+        .await
+        .expect("balance")
+        .posted
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,15 +41,31 @@ async fn the_good_day() {
         }
         // SET-4: 1001 = floor(25.025) + 300 + 676.
         assert_eq!(posted(&s, BUYER).await, 2_000 - PRICE);
-        assert_eq!((posted(&s, CUSTODIAN).await, posted(&s, OPERATOR).await), (676, 300));
-        assert_eq!(s.balance(LedgerAccount::Fees).await.expect("fees").posted, 25);
-        assert_eq!(s.balance(LedgerAccount::World).await.expect("world").posted, -2_000);
+        assert_eq!(
+            (posted(&s, CUSTODIAN).await, posted(&s, OPERATOR).await),
+            (676, 300)
+        );
+        assert_eq!(
+            s.balance(LedgerAccount::Fees).await.expect("fees").posted,
+            25
+        );
+        assert_eq!(
+            s.balance(LedgerAccount::World).await.expect("world").posted,
+            -2_000
+        );
         let id = placing(1).order.id;
         assert_eq!(s.blob(id, BlobKind::SealedResult, 0).await, Ok(vec![3; 80]));
         assert_eq!(s.blob(id, BlobKind::SealedModel, 0).await, Ok(vec![1; 40]));
-        assert_eq!(s.document(id, DocumentKind::Grant).await, Ok(signed("grant", 1)));
-        s.save_receipt(id, signed("receipt", 1), 200).await.expect("once");
-        s.save_receipt(id, signed("receipt", 1), 200).await.expect("the same again");
+        assert_eq!(
+            s.document(id, DocumentKind::Grant).await,
+            Ok(signed("grant", 1))
+        );
+        s.save_receipt(id, signed("receipt", 1), 200)
+            .await
+            .expect("once");
+        s.save_receipt(id, signed("receipt", 1), 200)
+            .await
+            .expect("the same again");
         assert_eq!(
             s.save_receipt(id, signed("receipt", 2), 200).await,
             Err(DomainError::AlreadyDecided { what: "receipt" })
@@ -53,10 +74,19 @@ async fn the_good_day() {
         assert!(step(&s, 1, "deliver", 300).await.is_ok());
         let grant = signed("grant", 1).digest;
         let other = s.deliver(id, grant, signed("other", 1), vec![], 300).await;
-        assert!(matches!(other, Err(DomainError::OrderState { found: "released", .. })));
+        assert!(matches!(
+            other,
+            Err(DomainError::OrderState {
+                found: "released",
+                ..
+            })
+        ));
         for w in ["submit", "verify", "reject", "grant", "refuse", "decline"] {
             let again = step(&s, 1, w, 300).await;
-            assert!(matches!(again, Err(DomainError::OrderState { .. })), "ORD-5: {w} {again:?}");
+            assert!(
+                matches!(again, Err(DomainError::OrderState { .. })),
+                "ORD-5: {w} {again:?}"
+            );
         }
         invariants(&s).await;
     }
@@ -73,32 +103,56 @@ async fn replays_and_empty_purses() {
         assert!(matches!(again, Placement::Existing(_)));
         let mut replay = placing(2);
         replay.order.terms.nonce = Nonce([1; 32]);
-        assert_eq!(s.place_order(replay, 102).await, Err(DomainError::NonceReplayed));
+        assert_eq!(
+            s.place_order(replay, 102).await,
+            Err(DomainError::NonceReplayed)
+        );
         // SET-1: nothing is stored.
         let poor = s.place_order(placing(3), 103).await;
         let (available, needed) = (money(10), money(PRICE));
-        assert_eq!(poor, Err(DomainError::InsufficientFunds { available, needed }));
+        assert_eq!(
+            poor,
+            Err(DomainError::InsufficientFunds { available, needed })
+        );
         invariants(&s).await;
         assert_eq!(s.count("orders").await, Ok(1));
         // ORD-3, ORD-1 once more inside the transaction.
         fund(&s, 2, 5_000).await.expect("richer");
-        s.update_policy(listing_id(), policy(2), signed("policy", 2), "account:c", 104)
-            .await
-            .expect("DOC-3");
+        s.update_policy(
+            listing_id(),
+            policy(2),
+            signed("policy", 2),
+            "account:c",
+            104,
+        )
+        .await
+        .expect("DOC-3");
         assert_eq!(
             s.place_order(placing(3), 105).await,
-            Err(DomainError::PolicyVersionDiffers { expected: 2, found: 1 })
+            Err(DomainError::PolicyVersionDiffers {
+                expected: 2,
+                found: 1
+            })
         );
         let mut fresh = placing(3);
         fresh.order.terms.policy_version = 2;
         fresh.order.values = 47;
         assert_eq!(
             s.place_order(fresh.clone(), 106).await,
-            Err(DomainError::QuotaExceeded { what: "values", left: 46, needed: 47 })
+            Err(DomainError::QuotaExceeded {
+                what: "values",
+                left: 46,
+                needed: 47
+            })
         );
         fresh.order.values = 46;
-        s.revoke_key(account(BUYER), fresh.order.terms.signer, 107).await.expect("revoked");
-        assert_eq!(s.place_order(fresh, 108).await, Err(DomainError::SigningKeyUnknown));
+        s.revoke_key(account(BUYER), fresh.order.terms.signer, 107)
+            .await
+            .expect("revoked");
+        assert_eq!(
+            s.place_order(fresh, 108).await,
+            Err(DomainError::SigningKeyUnknown)
+        );
         invariants(&s).await;
     }
 }
@@ -121,10 +175,16 @@ async fn refunds() {
         step(&s, 3, "place", 100).await.expect("placed");
         let mut now = 100;
         for _ in 0..3 {
-            step(&s, 3, "lease", now).await.expect("leased").expect("there is one");
+            step(&s, 3, "lease", now)
+                .await
+                .expect("leased")
+                .expect("there is one");
             step(&s, 3, "heartbeat", now + 10).await.expect("alive");
             now += LEASE_MILLIS + 10;
-            assert_eq!(step(&s, 3, "submit", now).await, Err(DomainError::StaleLease));
+            assert_eq!(
+                step(&s, 3, "submit", now).await,
+                Err(DomainError::StaleLease)
+            );
             assert_eq!(s.sweep(now, 10).await.expect("swept").len(), 1);
         }
         assert_eq!(step(&s, 3, "lease", now).await, Ok(None));
@@ -141,8 +201,17 @@ async fn refunds() {
         let swept = s.sweep(DEADLINE, 10).await.expect("swept");
         assert_eq!(swept.len(), 1);
         assert_eq!(swept[0].id, placing(4).order.id);
-        assert_eq!(s.order(placing(5).order.id).await.expect("there").state.name(), "opening");
-        step(&s, 5, "deliver", DEADLINE + 5).await.expect("a delivery may be late");
+        assert_eq!(
+            s.order(placing(5).order.id)
+                .await
+                .expect("there")
+                .state
+                .name(),
+            "opening"
+        );
+        step(&s, 5, "deliver", DEADLINE + 5)
+            .await
+            .expect("a delivery may be late");
         invariants(&s).await;
         assert_eq!(posted(&s, BUYER).await, 9 * PRICE);
     }
@@ -154,21 +223,38 @@ async fn races() {
         let s = market(&place.url, 10 * PRICE).await;
         // Double placing: one new.
         let both = futures::future::join_all((0..6).map(|_| s.place_order(placing(1), 100))).await;
-        let new = both.iter().filter(|r| matches!(r, Ok(Placement::New(_)))).count();
-        assert_eq!((new, both.iter().filter(|r| r.is_ok()).count()), (1, 6), "{both:?}");
+        let new = both
+            .iter()
+            .filter(|r| matches!(r, Ok(Placement::New(_))))
+            .count();
+        assert_eq!(
+            (new, both.iter().filter(|r| r.is_ok()).count()),
+            (1, 6),
+            "{both:?}"
+        );
         // Two processes of a pod: one lease.
         let leases = futures::future::join_all(
             (0..6u8).map(|i| s.lease_evaluation(pod(), LeaseToken([i; 32]), 100)),
         )
         .await;
-        let won: Vec<_> =
-            leases.iter().enumerate().filter(|(_, r)| matches!(r, Ok(Some(_)))).collect();
+        let won: Vec<_> = leases
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| matches!(r, Ok(Some(_))))
+            .collect();
         assert_eq!(won.len(), 1, "{leases:?}");
         let winner = LeaseToken([u8::try_from(won[0].0).expect("small"); 32]);
         // ORD-6: only the current token submits.
         let id = placing(1).order.id;
         let tries = futures::future::join_all((0..6u8).map(|i| {
-            s.submit(id, pod(), LeaseToken([i; 32]), signed("submission", i), outputs(), 110)
+            s.submit(
+                id,
+                pod(),
+                LeaseToken([i; 32]),
+                signed("submission", i),
+                outputs(),
+                110,
+            )
         }))
         .await;
         assert_eq!(tries.iter().filter(|r| r.is_ok()).count(), 1);
@@ -189,16 +275,28 @@ async fn races() {
                 .await;
         assert_eq!(uses.iter().filter(|r| r.is_ok()).count(), 1);
         assert!(
-            uses.iter().flat_map(|r| r.as_ref().err()).all(|e| *e == DomainError::NonceReplayed)
+            uses.iter()
+                .flat_map(|r| r.as_ref().err())
+                .all(|e| *e == DomainError::NonceReplayed)
         );
         // One deposit an idempotency key (LED-4).
         let asked = futures::future::join_all((0..6u8).map(|i| {
             let (id, t) = (CashRequestId::new(9, [i; 10]), TransferId::new(9, [i; 10]));
-            s.request_cash(id, t, TransferKind::Deposit, account(BUYER), money(7), "k", 140)
+            s.request_cash(
+                id,
+                t,
+                TransferKind::Deposit,
+                account(BUYER),
+                money(7),
+                "k",
+                140,
+            )
         }))
         .await;
-        let ids: std::collections::BTreeSet<_> =
-            asked.iter().map(|r| r.as_ref().expect("answered").id).collect();
+        let ids: std::collections::BTreeSet<_> = asked
+            .iter()
+            .map(|r| r.as_ref().expect("answered").id)
+            .collect();
         assert_eq!(ids.len(), 1);
         invariants(&s).await;
     }
@@ -230,7 +328,10 @@ async fn crash_walk(url: &str, way: &[&'static str]) -> u32 {
                     break;
                 }
                 1 => {
-                    assert!(matches!(done, Err(DomainError::Storage { .. })), "{w} {k} {done:?}");
+                    assert!(
+                        matches!(done, Err(DomainError::Storage { .. })),
+                        "{w} {k} {done:?}"
+                    );
                     stops += 1;
                 }
                 _ => {
@@ -273,19 +374,38 @@ async fn deposits_and_withdrawals() {
         let s = market(&place.url, 100).await;
         let (id, t) = (CashRequestId::new(7, [7; 10]), TransferId::new(7, [7; 10]));
         let ask = |amount: MinorUnits| {
-            s.request_cash(id, t, TransferKind::Withdrawal, account(BUYER), amount, "w", 10)
+            s.request_cash(
+                id,
+                t,
+                TransferKind::Withdrawal,
+                account(BUYER),
+                amount,
+                "w",
+                10,
+            )
         };
-        assert!(matches!(ask(money(101)).await, Err(DomainError::InsufficientFunds { .. })));
+        assert!(matches!(
+            ask(money(101)).await,
+            Err(DomainError::InsufficientFunds { .. })
+        ));
         ask(money(60)).await.expect("reserved");
         assert_eq!(ask(money(60)).await.expect("the same").id, id);
-        assert!(matches!(ask(money(61)).await, Err(DomainError::IdempotencyMismatch { .. })));
+        assert!(matches!(
+            ask(money(61)).await,
+            Err(DomainError::IdempotencyMismatch { .. })
+        ));
         assert_eq!(
             s.decide_cash(id, account(BUYER), true, "", 11).await,
             Err(DomainError::OwnRequest)
         );
-        let b = s.balance(LedgerAccount::User(account(BUYER))).await.expect("balance");
+        let b = s
+            .balance(LedgerAccount::User(account(BUYER)))
+            .await
+            .expect("balance");
         assert_eq!((b.posted, b.available()), (100, 40));
-        s.decide_cash(id, account(ADMIN), false, "no", 12).await.expect("refused");
+        s.decide_cash(id, account(ADMIN), false, "no", 12)
+            .await
+            .expect("refused");
         assert_eq!(
             s.decide_cash(id, account(ADMIN), true, "", 13).await,
             Err(DomainError::AlreadyDecided { what: "request" })
@@ -310,17 +430,29 @@ async fn refresh_tokens_rotate() {
         };
         let h = |n: u8| Digest([n; 32]);
         s.open_session(&session, h(1)).await.expect("opened");
-        assert_eq!(s.rotate_refresh(h(1), h(2), 10).await.expect("rotated").id, id);
+        assert_eq!(
+            s.rotate_refresh(h(1), h(2), 10).await.expect("rotated").id,
+            id
+        );
         assert!(s.session_live(id, 20).await.expect("asked"));
-        assert_eq!(s.rotate_refresh(h(1), h(3), 20).await, Err(DomainError::TokenReused));
+        assert_eq!(
+            s.rotate_refresh(h(1), h(3), 20).await,
+            Err(DomainError::TokenReused)
+        );
         assert!(!s.session_live(id, 21).await.expect("asked"));
         let revoked = DomainError::TokenInvalid { reason: "revoked" };
         assert_eq!(s.rotate_refresh(h(2), h(4), 30).await, Err(revoked));
         let unknown = DomainError::TokenInvalid { reason: "unknown" };
         assert_eq!(s.rotate_refresh(h(9), h(4), 30).await, Err(unknown));
-        s.open_session(&Session { id: SessionId::new(2, [2; 10]), ..session }, h(5))
-            .await
-            .expect("opened");
+        s.open_session(
+            &Session {
+                id: SessionId::new(2, [2; 10]),
+                ..session
+            },
+            h(5),
+        )
+        .await
+        .expect("opened");
         let expired = DomainError::TokenInvalid { reason: "expired" };
         assert_eq!(s.rotate_refresh(h(5), h(6), 1_000).await, Err(expired));
         assert_eq!(s.revoke_sessions(account(BUYER), None, 40).await, Ok(1));
@@ -338,7 +470,10 @@ async fn lists_pages_and_searches() {
         let mut seen = Vec::new();
         loop {
             let page = PageRequest::new(2, after.clone()).expect("in range");
-            let filter = OrderFilter { party: Some(account(BUYER)), state: None };
+            let filter = OrderFilter {
+                party: Some(account(BUYER)),
+                state: None,
+            };
             let found = s.orders(&filter, &page).await.expect("listed");
             after = found.items.last().map(|i| i.0.clone());
             let more = found.more;
@@ -353,21 +488,32 @@ async fn lists_pages_and_searches() {
         assert_eq!((seen.len(), &seen), (5, &sorted));
         let page = PageRequest::new(10, None).expect("in range");
         let find = async |words: &str| {
-            let f = ListingFilter { search: Some(words.into()), ..Default::default() };
+            let f = ListingFilter {
+                search: Some(words.into()),
+                ..Default::default()
+            };
             s.listings(&f, &page).await.expect("found").items.len()
         };
         assert_eq!((find("INSURANCE health").await, find("bank").await), (1, 0));
         // Wildcards of the pattern are text.
-        assert_eq!((find("100%").await, find("c_r").await, find("%t%").await), (1, 1, 0));
+        assert_eq!(
+            (find("100%").await, find("c_r").await, find("%t%").await),
+            (1, 1, 0)
+        );
         assert_eq!(find("' OR 1=1 --").await, 0);
-        s.step_listing(listing_id(), ListingStep::Pause, None, "a", 200).await.expect("paused");
+        s.step_listing(listing_id(), ListingStep::Pause, None, "a", 200)
+            .await
+            .expect("paused");
         let closed = s.place_order(placing(9), 201).await;
         assert_eq!(closed, Err(DomainError::ListingClosed { state: "paused" }));
         let missing = s.machine(MachineId::new(8, [8; 10])).await;
         assert_eq!(missing, Err(DomainError::NotFound { what: "machine" }));
         // LED-5: the log is read as it was written, and damage is noticed.
         let (length, _) = s.audit_check().await.expect("whole").expect("not empty");
-        let records = s.audit(&PageRequest::new(100, None).expect("ok")).await.expect("read");
+        let records = s
+            .audit(&PageRequest::new(100, None).expect("ok"))
+            .await
+            .expect("read");
         assert_eq!(records.items.len() as u64, length);
         sea_orm::ConnectionTrait::execute_unprepared(
             s.connection(),
@@ -376,7 +522,10 @@ async fn lists_pages_and_searches() {
         .await
         .expect("tampered");
         let broken = s.audit_check().await;
-        assert!(matches!(broken, Err(DomainError::AuditBroken { sequence: 3, .. })), "{broken:?}");
+        assert!(
+            matches!(broken, Err(DomainError::AuditBroken { sequence: 3, .. })),
+            "{broken:?}"
+        );
         // LED-1: so is a posting that was changed.
         sea_orm::ConnectionTrait::execute_unprepared(
             s.connection(),
@@ -384,6 +533,9 @@ async fn lists_pages_and_searches() {
         )
         .await
         .expect("tampered");
-        assert!(matches!(s.ledger_check().await, Err(DomainError::LedgerBroken { .. })));
+        assert!(matches!(
+            s.ledger_check().await,
+            Err(DomainError::LedgerBroken { .. })
+        ));
     }
 }

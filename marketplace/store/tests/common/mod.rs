@@ -33,7 +33,10 @@ pub struct Place {
 impl Place {
     pub fn sqlite() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite://{}?mode=rwc", dir.path().join("market.db").display());
+        let url = format!(
+            "sqlite://{}?mode=rwc",
+            dir.path().join("market.db").display()
+        );
         Self { url, _dir: dir }
     }
     /// Absent, with the reason printed, when no server is named.
@@ -44,12 +47,23 @@ impl Place {
         };
         let (base, _) = server.rsplit_once('/').expect("postgres://HOST/DATABASE");
         let name = format!("vb_{}_{test}", std::process::id());
-        let admin = Database::connect(&server).await.expect("the server answers");
+        let admin = Database::connect(&server)
+            .await
+            .expect("the server answers");
         let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-        admin.execute_unprepared(&drop).await.expect("old database dropped");
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("created");
+        admin
+            .execute_unprepared(&drop)
+            .await
+            .expect("old database dropped");
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("created");
         let dir = tempfile::tempdir().expect("a folder");
-        Some(Self { url: format!("{base}/{name}"), _dir: dir })
+        Some(Self {
+            url: format!("{base}/{name}"),
+            _dir: dir,
+        })
     }
     pub async fn each(test: &str) -> Vec<Self> {
         let mut all = vec![Self::sqlite()];
@@ -83,7 +97,10 @@ pub fn split() -> Split {
 }
 pub fn signed(tag: &str, n: u8) -> SignedText {
     let text = format!("{{\"{tag}\":{n}}}");
-    let digest = Digest::of(veilbourse_domain::Domain::Other("test document"), text.as_bytes());
+    let digest = Digest::of(
+        veilbourse_domain::Domain::Other("test document"),
+        text.as_bytes(),
+    );
     SignedText { digest, text }
 }
 pub fn policy(version: u32) -> PolicyTerms {
@@ -140,10 +157,18 @@ pub fn placing(n: u8) -> PlaceOrder {
         state: Placed { at: 10 }.into(),
     };
     let escrow = TransferId::new(1_000 + u64::from(n), [n; 10]);
-    PlaceOrder { order, escrow, signed: document, sealed_model: vec![n; 40] }
+    PlaceOrder {
+        order,
+        escrow,
+        signed: document,
+        sealed_model: vec![n; 40],
+    }
 }
 pub fn outputs() -> Vec<SubmittedOutput> {
-    vec![SubmittedOutput { ciphertext: vec![1; 64], envelope: vec![2; 64] }]
+    vec![SubmittedOutput {
+        ciphertext: vec![1; 64],
+        envelope: vec![2; 64],
+    }]
 }
 
 /// Deposits and approves.
@@ -151,9 +176,19 @@ pub async fn fund(s: &SqlStore, n: u8, amount: i64) -> Result<()> {
     let id = CashRequestId::new(500 + u64::from(n), [n; 10]);
     let transfer = TransferId::new(500 + u64::from(n), [n; 10]);
     let key = format!("deposit {n}");
-    s.request_cash(id, transfer, TransferKind::Deposit, account(BUYER), money(amount), &key, 5)
-        .await?;
-    s.decide_cash(id, account(ADMIN), true, "seen", 6).await.map(|_| ())
+    s.request_cash(
+        id,
+        transfer,
+        TransferKind::Deposit,
+        account(BUYER),
+        money(amount),
+        &key,
+        5,
+    )
+    .await?;
+    s.decide_cash(id, account(ADMIN), true, "seen", 6)
+        .await
+        .map(|_| ())
 }
 
 /// Accounts, machines, a published listing, a quote, a funded buyer.
@@ -182,9 +217,10 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         s.create_account(&a, 1).await?;
         s.register_key(account(n), PublicKey([n; 32]), 1).await?;
     }
-    for (id, kind, key) in
-        [(pod(), MachineKind::Pod, PublicKey([33; 32])), (node(), MachineKind::Node, NODE_KEY)]
-    {
+    for (id, kind, key) in [
+        (pod(), MachineKind::Pod, PublicKey([33; 32])),
+        (node(), MachineKind::Node, NODE_KEY),
+    ] {
         let m = Machine {
             id,
             kind,
@@ -209,12 +245,15 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         policy: None,
         state: ListingState::Draft,
     };
-    s.create_listing(&l, "{}", &[("sums".into(), 10)], 1).await?;
+    s.create_listing(&l, "{}", &[("sums".into(), 10)], 1)
+        .await?;
     s.complete_object(l.id, "sums", Digest([1; 32])).await?;
     let p = Some((policy(1), signed("policy", 1)));
-    s.step_listing(l.id, ListingStep::Submit, p, "account:custodian", 2).await?;
+    s.step_listing(l.id, ListingStep::Submit, p, "account:custodian", 2)
+        .await?;
     let by = account(ADMIN);
-    s.step_listing(l.id, ListingStep::Approve { by }, None, "account:admin", 3).await?;
+    s.step_listing(l.id, ListingStep::Approve { by }, None, "account:admin", 3)
+        .await?;
     let document = signed("quote", 0);
     let terms = QuoteTerms {
         id: QuoteId::new(1, [1; 10]),
@@ -237,7 +276,12 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         expected_seconds: 1,
         expiry: DEADLINE,
     };
-    s.save_quote(&StoredQuote { terms, signed: document, program: "{}".into() }).await?;
+    s.save_quote(&StoredQuote {
+        terms,
+        signed: document,
+        program: "{}".into(),
+    })
+    .await?;
     if deposit > 0 {
         fund(s, 1, deposit).await?;
     }
@@ -256,13 +300,22 @@ pub async fn step(s: &SqlStore, n: u8, what: &str, now: u64) -> Result<Option<Or
             s.order(id).await?
         }
         "decline" => s.decline(id, pod(), TOKEN, "does not fit", now).await?,
-        "submit" => s.submit(id, pod(), TOKEN, signed("submission", n), outputs(), now).await?,
+        "submit" => {
+            s.submit(id, pod(), TOKEN, signed("submission", n), outputs(), now)
+                .await?
+        }
         "verify" => s.verified(id, now).await?,
         "reject" => s.reject(id, "LES-4", now).await?,
         "grant" => s.grant(id, grant, DEADLINE - 1, now).await?,
         "open" => return s.lease_opening(node(), NODE_KEY, TOKEN, now).await,
-        "deliver" => s.deliver(id, grant.digest, signed("delivery", n), vec![3; 80], now).await?,
-        "refuse" => s.non_delivery(id, grant.digest, signed("no", n), "KEY-2", false, now).await?,
+        "deliver" => {
+            s.deliver(id, grant.digest, signed("delivery", n), vec![3; 80], now)
+                .await?
+        }
+        "refuse" => {
+            s.non_delivery(id, grant.digest, signed("no", n), "KEY-2", false, now)
+                .await?
+        }
         other => panic!("no step {other}"),
     };
     Ok(Some(r))
@@ -280,7 +333,11 @@ pub async fn invariants(s: &SqlStore) {
     assert_eq!((report.posted_sum, report.pending_sum), (0, 0));
     s.audit_check().await.expect("LED-5");
     let page = PageRequest::new(100, None).expect("in range");
-    let orders = s.orders(&OrderFilter::default(), &page).await.expect("listed").into_items();
+    let orders = s
+        .orders(&OrderFilter::default(), &page)
+        .await
+        .expect("listed")
+        .into_items();
     let (mut reserved, mut revealed) = (0, 0);
     for o in &orders {
         let escrow = o.state.escrow().expect("SET-1: stored orders have one");
@@ -300,11 +357,24 @@ pub async fn invariants(s: &SqlStore) {
         }
     }
     let usage = s.usage(listing_id()).await.expect("counted");
-    assert_eq!((usage.values, usage.values_reserved), (revealed, reserved), "ORD-4");
-    assert_eq!(s.count("orders").await.expect("counted"), orders.len() as u64);
+    assert_eq!(
+        (usage.values, usage.values_reserved),
+        (revealed, reserved),
+        "ORD-4"
+    );
+    assert_eq!(
+        s.count("orders").await.expect("counted"),
+        orders.len() as u64
+    );
     let parts = s.count("order_documents").await.expect("counted");
-    assert!(parts >= orders.len() as u64, "each order keeps its document");
+    assert!(
+        parts >= orders.len() as u64,
+        "each order keeps its document"
+    );
     if orders.is_empty() {
-        assert_eq!((parts, s.count("order_blobs").await.expect("counted")), (0, 0));
+        assert_eq!(
+            (parts, s.count("order_blobs").await.expect("counted")),
+            (0, 0)
+        );
     }
 }

@@ -6,7 +6,10 @@ mod public;
 mod reference;
 mod rerandomise;
 
-pub use private::{PrivateCircuit, PrivateRequest, PrivateWitness, prove_private};
+pub use private::{
+    PrivateCircuit, PrivateEvaluation, PrivateRequest, PrivateWitness, evaluate_private,
+    prove_private,
+};
 pub use public::prove_public;
 pub use reference::weighted_output;
 pub use rerandomise::{PodSecret, Rerandomisation};

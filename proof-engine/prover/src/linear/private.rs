@@ -3,7 +3,7 @@
 //! The argument of knowledge is a [`PrivateCircuit`]: Poseidon, the constraint
 //! system and Marlin. It continues the transcript after the FRI opening.
 
-use super::{PodSecret, Rerandomisation, weighted_output};
+use super::{PodSecret, Rerandomisation};
 use crate::{
     ProverError,
     commitment::{Committed, open},
@@ -15,6 +15,7 @@ use veilbourse_core::{
     manifest::Manifest,
     program::MatrixRef,
 };
+use veilbourse_eval::{kernel, witness::evaluate_words};
 use veilbourse_verifier::{
     Envelope, Kind, Refusal,
     field::Fr,
@@ -86,14 +87,21 @@ pub struct PrivateRequest<'a> {
     pub secret: &'a PodSecret,
 }
 
-/// Evaluates, re-randomises and proves one output: the statement with its
-/// ciphertext, and the envelope's bytes. A is a function of the request
-/// (LES-10); only Marlin's blinding takes fresh randomness.
-pub fn prove_private<C: PrivateCircuit, R: CryptoRng>(
-    request: &PrivateRequest<'_>,
+/// One output, evaluated and re-randomised, ready to be proven.
+#[derive(Debug)]
+pub struct PrivateEvaluation<'a> {
+    request: PrivateRequest<'a>,
+    matrix: Matrix,
+    statement: LinearStatement,
+    witness: PrivateWitness,
+}
+
+/// Evaluates and re-randomises one output. A is a function of the request
+/// (LES-10).
+pub fn evaluate_private<'a, C: PrivateCircuit>(
+    request: &PrivateRequest<'a>,
     circuit: &C,
-    rng: &mut R,
-) -> Result<(LinearStatement, Vec<u8>), ProverError> {
+) -> Result<PrivateEvaluation<'a>, ProverError> {
     let PrivateRequest {
         manifest,
         over,
@@ -139,37 +147,89 @@ pub fn prove_private<C: PrivateCircuit, R: CryptoRng>(
         weight_blinder,
         rerandomisation: Rerandomisation::derive(secret, context, matrix.kind, weights),
     };
-    statement.ciphertext = weighted_output(&matrix, columns, weights)
-        .and_then(|plain| witness.rerandomisation.apply(public_key, &plain))
-        .ok_or_else(|| ProverError::FalseClaim("the columns are not N canonical words".into()))?;
-    statement.conform(manifest)?;
-    let committed = Committed::expecting(
-        matrix.set,
-        columns.to_vec(),
-        &matrix.claim.root,
-        &format!("{over:?}"),
-    )?;
-    let binding = circuit.binding(&witness, matrix.ranges.len())?;
-    let (mut t, zeta) = statement.transcript(manifest, &matrix, Some(&binding));
-    let opening = open(&mut t, matrix.set, zeta.0, &[committed])?;
-    let opened = opening.values.first().map_or(&[][..], Vec::as_slice);
-    let equation = PrivateEquation::new(&statement, &matrix, public_key, opened, zeta, binding)?;
     let Rerandomisation { c, e, .. } = &witness.rerandomisation;
-    if !equation.holds(weights, c, e) {
-        return Err(ProverError::Refused(Refusal::Equation));
+    let random = veilbourse_eval::Rerandomisation { c, e };
+    statement.ciphertext = evaluate_words(
+        kernel::best(),
+        manifest,
+        over,
+        weights,
+        columns,
+        Some((public_key, random)),
+    )
+    .map_err(|e| ProverError::FalseClaim(e.to_string()))?;
+    statement.conform(manifest)?;
+    Ok(PrivateEvaluation {
+        request: *request,
+        matrix,
+        statement,
+        witness,
+    })
+}
+
+impl PrivateEvaluation<'_> {
+    /// The statement, with its ciphertext.
+    pub fn statement(&self) -> &LinearStatement {
+        &self.statement
     }
-    let marlin = circuit.prove(&equation, &witness, &mut t, rng)?;
-    let body = PrivateBody {
-        binding,
-        opening,
-        marlin,
-    };
-    let envelope = Envelope {
-        kind: Kind::Linear,
-        statement: statement.digest(),
-        body: body.encode(&matrix),
-    };
-    Ok((statement, envelope.encode()))
+
+    /// Proves it: the statement and the envelope's bytes. Only Marlin's
+    /// blinding takes fresh randomness.
+    pub fn prove<C: PrivateCircuit, R: CryptoRng>(
+        self,
+        circuit: &C,
+        rng: &mut R,
+    ) -> Result<(LinearStatement, Vec<u8>), ProverError> {
+        let Self {
+            request,
+            matrix,
+            statement,
+            witness,
+        } = self;
+        let committed = Committed::expecting(
+            matrix.set,
+            request.columns.to_vec(),
+            &matrix.claim.root,
+            &format!("{:?}", request.over),
+        )?;
+        let binding = circuit.binding(&witness, matrix.ranges.len())?;
+        let (mut t, zeta) = statement.transcript(request.manifest, &matrix, Some(&binding));
+        let opening = open(&mut t, matrix.set, zeta.0, &[committed])?;
+        let opened = opening.values.first().map_or(&[][..], Vec::as_slice);
+        let equation = PrivateEquation::new(
+            &statement,
+            &matrix,
+            request.public_key,
+            opened,
+            zeta,
+            binding,
+        )?;
+        let Rerandomisation { c, e, .. } = &witness.rerandomisation;
+        if !equation.holds(&witness.weights, c, e) {
+            return Err(ProverError::Refused(Refusal::Equation));
+        }
+        let marlin = circuit.prove(&equation, &witness, &mut t, rng)?;
+        let body = PrivateBody {
+            binding,
+            opening,
+            marlin,
+        };
+        let envelope = Envelope {
+            kind: Kind::Linear,
+            statement: statement.digest(),
+            body: body.encode(&matrix),
+        };
+        Ok((statement, envelope.encode()))
+    }
+}
+
+/// Evaluates, re-randomises and proves one output.
+pub fn prove_private<C: PrivateCircuit, R: CryptoRng>(
+    request: &PrivateRequest<'_>,
+    circuit: &C,
+    rng: &mut R,
+) -> Result<(LinearStatement, Vec<u8>), ProverError> {
+    evaluate_private(request, circuit)?.prove(circuit, rng)
 }
 
 /// A ciphertext of the right form, until the real one is known: the PRF's
