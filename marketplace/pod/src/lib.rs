@@ -1,1 +1,8 @@
-//! The compute pod: lease, evaluate, prove, submit.
+//! The compute pod: evaluate, prove, and check one's own proof before anybody
+//! else sees it (POD-2, POD-3).
+
+mod circuits;
+mod work;
+
+pub use circuits::Circuits;
+pub use work::{Finished, Job, PodError, Stage, matrix_words, run};

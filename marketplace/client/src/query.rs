@@ -1,0 +1,159 @@
+//! Queries: from what a buyer asks to a program that fits the budget, and from
+//! opened integers back to real units.
+
+use crate::ClientError;
+use veilbourse_core::{
+    budget::{QuantisedWeights, exact_norms, quantise_weights},
+    digest::Digest,
+    manifest::Manifest,
+    program::{
+        MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights,
+    },
+};
+use veilbourse_tabular::{Coverage, LinearModel};
+use veilbourse_verifier::{
+    field::{Fr, fr_bytes},
+    linear::inputs::commit_weights,
+};
+
+/// A program, with what only the buyer and the pod know of it.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The public shape.
+    pub program: Program,
+    /// The integer weights of each vector.
+    pub weights: Vec<Vec<i64>>,
+    /// The blinder of each private vector's commitment.
+    pub blinders: Vec<Option<Fr>>,
+    /// Worst-case error a row from rounding the weights, in real units, of
+    /// each vector.
+    pub max_error: Vec<f64>,
+}
+
+/// Mean, and variance where the square is listed, of a column in every
+/// segment: public unit weights, so nothing is hidden and nothing rounded.
+pub fn statistics(manifest: &Manifest, column: &str) -> Result<Query, ClientError> {
+    let find = |name: &str| manifest.columns.iter().position(|c| c.name == name);
+    let first = find(column)
+        .ok_or_else(|| ClientError::refused("column", format!("{column:?} is not listed")))?;
+    let wanted = [Some(first), find(&format!("{column}^2"))];
+    let mut vectors = Vec::new();
+    let mut weights = Vec::new();
+    for at in wanted.into_iter().flatten() {
+        let mut values = vec![0i64; manifest.columns.len() + manifest.public_columns.len()];
+        if let (Some(w), Some(c)) = (values.get_mut(at), manifest.columns.get(at)) {
+            *w = 1;
+            vectors.push(WeightVector {
+                label: format!("sum of {}", c.name),
+                scale_log2: c.scale_log2,
+                weights: Weights::Public { values: values.clone() },
+            });
+        }
+        weights.push(values);
+    }
+    let outputs = every_segment(manifest)
+        .flat_map(|over| {
+            (0..vectors.len() as u32).map(move |vector| ProgramOutput { over, vector })
+        })
+        .collect();
+    let n = vectors.len();
+    Ok(Query {
+        program: Program {
+            version: PROGRAM_VERSION,
+            dataset: manifest.root(),
+            vectors,
+            outputs,
+        },
+        weights,
+        blinders: vec![None; n],
+        max_error: vec![0.0; n],
+    })
+}
+
+/// Which rows a model is evaluated for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// The mean of each segment.
+    Aggregate,
+    /// Each row.
+    Each,
+}
+
+/// A linear model over every segment, with the finest weights that fit
+/// (BUD-6). `blinder` hides the weights; without one they are public.
+pub fn model(
+    manifest: &Manifest,
+    model: &LinearModel,
+    suppressed: &[String],
+    coverage: Coverage<'_>,
+    rows: Rows,
+    blinder: Option<Fr>,
+) -> Result<Query, ClientError> {
+    let bound = model
+        .bind(&manifest.columns, &manifest.public_columns, suppressed, coverage)
+        .map_err(|e| ClientError::refused("model", e))?;
+    let matrices: Vec<MatrixRef> = match rows {
+        Rows::Aggregate => every_segment(manifest).collect(),
+        Rows::Each => every_chunk(manifest).collect(),
+    };
+    let QuantisedWeights { weights, scale_log2, l1_bound, l2_bound, max_error } =
+        quantise_weights(manifest, &matrices, &bound.weights, blinder.is_some())
+            .map_err(|e| ClientError::refused("budget", e))?;
+    let hidden = match blinder {
+        None => Weights::Public { values: weights.clone() },
+        Some(b) => {
+            let m = commit_weights(&weights, manifest.columns.len(), b).ok_or_else(|| {
+                ClientError::refused("model", "more columns than the largest circuit class")
+            })?;
+            Weights::Private { commitment: Digest(fr_bytes(&m)), l1_bound, l2_bound }
+        }
+    };
+    Ok(Query {
+        program: Program {
+            version: PROGRAM_VERSION,
+            dataset: manifest.root(),
+            vectors: vec![WeightVector {
+                label: "prediction".into(),
+                scale_log2,
+                weights: hidden,
+            }],
+            outputs: matrices
+                .into_iter()
+                .map(|over| ProgramOutput { over, vector: 0 })
+                .collect(),
+        },
+        weights: vec![weights],
+        blinders: vec![blinder],
+        max_error: vec![max_error],
+    })
+}
+
+fn every_segment(manifest: &Manifest) -> impl Iterator<Item = MatrixRef> {
+    (0..manifest.segments.len() as u32).map(|segment| MatrixRef::Traced { segment })
+}
+
+fn every_chunk(manifest: &Manifest) -> impl Iterator<Item = MatrixRef> + '_ {
+    manifest.segments.iter().zip(0u32..).flat_map(|(s, segment)| {
+        (0..s.chunks.len() as u32).map(move |chunk| MatrixRef::Chunk { segment, chunk })
+    })
+}
+
+/// An opened integer in real units.
+pub fn real(opened: i64, scale_log2: i32) -> f64 {
+    opened as f64 * f64::from(-scale_log2).exp2()
+}
+
+/// The bounds that a private query publishes about its weights, beside the
+/// exact norms they hide: for the quote.
+pub fn published_bounds(manifest: &Manifest, query: &Query) -> Vec<(u128, u64)> {
+    query
+        .program
+        .vectors
+        .iter()
+        .zip(&query.weights)
+        .filter_map(|(v, w)| match v.weights {
+            Weights::Private { l1_bound, .. } => Some((exact_norms(manifest, w, 0).0, l1_bound)),
+            Weights::Public { .. } => None,
+        })
+        .collect()
+}
