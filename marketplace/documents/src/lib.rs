@@ -1,1 +1,35 @@
-//! Order, grant, policy, listing manifest and receipt: canonical forms and signatures.
+//! Signed documents (DOC): policy, quote, order, submission, grant, delivery,
+//! receipt; their canonical forms, signatures, links and seals.
+
+pub mod api;
+mod arrows;
+mod bodies;
+mod demand;
+mod error;
+mod links;
+mod receipt;
+mod scalar;
+mod seal;
+mod signed;
+mod terms;
+
+pub use arrows::{ARROWS, Arrow, Binding};
+pub use bodies::{
+    Delivery, Grant, GrantedOutput, KeyRegistration, MachineLogin, NonDelivery, Order, PodRef,
+    Policy, Price, Quote, SrsProvenance, SrsRef, Submission, SubmittedDigest, Work,
+};
+pub use demand::{Demand, DemandError, demand};
+pub use error::DocumentError;
+pub use links::Chain;
+pub use receipt::{
+    Assurance, DecryptionClass, MAX_RECEIPT_BYTES, Receipt, ReceiptOutput, Settlement,
+};
+pub use scalar::{Bytes, Id, Key, Nonce, SignatureText};
+pub use seal::{
+    Model, ModelVector, OpenedOutput, OpenedResult, ResultContext, SEALING_KEY_BYTES,
+    SEALING_SECRET_BYTES, SealingSecret, open_model, open_result, seal_model, seal_result,
+};
+pub use signed::{DOCUMENT_VERSION, Document, MAX_DOCUMENT_BYTES, Signed, marketplace_id};
+pub use terms::{Custody, EvaluationClass, QueryKind};
+
+pub use ed25519_dalek::SigningKey;

@@ -5,15 +5,11 @@ use crate::{
     DomainError, Millis, MinorUnits, Result,
     id::AccountId,
     listing::{Listing, ListingState},
-    terms::{OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
+    terms::{OrderTerms, PolicyTerms, QuoteTerms},
 };
 use serde::{Deserialize, Serialize};
-use veilbourse_core::{
-    budget,
-    digest::Digest,
-    manifest::Manifest,
-    program::{MatrixRef, Program, Weights},
-};
+use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
+use veilbourse_documents::DemandError;
 
 /// What a listing has revealed and what orders under way will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,16 +44,7 @@ pub fn quota_left(policy: &PolicyTerms, usage: &Usage) -> QuotaLeft {
     }
 }
 
-/// What a program asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
-    /// Query kinds of the outputs, without repetition.
-    pub kinds: Vec<QueryKind>,
-    /// Values opened.
-    pub values: u64,
-    /// Bits opened: a value x has |x| <= 2^(62-k), so 63 - k bits with its sign.
-    pub bits: u64,
-}
+pub use veilbourse_documents::Demand;
 
 /// Checks a program against manifest, budget and policy (ORD-4, without quotas).
 pub fn check_demand(
@@ -65,58 +52,21 @@ pub fn check_demand(
     program: &Program,
     policy: &PolicyTerms,
 ) -> Result<Demand> {
-    let bad = |reason: String| DomainError::Program { reason };
-    if program.dataset != policy.dataset {
+    if program.dataset != policy.dataset || manifest.root() != policy.dataset {
         return Err(DomainError::DatasetDiffers);
     }
-    if manifest.root() != policy.dataset {
-        return Err(DomainError::DatasetDiffers);
-    }
-    budget::check_program(manifest, program).map_err(|e| bad(e.to_string()))?;
-    let mut kinds = Vec::new();
-    let mut values = 0u64;
-    for (i, o) in program.outputs.iter().enumerate() {
-        let index = u32::try_from(i).unwrap_or(u32::MAX);
-        if program.outputs.iter().take(i).any(|p| p == o) {
-            return Err(DomainError::DuplicateOutput { index });
+    veilbourse_documents::demand(manifest, program, &policy.kinds, policy.min_cohort).map_err(|e| {
+        match e {
+            DemandError::Dataset => DomainError::DatasetDiffers,
+            DemandError::DuplicateOutput { index } => DomainError::DuplicateOutput { index },
+            DemandError::KindDenied { kind } => DomainError::QueryKindDenied { kind: kind.name() },
+            DemandError::Cohort { segment, rows, minimum } => {
+                DomainError::CohortTooSmall { segment, rows, minimum }
+            }
+            DemandError::Budget(_) | DemandError::Vector { .. } => {
+                DomainError::Program { reason: e.to_string() }
+            }
         }
-        let private = match program.vectors.get(o.vector as usize).map(|v| &v.weights) {
-            Some(Weights::Private { .. }) => true,
-            Some(Weights::Public { .. }) => false,
-            None => return Err(bad(format!("output {index} names no vector"))),
-        };
-        let (kind, segment) = match (o.over, private) {
-            (MatrixRef::Traced { segment }, false) => (QueryKind::AggregatePublic, segment),
-            (MatrixRef::Traced { segment }, true) => (QueryKind::AggregatePrivate, segment),
-            (MatrixRef::Chunk { segment, .. }, false) => (QueryKind::RowsPublic, segment),
-            (MatrixRef::Chunk { segment, .. }, true) => (QueryKind::RowsPrivate, segment),
-        };
-        if !policy.kinds.contains(&kind) {
-            return Err(DomainError::QueryKindDenied { kind: kind.name() });
-        }
-        let rows = manifest
-            .segments
-            .get(segment as usize)
-            .map_or(0, |s| s.rows);
-        if rows < policy.min_cohort {
-            return Err(DomainError::CohortTooSmall {
-                segment,
-                rows,
-                minimum: policy.min_cohort,
-            });
-        }
-        let (_, _, opened) = budget::extent(manifest, o.over)
-            .ok_or_else(|| bad(format!("output {index} is not in the manifest")))?;
-        values = values.saturating_add(u64::from(opened));
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    let width = 63u64.saturating_sub(u64::from(manifest.message_log2));
-    Ok(Demand {
-        kinds,
-        values,
-        bits: values.saturating_mul(width),
     })
 }
 

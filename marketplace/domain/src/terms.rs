@@ -8,59 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use veilbourse_core::digest::Digest;
 
-/// How results are opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Custody {
-    /// The custodian's key node opens; the custodian learns the result.
-    CustodianHeld,
-}
-
-/// How sure an evaluation is; greater is surer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EvaluationClass {
-    /// Re-executed elsewhere, not proven.
-    Replicated,
-    /// Every homomorphic step is covered by proofs.
-    Proven,
-}
-
-impl EvaluationClass {
-    /// The name on receipts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Replicated => "replicated",
-            Self::Proven => "proven",
-        }
-    }
-}
-
-/// What a query releases, and how its weights are held (DOC-3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum QueryKind {
-    /// Traced aggregates, weights in the clear.
-    AggregatePublic,
-    /// Traced aggregates, weights hidden.
-    AggregatePrivate,
-    /// A value for each row, weights in the clear.
-    RowsPublic,
-    /// A value for each row, weights hidden.
-    RowsPrivate,
-}
-
-impl QueryKind {
-    /// The name in policies.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AggregatePublic => "aggregate_public",
-            Self::AggregatePrivate => "aggregate_private",
-            Self::RowsPublic => "rows_public",
-            Self::RowsPrivate => "rows_private",
-        }
-    }
-}
+pub use veilbourse_documents::{Custody, EvaluationClass, QueryKind};
 
 /// What a signed policy allows (DOC-3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,14 @@
 pub mod circuit_key;
 pub mod equation;
 pub mod inputs;
+mod order;
 pub(crate) mod private;
 mod statement;
 mod verify;
 
 pub use circuit_key::CircuitKey;
 pub use equation::PrivateEquation;
+pub use order::{OrderContext, required_circuits};
 pub use private::{PrivateArgument, PrivateEvidence};
 pub use statement::{
     LinearStatement, Matrix, MatrixKind, PrfContext, Visibility, Zeta, check_public_key,

@@ -1,0 +1,136 @@
+//! What machines exchange with the server over HTTP (POD, KEY): documents as
+//! they were signed, binary parts fetched by name.
+
+use crate::{
+    Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce, Order, Policy, Quote, Signed,
+    Submission,
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::manifest::Manifest;
+
+/// `POST /v1/machines/token`.
+pub type TokenRequest = Signed<MachineLogin>;
+
+/// Its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenAnswer {
+    /// The access token.
+    pub token: String,
+    /// When it expires.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub expires: u64,
+}
+
+/// A job for a pod (POD-1). Objects: `public-key`, `sums`, `chunk-S-C`,
+/// `sealed-model`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodJob {
+    /// The order's id.
+    pub order_id: Id,
+    /// Shows that one holds the lease.
+    pub lease: Nonce,
+    /// When it ends.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub lease_end: u64,
+    /// The dataset.
+    pub manifest: Manifest,
+    /// The custodian's policy.
+    pub policy: Signed<Policy>,
+    /// The quote.
+    pub quote: Signed<Quote>,
+    /// The order.
+    pub order: Signed<Order>,
+}
+
+/// `POST /v1/pod/jobs/{order}/heartbeat` and the node's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// The lease.
+    pub lease: Nonce,
+    /// What is being done.
+    pub stage: String,
+    /// How far, per mille of the whole job.
+    pub progress: u32,
+}
+
+/// `POST /v1/pod/jobs/{order}/decline`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decline {
+    /// The lease.
+    pub lease: Nonce,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /v1/pod/jobs/{order}/submission`, after every output was put.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The lease.
+    pub lease: Nonce,
+    /// The signed submission.
+    pub submission: Signed<Submission>,
+}
+
+/// A job for a key node (KEY-1). Objects: `public-key`, `ciphertext-I`,
+/// `envelope-I`, `verifying-key-DIGEST`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeJob {
+    /// The order's id.
+    pub order_id: Id,
+    /// The dataset.
+    pub manifest: Manifest,
+    /// The custodian's policy.
+    pub policy: Signed<Policy>,
+    /// The quote.
+    pub quote: Signed<Quote>,
+    /// The order.
+    pub order: Signed<Order>,
+    /// The pod's submission.
+    pub submission: Signed<Submission>,
+    /// The grant.
+    pub grant: Signed<Grant>,
+}
+
+/// `POST /v1/node/jobs/{order}/delivery`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deliver {
+    /// The signed delivery.
+    pub delivery: Signed<Delivery>,
+    /// The sealed result.
+    pub sealed_result: crate::Bytes,
+}
+
+/// `POST /v1/node/jobs/{order}/non-delivery`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// The signed refusal.
+    pub refusal: Signed<NonDelivery>,
+}
+
+/// The body of every HTTP error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// Stable code.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// The verifying keys that a marketplace or key node accepts, and the
+/// reference string behind them: the file that `srs key` writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedKeys {
+    /// The reference string.
+    pub srs: crate::SrsRef,
+    /// The keys' bytes.
+    pub keys: Vec<crate::Bytes>,
+}

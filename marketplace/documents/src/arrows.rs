@@ -1,0 +1,88 @@
+//! The arrows of the flow: who tells whom what, what binds it, and whether it
+//! is proven, attested or assumed (REC-2). Receipts and `verify` print this
+//! one table.
+
+use serde::Serialize;
+
+/// How an arrow is backed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// By a proof that the receipt's reader checks.
+    Proven,
+    /// By a signature that the receipt's reader checks.
+    Attested,
+    /// By nothing in the receipt.
+    Assumed,
+}
+
+impl Binding {
+    /// The name in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Attested => "attested",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
+/// One arrow of the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Arrow {
+    /// Who says it.
+    pub from: &'static str,
+    /// To whom.
+    pub to: &'static str,
+    /// What.
+    pub what: &'static str,
+    /// What binds it.
+    pub bound_by: &'static str,
+    /// How it is backed.
+    pub binding: Binding,
+}
+
+const fn arrow(
+    from: &'static str,
+    to: &'static str,
+    what: &'static str,
+    bound_by: &'static str,
+    binding: Binding,
+) -> Arrow {
+    Arrow { from, to, what, bound_by, binding }
+}
+
+/// Every arrow of an order in custodian-held custody.
+pub const ARROWS: &[Arrow] = &[
+    arrow("custodian", "everybody", "the data behind the ciphertexts are true",
+        "the custodian's word", Binding::Assumed),
+    arrow("custodian", "everybody", "dataset: schema, ranges, rows, ciphertext and sum roots",
+        "root D, under the custodian's signature of the policy", Binding::Attested),
+    arrow("custodian", "everybody", "sums and traced aggregates are those of the committed rows",
+        "listing proof, verified by the marketplace when it was listed", Binding::Attested),
+    arrow("custodian", "everybody", "policy: query kinds, cohort, quotas, price, key node",
+        "custodian's signature", Binding::Attested),
+    arrow("marketplace", "buyer", "quote: price and split, pod, verifying keys, SRS",
+        "marketplace's signature, policy digest", Binding::Attested),
+    arrow("buyer", "marketplace", "order: program, commitments to private weights, price, result key",
+        "buyer's signature, quote digest, nonce, deadline", Binding::Attested),
+    arrow("buyer", "pod", "private weights",
+        "HPKE seal to the pod; commitment M in the order", Binding::Proven),
+    arrow("pod", "everybody", "each output ciphertext is the program's value on the committed data",
+        "linear proof: FRI openings against D, Marlin for hidden weights, over the order's digest",
+        Binding::Proven),
+    arrow("pod", "marketplace", "submission: outputs, envelopes, metered work",
+        "pod's signature, order digest", Binding::Attested),
+    arrow("marketplace", "key node", "grant to open, once",
+        "marketplace's signature, order, policy and submission digests, expiry", Binding::Attested),
+    arrow("key node", "buyer", "the opened integers are the decryption of the proven ciphertexts",
+        "key node's signature of the sealed result's digest", Binding::Attested),
+    arrow("key node", "everybody", "values revealed, counted durably",
+        "key node's signature of the counters", Binding::Attested),
+    arrow("marketplace", "everybody", "payment: the quoted split, posted once",
+        "marketplace's signature of this receipt", Binding::Attested),
+    arrow("marketplace", "everybody", "the verifying keys are those of the circuits",
+        "recomputed only with --srs", Binding::Assumed),
+    arrow("SRS", "everybody", "nobody knows the trapdoor of the reference string",
+        "its provenance: dev (one machine) or ceremony", Binding::Assumed),
+];

@@ -1,0 +1,407 @@
+//! The bodies of signed documents (DOC-3..9).
+
+use crate::{
+    Bytes, Custody, DOCUMENT_VERSION, Document, DocumentError, EvaluationClass, Id, Key, Nonce,
+    QueryKind, SEALING_KEY_BYTES,
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::{digest::Digest, program::Program};
+
+macro_rules! documents {
+    ($($(#[doc = $doc:literal])+ $name:ident $text:literal { $($(#[$fm:meta])+ $field:ident : $ty:ty),* $(,)? })*) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// [`DOCUMENT_VERSION`].
+            pub version: u16,
+            /// The marketplace's id.
+            pub marketplace: Digest,
+            $($(#[$fm])+ pub $field: $ty,)*
+        }
+
+        impl Document for $name {
+            const TYPE: &'static str = $text;
+            const CONTEXT: &'static str = concat!("veilbourse v1 document ", $text);
+            fn version(&self) -> u16 {
+                self.version
+            }
+            fn marketplace(&self) -> Digest {
+                self.marketplace
+            }
+            fn check(&self) -> Result<(), DocumentError> {
+                Checked::check(self)
+            }
+        }
+    )*};
+}
+
+/// What the fields of a body must satisfy by themselves.
+trait Checked {
+    fn check(&self) -> Result<(), DocumentError> {
+        Ok(())
+    }
+}
+
+/// A price with its exact split (SET-4), minor units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// What the buyer pays.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub total: i64,
+    /// The marketplace's part.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub fee: i64,
+    /// The pod operator's part.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub pod: i64,
+    /// The custodian's part: the rest.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub custodian: i64,
+}
+
+impl Price {
+    fn balanced(&self) -> bool {
+        let parts = [self.fee, self.pod, self.custodian];
+        parts.iter().all(|p| *p >= 0)
+            && parts.iter().try_fold(0i64, |s, p| s.checked_add(*p)) == Some(self.total)
+    }
+}
+
+/// The pod that a quote names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodRef {
+    /// Its machine id.
+    pub id: Id,
+    /// The key it signs submissions with.
+    pub signing_key: Key,
+    /// The key that models are sealed to (X-Wing).
+    pub sealing_key: Bytes,
+}
+
+/// Where a structured reference string comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SrsProvenance {
+    /// Made on one machine, whose owner could keep the trapdoor.
+    Dev,
+    /// Made by many, one honest contributor suffices.
+    Ceremony,
+}
+
+/// A structured reference string.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SrsRef {
+    /// Its digest.
+    pub digest: Digest,
+    /// Where it comes from.
+    pub provenance: SrsProvenance,
+}
+
+/// Metered work of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// Encrypted values weighted (columns times ring coefficients).
+    #[serde(with = "veilbourse_core::decimal")]
+    pub weighted_values: u64,
+    /// Rows of the circuits proven.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub constraints: u64,
+    /// Programmable bootstraps: none in linear programs.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub bootstraps: u64,
+    /// Bytes of ciphertexts and envelopes.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub bytes: u64,
+}
+
+/// One output of a submission, by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmittedDigest {
+    /// Digest of A.
+    pub ciphertext: Digest,
+    /// Digest of the proof envelope.
+    pub envelope: Digest,
+}
+
+/// One output of a grant: the same, under the marketplace's signature.
+pub type GrantedOutput = SubmittedDigest;
+
+documents! {
+    /// What a custodian allows (DOC-3).
+    Policy "policy" {
+        /// The listing.
+        listing: Id,
+        /// The dataset root D.
+        dataset: Digest,
+        /// Counts up from 1.
+        policy_version: u32,
+        /// Who opens.
+        custody: Custody,
+        /// The key node that may open.
+        node_key: Key,
+        /// Query kinds allowed, sorted.
+        kinds: Vec<QueryKind>,
+        /// Fewest rows in a touched segment.
+        #[serde(with = "veilbourse_core::decimal")]
+        min_cohort: u64,
+        /// Values that may ever be revealed.
+        #[serde(with = "veilbourse_core::decimal")]
+        quota_values: u64,
+        /// Bits that may ever be revealed.
+        #[serde(with = "veilbourse_core::decimal")]
+        quota_bits: u64,
+        /// Price of an order, minor units.
+        #[serde(with = "veilbourse_core::decimal")]
+        price_order: i64,
+        /// Price of each output value on top.
+        #[serde(with = "veilbourse_core::decimal")]
+        price_output: i64,
+        /// Least evaluation class.
+        min_class: EvaluationClass,
+        /// Not before, milliseconds since the epoch.
+        #[serde(with = "veilbourse_core::decimal")]
+        valid_from: u64,
+    }
+    /// What the marketplace offers (DOC-4).
+    Quote "quote" {
+        /// The quote's id.
+        id: Id,
+        /// The listing.
+        listing: Id,
+        /// The dataset root D.
+        dataset: Digest,
+        /// The digest of the signed policy.
+        policy: Digest,
+        /// Its version.
+        policy_version: u32,
+        /// The program's public shape.
+        program: Digest,
+        /// The pod.
+        pod: PodRef,
+        /// The price and its split.
+        price: Price,
+        /// Digests of the verifying keys that the program's private outputs need.
+        verifying_keys: Vec<Digest>,
+        /// The structured reference string behind them.
+        srs: SrsRef,
+        /// Who opens.
+        custody: Custody,
+        /// The key node.
+        node_key: Key,
+        /// The class of evaluation offered.
+        class: EvaluationClass,
+        /// Seconds that it is expected to take.
+        expected_seconds: u32,
+        /// Not after, milliseconds since the epoch.
+        #[serde(with = "veilbourse_core::decimal")]
+        expiry: u64,
+    }
+    /// What a buyer orders (DOC-5).
+    Order "order" {
+        /// The digest of the signed quote.
+        quote: Digest,
+        /// The listing.
+        listing: Id,
+        /// The dataset root D.
+        dataset: Digest,
+        /// The policy version.
+        policy_version: u32,
+        /// The program in its public shape, with the commitments M.
+        program: Program,
+        /// The pod's id.
+        pod: Id,
+        /// The pod's signing key.
+        pod_key: Key,
+        /// Custody accepted.
+        custody: Custody,
+        /// Key node accepted.
+        node_key: Key,
+        /// Least evaluation class.
+        min_class: EvaluationClass,
+        /// Verifying keys accepted.
+        verifying_keys: Vec<Digest>,
+        /// SRS accepted.
+        srs: SrsRef,
+        /// The price, minor units.
+        #[serde(with = "veilbourse_core::decimal")]
+        price: i64,
+        /// The key that the result is sealed to: fresh for every order.
+        result_key: Bytes,
+        /// Unique at server and node.
+        nonce: Nonce,
+        /// When it is over, milliseconds since the epoch.
+        #[serde(with = "veilbourse_core::decimal")]
+        deadline: u64,
+        /// Digest of the model sealed to the pod, where a vector is private.
+        sealed_model: Option<Digest>,
+    }
+    /// What a pod hands in (DOC-7).
+    Submission "submission" {
+        /// The digest of the signed order.
+        order: Digest,
+        /// The outputs, in the program's order.
+        outputs: Vec<SubmittedDigest>,
+        /// Metered work.
+        work: Work,
+    }
+    /// What lets a key node open (DOC-8).
+    Grant "grant" {
+        /// The digest of the signed order.
+        order: Digest,
+        /// The digest of the signed policy.
+        policy: Digest,
+        /// The digest of the signed submission.
+        submission: Digest,
+        /// The outputs, in the program's order.
+        outputs: Vec<GrantedOutput>,
+        /// The key node.
+        node_key: Key,
+        /// When it expires: before the order's deadline.
+        #[serde(with = "veilbourse_core::decimal")]
+        expires: u64,
+    }
+    /// What a key node delivered (DOC-9).
+    Delivery "delivery" {
+        /// The digest of the signed order.
+        order: Digest,
+        /// The digest of the signed grant.
+        grant: Digest,
+        /// Digest of the result sealed to the buyer.
+        sealed_result: Digest,
+        /// Values revealed by this order.
+        #[serde(with = "veilbourse_core::decimal")]
+        values: u64,
+        /// Values the node had revealed of the dataset before.
+        #[serde(with = "veilbourse_core::decimal")]
+        counter_before: u64,
+        /// And after.
+        #[serde(with = "veilbourse_core::decimal")]
+        counter_after: u64,
+    }
+    /// Why a key node did not deliver (DOC-9).
+    NonDelivery "non-delivery" {
+        /// The digest of the signed order.
+        order: Digest,
+        /// The digest of the signed grant.
+        grant: Digest,
+        /// Stable code of the refusal.
+        code: String,
+        /// The refusal in words.
+        reason: String,
+        /// Whether anything was revealed: then the buyer owes.
+        revealed: bool,
+    }
+    /// A machine asks for a token (POD, KEY).
+    MachineLogin "machine-login" {
+        /// The machine's id.
+        machine: Id,
+        /// Now, milliseconds since the epoch.
+        #[serde(with = "veilbourse_core::decimal")]
+        time: u64,
+        /// Used once.
+        nonce: Nonce,
+    }
+    /// Possession of a signing key, for an account (ACC-7).
+    KeyRegistration "key-registration" {
+        /// The account's id.
+        account: Id,
+    }
+}
+
+fn invalid(document: &'static str, field: &'static str, reason: impl ToString) -> DocumentError {
+    DocumentError::Invalid { document, field, reason: reason.to_string() }
+}
+
+impl Checked for Policy {
+    fn check(&self) -> Result<(), DocumentError> {
+        let bad = |field, reason: String| Err(invalid(Self::TYPE, field, reason));
+        if self.policy_version == 0 {
+            return bad("policy_version", "counts from 1".into());
+        }
+        if self.kinds.is_empty() || !self.kinds.is_sorted_by(|a, b| a < b) {
+            return bad("kinds", "must be sorted, distinct and not empty".into());
+        }
+        if self.min_cohort < 2 {
+            return bad("min_cohort", format!("{} is below 2", self.min_cohort));
+        }
+        for (field, v) in [("price_order", self.price_order), ("price_output", self.price_output)] {
+            if v < 0 {
+                return bad(field, format!("{v} is negative"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checked for Quote {
+    fn check(&self) -> Result<(), DocumentError> {
+        if !self.price.balanced() {
+            return Err(invalid(Self::TYPE, "price", "the parts are not a split of the total"));
+        }
+        if self.pod.sealing_key.0.len() != SEALING_KEY_BYTES {
+            return Err(invalid(
+                Self::TYPE,
+                "pod.sealing_key",
+                format!("{} bytes, expected {SEALING_KEY_BYTES}", self.pod.sealing_key.0.len()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for Order {
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.result_key.0.len() != SEALING_KEY_BYTES {
+            return Err(invalid(
+                Self::TYPE,
+                "result_key",
+                format!("{} bytes, expected {SEALING_KEY_BYTES}", self.result_key.0.len()),
+            ));
+        }
+        if self.price < 0 {
+            return Err(invalid(Self::TYPE, "price", format!("{} is negative", self.price)));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for Delivery {
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.counter_before.checked_add(self.values) != Some(self.counter_after) {
+            return Err(invalid(
+                Self::TYPE,
+                "counter_after",
+                format!("{} is not {} + {}", self.counter_after, self.counter_before, self.values),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for NonDelivery {
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.code.is_empty() || self.code.len() > 64 {
+            return Err(invalid(Self::TYPE, "code", "must have 1 to 64 bytes"));
+        }
+        if self.reason.len() > 2000 {
+            return Err(invalid(Self::TYPE, "reason", "exceeds 2000 bytes"));
+        }
+        Ok(())
+    }
+}
+
+impl Checked for Submission {}
+impl Checked for Grant {}
+impl Checked for MachineLogin {}
+impl Checked for KeyRegistration {}
+
+impl Order {
+    /// [`DOCUMENT_VERSION`], for those who build one.
+    pub const VERSION: u16 = DOCUMENT_VERSION;
+}

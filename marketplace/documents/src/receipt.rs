@@ -1,0 +1,116 @@
+//! The receipt (DOC-11, REC): everything needed to check an order offline.
+
+use crate::{
+    Bytes, Delivery, Document, EvaluationClass, Grant, Id, Order, Policy, Price, Quote, Signed,
+    SrsProvenance, Submission, Work,
+};
+use serde::{Deserialize, Serialize};
+use veilbourse_core::{digest::Digest, manifest::Manifest};
+
+/// Most bytes of a receipt.
+pub const MAX_RECEIPT_BYTES: usize = 256 << 20;
+
+/// How the decryption is backed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DecryptionClass {
+    /// The custodian's key node says so.
+    #[serde(rename = "custodian-attested")]
+    CustodianAttested,
+}
+
+/// What the receipt claims; the verifier recomputes it (REC-1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assurance {
+    /// Of the evaluation.
+    pub evaluation: EvaluationClass,
+    /// Of the decryption.
+    pub decryption: DecryptionClass,
+    /// Of the reference string.
+    pub srs: SrsProvenance,
+}
+
+/// One output with its proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptOutput {
+    /// A.
+    pub ciphertext: Bytes,
+    /// The proof envelope.
+    pub envelope: Bytes,
+}
+
+/// How the money went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    /// The order's id at the marketplace.
+    pub order_id: Id,
+    /// The posted transfer.
+    pub transfer: Id,
+    /// Price and split.
+    pub price: Price,
+    /// When, milliseconds since the epoch.
+    #[serde(with = "veilbourse_core::decimal")]
+    pub at: u64,
+}
+
+/// The receipt's body, signed by the marketplace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipt {
+    /// Version of documents.
+    pub version: u16,
+    /// The marketplace's id.
+    pub marketplace: Digest,
+    /// The custodian's policy.
+    pub policy: Signed<Policy>,
+    /// The marketplace's quote.
+    pub quote: Signed<Quote>,
+    /// The buyer's order.
+    pub order: Signed<Order>,
+    /// The pod's submission.
+    pub submission: Signed<Submission>,
+    /// The marketplace's grant.
+    pub grant: Signed<Grant>,
+    /// The key node's delivery.
+    pub delivery: Signed<Delivery>,
+    /// Everything that D covers.
+    pub manifest: Manifest,
+    /// The dataset's public key.
+    pub public_key: Bytes,
+    /// The circuits' verifying keys that the order names.
+    pub verifying_keys: Vec<Bytes>,
+    /// Outputs in the program's order.
+    pub outputs: Vec<ReceiptOutput>,
+    /// What is claimed.
+    pub assurance: Assurance,
+    /// The arrows' bindings, in the order of [`crate::ARROWS`].
+    pub arrows: Vec<String>,
+    /// Metered work.
+    pub work: Work,
+    /// How the money went.
+    pub settlement: Settlement,
+}
+
+impl Document for Receipt {
+    const TYPE: &'static str = "receipt";
+    const CONTEXT: &'static str = "veilbourse v1 document receipt";
+    const LIMIT: usize = MAX_RECEIPT_BYTES;
+    fn version(&self) -> u16 {
+        self.version
+    }
+    fn marketplace(&self) -> Digest {
+        self.marketplace
+    }
+}
+
+impl Receipt {
+    /// The arrows as receipts list them (REC-2).
+    pub fn arrow_lines() -> Vec<String> {
+        crate::ARROWS
+            .iter()
+            .map(|a| format!("{} -> {}: {}: {}", a.from, a.to, a.what, a.binding.name()))
+            .collect()
+    }
+}

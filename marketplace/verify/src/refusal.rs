@@ -1,0 +1,111 @@
+//! Why a receipt is refused: the first rule that failed (REC-4).
+
+use thiserror::Error;
+use veilbourse_core::{digest::Digest, wire::WireError};
+use veilbourse_documents::{DemandError, DocumentError};
+use veilbourse_verifier::Refusal;
+
+/// A refusal of a receipt.
+#[derive(Debug, Error, Clone, PartialEq)]
+pub enum ReceiptRefusal {
+    /// A document's form, signature or link (DOC-1..9).
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Of another marketplace than expected (DOC-2).
+    #[error("the receipt is of marketplace {found}, expected {expected}")]
+    Marketplace {
+        /// Expected.
+        expected: Digest,
+        /// Found.
+        found: Digest,
+    },
+    /// The manifest breaks its own rules (DS-5).
+    #[error("manifest: {0}")]
+    Manifest(WireError),
+    /// The manifest is not of the ordered dataset (DS-5).
+    #[error("the manifest has root {found}, the order names {expected}")]
+    Dataset {
+        /// D of the order.
+        expected: Digest,
+        /// Root of the manifest.
+        found: Digest,
+    },
+    /// The program is not allowed (ORD-4).
+    #[error("program: {0}")]
+    Demand(#[from] DemandError),
+    /// The delivery opened another number of values than the program has.
+    #[error("the delivery opened {found} values, the program has {expected}")]
+    Values {
+        /// Of the program.
+        expected: u64,
+        /// Of the delivery.
+        found: u64,
+    },
+    /// The public key's bytes (DS-6).
+    #[error("public key: {0}")]
+    PublicKey(WireError),
+    /// The verifying keys are not the right ones (LES-8).
+    #[error("verifying keys: {reason}")]
+    VerifyingKeys {
+        /// Why.
+        reason: String,
+    },
+    /// Another number of outputs.
+    #[error("{found} outputs, the program has {expected}")]
+    Outputs {
+        /// Of the program.
+        expected: usize,
+        /// Of the receipt.
+        found: usize,
+    },
+    /// An output ciphertext's bytes.
+    #[error("output ciphertext: {0}")]
+    Ciphertext(WireError),
+    /// An output that is not the submitted one (DOC-7).
+    #[error("output {index}: {what} has digest {found}, the submission names {expected}")]
+    OutputDigest {
+        /// Which.
+        index: u32,
+        /// Ciphertext or envelope.
+        what: &'static str,
+        /// Submitted.
+        expected: Digest,
+        /// Found.
+        found: Digest,
+    },
+    /// A proof does not verify (LES).
+    #[error("output {index}: {refusal}")]
+    Proof {
+        /// Which.
+        index: u32,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The verifier refused something else than an output's proof.
+    #[error(transparent)]
+    Verifier(#[from] Refusal),
+    /// The receipt claims something else than what was recomputed (REC-1).
+    #[error("{field} is not what the documents and proofs show")]
+    Claim {
+        /// The claim.
+        field: &'static str,
+    },
+}
+
+impl ReceiptRefusal {
+    /// The rule that failed.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Document(_) => "DOC-1",
+            Self::Marketplace { .. } => "DOC-2",
+            Self::Manifest(_) | Self::Dataset { .. } => "DS-5",
+            Self::Demand(_) => "ORD-4",
+            Self::Values { .. } => "DOC-9",
+            Self::PublicKey(_) => "DS-6",
+            Self::VerifyingKeys { .. } => "LES-8",
+            Self::Outputs { .. } | Self::Ciphertext(_) | Self::OutputDigest { .. } => "DOC-7",
+            Self::Proof { .. } | Self::Verifier(_) => "LES-4",
+            Self::Claim { .. } => "REC-1",
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a verified receipt shows, for people and as JSON (REC-2, REC-3).
+
+use serde_json::{Value, json};
+use veilbourse_core::digest::Digest;
+use veilbourse_documents::{ARROWS, Arrow, Binding, Demand, Receipt, Signed};
+
+/// One line: what, and how it is backed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// The arrow.
+    pub arrow: Arrow,
+    /// How it is backed, given what the reader knows.
+    pub binding: Binding,
+}
+
+/// A verified receipt.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Who signed.
+    pub marketplace: Digest,
+    /// Whether the reader expected that marketplace.
+    pub marketplace_expected: bool,
+    /// The dataset root.
+    pub dataset: Digest,
+    /// The dataset's name.
+    pub name: String,
+    /// The order's digest is bound in every proof; this is its id.
+    pub order_id: String,
+    /// Values opened.
+    pub values: u64,
+    /// Bits that they can hold.
+    pub bits: u64,
+    /// Outputs proven.
+    pub outputs: usize,
+    /// Provenance of the reference string.
+    pub srs: &'static str,
+    /// Minor units paid.
+    pub price: i64,
+    /// The arrows.
+    pub lines: Vec<Line>,
+}
+
+pub(crate) fn of(
+    receipt: &Signed<Receipt>,
+    id: &Digest,
+    demand: &Demand,
+    keys_recomputed: bool,
+    marketplace_expected: bool,
+) -> Report {
+    let body = &receipt.body;
+    let lines = ARROWS
+        .iter()
+        .map(|arrow| {
+            let recomputed = keys_recomputed && arrow.what.starts_with("the verifying keys");
+            let binding = if recomputed { Binding::Proven } else { arrow.binding };
+            Line { arrow: *arrow, binding }
+        })
+        .collect();
+    Report {
+        marketplace: *id,
+        marketplace_expected,
+        dataset: body.order.body.dataset,
+        name: body.manifest.name.clone(),
+        order_id: body.settlement.order_id.to_string(),
+        values: demand.values,
+        bits: demand.bits,
+        outputs: body.outputs.len(),
+        srs: crate::provenance(body.assurance.srs),
+        price: body.settlement.price.total,
+        lines,
+    }
+}
+
+impl Report {
+    /// The arrows of one binding.
+    pub fn of_binding(&self, binding: Binding) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(move |l| l.binding == binding)
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut out = format!(
+            "receipt of order {}\n  marketplace  {}{}\n  dataset      {} ({})\n  outputs      {} proven, {} values opened ({} bits at most)\n  paid         {}.{:02} credits\n  evaluation: proven   decryption: custodian-attested   srs: {}\n",
+            self.order_id,
+            self.marketplace,
+            if self.marketplace_expected { "" } else { "  (whoever holds this key; none was expected)" },
+            self.dataset,
+            self.name,
+            self.outputs,
+            self.values,
+            self.bits,
+            self.price / 100,
+            self.price % 100,
+            self.srs,
+        );
+        for (binding, title) in [
+            (Binding::Proven, "Proven (checked here)"),
+            (Binding::Attested, "Attested (signatures checked here)"),
+            (Binding::Assumed, "Assumed (nothing here shows it)"),
+        ] {
+            out.push_str(&format!("\n{title}\n"));
+            for l in self.of_binding(binding) {
+                let a = l.arrow;
+                out.push_str(&format!(
+                    "  {} -> {}: {}\n      by {}\n",
+                    a.from, a.to, a.what, a.bound_by
+                ));
+            }
+        }
+        out
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let list = |b: Binding| -> Vec<&str> { self.of_binding(b).map(|l| l.arrow.what).collect() };
+        json!({
+            "valid": true,
+            "order": self.order_id,
+            "marketplace": self.marketplace.to_string(),
+            "marketplace_expected": self.marketplace_expected,
+            "dataset": self.dataset.to_string(),
+            "name": self.name,
+            "outputs": self.outputs,
+            "values": self.values,
+            "evaluation": "proven",
+            "decryption": "custodian-attested",
+            "srs": self.srs,
+            "price": self.price.to_string(),
+            "proven": list(Binding::Proven),
+            "attested": list(Binding::Attested),
+            "assumed": list(Binding::Assumed),
+        })
+    }
+}
