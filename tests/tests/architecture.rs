@@ -29,8 +29,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "verify",
         ],
     ),
-    ("pod", &["core", "eval", "prover", "verifier", "documents"]),
-    ("node", &["core", "eval", "verifier", "documents"]),
+    ("machine", &["core", "documents"]),
+    ("pod", &["core", "eval", "prover", "verifier", "documents", "machine"]),
+    ("node", &["core", "eval", "verifier", "documents", "machine"]),
     (
         "client",
         &["core", "eval", "tabular", "verifier", "prover", "documents"],

@@ -1,1 +1,17 @@
-//! The key node: its gate, durable reveal counter, sealing of results.
+//! The key node (KEY): its gate, its durable reveal counter, sealing of results.
+//!
+//! It trusts nobody: marketplace, pod and buyer are checked by [`gate`] before
+//! the secret key is touched, and what was spent is on disk before anything
+//! leaves.
+
+pub mod gate;
+mod log;
+mod node;
+mod run;
+mod state;
+
+pub use gate::{GateRefusal, Parts};
+pub use log::{Log, LogError, Record};
+pub use node::{Dataset, KeyNode, NodeConfig, NodeError, Outcome};
+pub use run::{PollError, poll};
+pub use state::{Revealed, State};

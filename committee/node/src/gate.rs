@@ -1,0 +1,267 @@
+//! The gate (KEY-2): everything that must hold before the secret key is
+//! touched, in order, each failure its own refusal with a stable code.
+
+use crate::{node::NodeConfig, state::State};
+use thiserror::Error;
+use veilbourse_core::{
+    ciphertext::{OutputCiphertext, PublicKey},
+    digest::Digest,
+    wire::WireError,
+};
+use veilbourse_documents::{
+    Chain, Demand, DemandError, DocumentError, SrsProvenance, api::NodeJob, demand,
+};
+use veilbourse_verifier::{
+    Envelope, Refusal,
+    linear::{CircuitKey, OrderContext, PrivateArgument, check_public_key, required_circuits},
+};
+
+/// The binary parts of a job, fetched by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The dataset's public key.
+    pub public_key: Vec<u8>,
+    /// Each output's ciphertext.
+    pub ciphertexts: Vec<Vec<u8>>,
+    /// Each output's envelope.
+    pub envelopes: Vec<Vec<u8>>,
+}
+
+macro_rules! refusals {
+    ($($(#[doc = $doc:literal])+ $name:ident $({ $($field:ident : $ty:ty),* })? => $code:literal, $message:literal;)*) => {
+        /// Why the gate stays shut.
+        #[derive(Debug, Error, Clone, PartialEq)]
+        pub enum GateRefusal {
+            $($(#[doc = $doc])+ #[error($message)] $name $({ $(#[doc = "Named in the message."] $field: $ty),* })?,)*
+        }
+        impl GateRefusal {
+            /// The stable code that a non-delivery carries.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name $({ $($field: _),* })? => $code,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Form, signature or link of a document.
+    Document { cause: DocumentError } => "DOCUMENT", "{cause}";
+    /// A dataset whose key is not here.
+    DatasetUnknown { dataset: Digest } => "DATASET_UNKNOWN", "this node holds no key of dataset {dataset}";
+    /// The policy is not signed by the custodian pinned here.
+    CustodianKey { expected: String, found: String } => "CUSTODIAN_KEY", "policy signed by {found}, the custodian pinned here is {expected}";
+    /// Older than one acted on before.
+    PolicyOld { seen: u32, found: u32 } => "POLICY_OLD", "policy version {found}, version {seen} was acted on before";
+    /// Not valid yet.
+    PolicyEarly { valid_from: u64, now: u64 } => "POLICY_EARLY", "policy is valid from {valid_from} (now {now})";
+    /// The manifest breaks its own rules.
+    Manifest { cause: WireError } => "MANIFEST", "manifest: {cause}";
+    /// The manifest is of another dataset.
+    ManifestRoot { expected: Digest, found: Digest } => "MANIFEST_ROOT", "the manifest has root {found}, the order names {expected}";
+    /// Another node is named.
+    NodeKey { found: String } => "NODE_KEY", "the order names node key {found}, not this node's";
+    /// The grant is over.
+    GrantExpired { expires: u64, now: u64 } => "GRANT_EXPIRED", "the grant expired at {expires} (now {now})";
+    /// The nonce was spent for another order.
+    NonceReplayed { order: Digest } => "NONCE_REPLAYED", "the nonce was spent for order {order}";
+    /// Another grant or other outputs than the values were spent for.
+    SecondOpening => "SECOND_OPENING", "this order was spent for another grant or other outputs";
+    /// Query kind, cohort, conformance or budget.
+    Program { cause: DemandError } => "PROGRAM", "program: {cause}";
+    /// Beyond the policy's quota, by this node's own count.
+    Quota { what: &'static str, left: u64, needed: u64 } => "QUOTA", "{what} left {left}, needed {needed}";
+    /// A reference string that this node does not accept.
+    SrsNotAccepted { found: Digest } => "SRS_NOT_ACCEPTED", "SRS {found} is not accepted here";
+    /// A local reference string, where this node wants a ceremony.
+    SrsDev => "SRS_DEV", "a dev SRS is refused here";
+    /// A verifying key that this node does not accept, or not what the program needs.
+    VerifyingKey { reason: String } => "VERIFYING_KEY", "verifying keys: {reason}";
+    /// The public key.
+    PublicKey { reason: String } => "PUBLIC_KEY", "public key: {reason}";
+    /// Another number of outputs than granted.
+    OutputCount { expected: usize, found: usize } => "OUTPUT_COUNT", "{found} outputs, granted {expected}";
+    /// A ciphertext or envelope that is not the granted one.
+    OutputDigest { index: u32, what: &'static str } => "OUTPUT_DIGEST", "output {index}: the {what} is not the granted one";
+    /// A proof does not verify.
+    Proof { index: u32, cause: Refusal } => "PROOF", "output {index}: {cause}";
+    /// A value outside its proven range: never within the budget.
+    Decryption { reason: String } => "DECRYPTION", "decryption: {reason}";
+}
+
+impl From<DocumentError> for GateRefusal {
+    fn from(cause: DocumentError) -> Self {
+        Self::Document { cause }
+    }
+}
+
+/// What passed the gate.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// Digest of the order.
+    pub order: Digest,
+    /// Digest of the grant.
+    pub grant: Digest,
+    /// What it opens.
+    pub demand: Demand,
+    /// The ciphertexts, proven.
+    pub outputs: Vec<OutputCiphertext>,
+}
+
+/// Checks everything (KEY-2).
+pub fn check(
+    config: &NodeConfig,
+    state: &State,
+    job: &NodeJob,
+    parts: &Parts,
+    now: u64,
+) -> Result<Passed, GateRefusal> {
+    // Documents, under the marketplace's pinned key.
+    let chain = Chain {
+        marketplace: &config.marketplace,
+        policy: &job.policy,
+        quote: &job.quote,
+        order: &job.order,
+    };
+    let order_digest = chain.check()?;
+    let grant_digest = chain.check_grant(&job.submission, &job.grant)?;
+    let (policy, order, grant) = (&job.policy.body, &job.order.body, &job.grant.body);
+    let here = config.node_key();
+    if order.node_key != here {
+        return Err(GateRefusal::NodeKey { found: order.node_key.to_string() });
+    }
+    // The dataset and its custodian.
+    let dataset = config
+        .datasets
+        .get(&order.dataset)
+        .ok_or(GateRefusal::DatasetUnknown { dataset: order.dataset })?;
+    if job.policy.key != dataset.custodian {
+        return Err(GateRefusal::CustodianKey {
+            expected: dataset.custodian.to_string(),
+            found: job.policy.key.to_string(),
+        });
+    }
+    let seen = state.policy(&order.dataset);
+    if policy.policy_version < seen {
+        return Err(GateRefusal::PolicyOld { seen, found: policy.policy_version });
+    }
+    if now < policy.valid_from {
+        return Err(GateRefusal::PolicyEarly { valid_from: policy.valid_from, now });
+    }
+    job.manifest.validate().map_err(|cause| GateRefusal::Manifest { cause })?;
+    let root = job.manifest.root();
+    if root != order.dataset {
+        return Err(GateRefusal::ManifestRoot { expected: order.dataset, found: root });
+    }
+    if now >= grant.expires {
+        return Err(GateRefusal::GrantExpired { expires: grant.expires, now });
+    }
+    // Once, and only this.
+    if let Some(spent_for) = state.nonce(&order.nonce)
+        && *spent_for != order_digest
+    {
+        return Err(GateRefusal::NonceReplayed { order: *spent_for });
+    }
+    let demand = demand(&job.manifest, &order.program, &policy.kinds, policy.min_cohort)
+        .map_err(|cause| GateRefusal::Program { cause })?;
+    match state.spent(&order_digest) {
+        Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
+            return Err(GateRefusal::SecondOpening);
+        }
+        Some(_) => {}
+        None => {
+            let used = state.revealed(&order.dataset);
+            for (what, quota, used, needed) in [
+                ("values", policy.quota_values, used.values, demand.values),
+                ("bits", policy.quota_bits, used.bits, demand.bits),
+            ] {
+                let left = quota.saturating_sub(used);
+                if needed > left {
+                    return Err(GateRefusal::Quota { what, left, needed });
+                }
+            }
+        }
+    }
+    let circuits = accepted_circuits(config, job)?;
+    let outputs = verify_outputs(job, parts, order_digest, &circuits)?;
+    Ok(Passed { order: order_digest, grant: grant_digest, demand, outputs })
+}
+
+/// The verifying keys come from this node's own configuration.
+fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKey>, GateRefusal> {
+    let order = &job.order.body;
+    let required = required_circuits(&job.manifest, &order.program);
+    if required.is_empty() {
+        if order.verifying_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(GateRefusal::VerifyingKey { reason: "none is needed, some are named".into() });
+    }
+    if order.srs.digest != config.accepted.srs.digest
+        || order.srs.provenance != config.accepted.srs.provenance
+    {
+        return Err(GateRefusal::SrsNotAccepted { found: order.srs.digest });
+    }
+    if order.srs.provenance == SrsProvenance::Dev && !config.accept_dev_srs {
+        return Err(GateRefusal::SrsDev);
+    }
+    let mut circuits = Vec::new();
+    for digest in &order.verifying_keys {
+        let key = config.circuits.iter().find(|c| c.digest() == *digest).ok_or_else(|| {
+            GateRefusal::VerifyingKey { reason: format!("{digest} is not accepted here") }
+        })?;
+        circuits.push(key.clone());
+    }
+    let kinds: Vec<_> = circuits.iter().map(|c| (c.kind(), c.class())).collect();
+    if kinds != required {
+        return Err(GateRefusal::VerifyingKey {
+            reason: format!("are for {kinds:?}, the program needs {required:?}"),
+        });
+    }
+    Ok(circuits)
+}
+
+fn verify_outputs(
+    job: &NodeJob,
+    parts: &Parts,
+    order_digest: Digest,
+    circuits: &[CircuitKey],
+) -> Result<Vec<OutputCiphertext>, GateRefusal> {
+    let public_key = PublicKey::decode(&parts.public_key)
+        .map_err(|e| GateRefusal::PublicKey { reason: e.to_string() })?;
+    check_public_key(&job.manifest, &public_key)
+        .map_err(|e| GateRefusal::PublicKey { reason: e.to_string() })?;
+    let granted = &job.grant.body.outputs;
+    let expected = granted.len();
+    for found in
+        [parts.ciphertexts.len(), parts.envelopes.len(), job.order.body.program.outputs.len()]
+    {
+        if found != expected {
+            return Err(GateRefusal::OutputCount { expected, found });
+        }
+    }
+    let context = OrderContext {
+        manifest: &job.manifest,
+        program: &job.order.body.program,
+        order: order_digest,
+        public_key: &public_key,
+        circuits,
+        srs: job.order.body.srs.digest,
+    };
+    let mut out = Vec::with_capacity(expected);
+    for (((granted, ciphertext), envelope), index) in
+        granted.iter().zip(&parts.ciphertexts).zip(&parts.envelopes).zip(0u32..)
+    {
+        if Envelope::digest(envelope) != granted.envelope {
+            return Err(GateRefusal::OutputDigest { index, what: "envelope" });
+        }
+        let refuse = |cause| GateRefusal::Proof { index, cause };
+        let decoded = OutputCiphertext::decode(ciphertext)
+            .map_err(|e| refuse(Refusal::Wire(e)))?;
+        if decoded.digest() != granted.ciphertext {
+            return Err(GateRefusal::OutputDigest { index, what: "ciphertext" });
+        }
+        let proven = context.verify_output(index, ciphertext, envelope).map_err(refuse)?;
+        out.push(proven.into_statement().ciphertext);
+    }
+    Ok(out)
+}

@@ -1,0 +1,206 @@
+//! The node's append-only log (KEY-4).
+//!
+//! One file: magic, then frames `length u32 | record | chain digest`, where the
+//! chain digest is over the one before and the record. A torn last frame is cut
+//! off when the file is opened; anything damaged before it refuses to start.
+//! An append has been synced to disk when it returns.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+use thiserror::Error;
+use veilbourse_core::{
+    digest::{Digest, Domain},
+    wire::Writer,
+};
+use veilbourse_documents::{Bytes, Delivery, NonDelivery, Nonce, Signed, SubmittedDigest};
+
+const MAGIC: &[u8; 8] = b"VBNLOG01";
+/// Most bytes of a record: a sealed result of many rows fits.
+const MAX_RECORD: u32 = 96 << 20;
+
+/// Why the log cannot be used.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The disk failed.
+    #[error("node log: {0}")]
+    Io(#[from] std::io::Error),
+    /// Not a log, or of another version.
+    #[error("node log: not a log of this version")]
+    Magic,
+    /// Damaged before its end: refuse to start rather than forget what was revealed.
+    #[error("node log: damaged at byte {offset}: {reason}")]
+    Damaged {
+        /// Where the frame begins.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A record that is too large to be written.
+    #[error("node log: record of {value} bytes exceeds {limit}")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+        /// The size.
+        value: u64,
+    },
+}
+
+/// What the node remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Record {
+    /// A policy version of a dataset was acted on: no older one will be.
+    PolicySeen {
+        /// D.
+        dataset: Digest,
+        /// The version.
+        policy_version: u32,
+    },
+    /// Values were spent, before anything was decrypted (KEY-3).
+    Spent {
+        /// Digest of the order.
+        order: Digest,
+        /// Digest of the grant.
+        grant: Digest,
+        /// The order's nonce.
+        nonce: Nonce,
+        /// D.
+        dataset: Digest,
+        /// Values.
+        #[serde(with = "veilbourse_core::decimal")]
+        values: u64,
+        /// Bits.
+        #[serde(with = "veilbourse_core::decimal")]
+        bits: u64,
+        /// What may be decrypted for it, and nothing else.
+        outputs: Vec<SubmittedDigest>,
+    },
+    /// The result was sealed and the delivery signed.
+    Delivered {
+        /// Digest of the order.
+        order: Digest,
+        /// The delivery.
+        delivery: Box<Signed<Delivery>>,
+        /// The sealed result, sent again when asked again.
+        sealed_result: Bytes,
+    },
+    /// The node refused for good.
+    Refused {
+        /// Digest of the order.
+        order: Digest,
+        /// The signed refusal, sent again when asked again.
+        refusal: Box<Signed<NonDelivery>>,
+    },
+}
+
+/// The open log.
+#[derive(Debug)]
+pub struct Log {
+    file: File,
+    head: Digest,
+    end: u64,
+}
+
+fn chain(previous: &Digest, record: &[u8]) -> Digest {
+    let mut w = Writer::new();
+    w.raw(&previous.0).bytes(record);
+    Digest::of(Domain::Other("veilbourse v1 node log"), &w.finish())
+}
+
+impl Log {
+    /// Opens or makes a log; returns it with every record.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LogError> {
+        let new = !path.exists();
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        // One node at a time: two would each spend what the other does not see.
+        file.try_lock().map_err(|e| std::io::Error::other(format!("locked: {e}")))?;
+        if new {
+            file.write_all(MAGIC)?;
+            file.sync_all()?;
+            if let Some(folder) = path.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
+            // Torn while it was made: nothing was ever recorded.
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(MAGIC)?;
+            file.sync_all()?;
+            bytes = MAGIC.to_vec();
+        }
+        let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return Err(LogError::Magic) };
+        let mut log = Self { file, head: Digest::default(), end: MAGIC.len() as u64 };
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            let Some((frame, record)) = log.frame(rest)? else { break };
+            records.push(record);
+            rest = rest.get(frame..).unwrap_or_default();
+            log.end += frame as u64;
+        }
+        log.file.set_len(log.end)?;
+        log.file.sync_all()?;
+        Ok((log, records))
+    }
+
+    /// One frame, or nothing when it is torn: it reaches beyond the end of the
+    /// file, or it is the last and its digest is not there yet.
+    fn frame(&mut self, rest: &[u8]) -> Result<Option<(usize, Record)>, LogError> {
+        let damaged = |reason: String| LogError::Damaged { offset: self.end, reason };
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length);
+        if length > MAX_RECORD {
+            return Err(damaged(format!("record of {length} bytes")));
+        }
+        let Some((record, after)) = after.split_at_checked(length as usize) else {
+            return Ok(None);
+        };
+        let Some((digest, after)) = after.split_first_chunk::<32>() else { return Ok(None) };
+        let expected = chain(&self.head, record);
+        if expected.0 != *digest {
+            // A last frame whose pages reached the disk out of order is torn too.
+            if after.is_empty() {
+                return Ok(None);
+            }
+            return Err(damaged("chain digest differs".into()));
+        }
+        let parsed = serde_json::from_slice(record).map_err(|e| damaged(e.to_string()))?;
+        self.head = expected;
+        Ok(Some((4 + record.len() + 32, parsed)))
+    }
+
+    /// Appends a record; it is on disk when this returns.
+    pub fn append(&mut self, record: &Record) -> Result<(), LogError> {
+        let bytes = serde_json::to_vec(record).map_err(std::io::Error::other)?;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        if length > MAX_RECORD {
+            return Err(LogError::TooLarge {
+                limit: u64::from(MAX_RECORD),
+                value: bytes.len() as u64,
+            });
+        }
+        let digest = chain(&self.head, &bytes);
+        let mut frame = length.to_le_bytes().to_vec();
+        frame.extend(bytes);
+        frame.extend(digest.0);
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(&frame)?;
+        self.file.sync_all()?;
+        self.end += frame.len() as u64;
+        self.head = digest;
+        Ok(())
+    }
+
+    /// Digest of the newest record: what a backup can be compared with.
+    pub fn head(&self) -> Digest {
+        self.head
+    }
+}

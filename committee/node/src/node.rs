@@ -1,0 +1,262 @@
+//! The node: gate, then spend, then decrypt, then seal (KEY-3, KEY-5).
+
+use crate::{
+    gate::{self, GateRefusal, Parts, Passed},
+    log::{Log, LogError, Record},
+    state::{Ended, State},
+};
+use rand_core::CryptoRng;
+use std::{collections::HashMap, path::Path};
+use thiserror::Error;
+use veilbourse_core::digest::Digest;
+use veilbourse_documents::{
+    Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput,
+    OpenedResult, ResultContext, Signed, SigningKey,
+    api::{AcceptedKeys, NodeJob},
+    marketplace_id, seal_result,
+};
+use veilbourse_eval::SecretKey;
+use veilbourse_verifier::{Refusal, linear::CircuitKey};
+
+/// A dataset whose key this node holds.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// S_D.
+    pub secret: SecretKey,
+    /// The custodian's signing key, pinned.
+    pub custodian: Key,
+}
+
+/// What the node is told by its operator, not by the network.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The node's signing key.
+    pub signing: SigningKey,
+    /// The marketplace's key, pinned.
+    pub marketplace: Key,
+    /// Datasets by D.
+    pub datasets: HashMap<Digest, Dataset>,
+    /// The reference string and verifying keys accepted.
+    pub accepted: AcceptedKeys,
+    /// The same keys, decoded.
+    pub circuits: Vec<CircuitKey>,
+    /// Whether a dev SRS is accepted.
+    pub accept_dev_srs: bool,
+}
+
+impl NodeConfig {
+    /// Decodes the accepted keys.
+    pub fn new(
+        signing: SigningKey,
+        marketplace: Key,
+        datasets: HashMap<Digest, Dataset>,
+        accepted: AcceptedKeys,
+        accept_dev_srs: bool,
+    ) -> Result<Self, Refusal> {
+        let circuits =
+            accepted.keys.iter().map(|k| CircuitKey::decode(&k.0)).collect::<Result<_, _>>()?;
+        Ok(Self { signing, marketplace, datasets, accepted, circuits, accept_dev_srs })
+    }
+    /// The node's public key.
+    pub fn node_key(&self) -> Key {
+        Key(self.signing.verifying_key().to_bytes())
+    }
+}
+
+/// Why the node could not even refuse.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Signing or sealing.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The result, sealed to the buyer.
+    Delivered {
+        /// The signed delivery.
+        delivery: Box<Signed<Delivery>>,
+        /// The sealed result.
+        sealed_result: Vec<u8>,
+    },
+    /// A signed refusal.
+    Refused(Box<Signed<NonDelivery>>),
+}
+
+/// The key node.
+#[derive(Debug)]
+pub struct KeyNode {
+    config: NodeConfig,
+    log: Log,
+    state: State,
+}
+
+impl KeyNode {
+    /// Opens the node's log and replays it (KEY-4).
+    pub fn open(config: NodeConfig, log: &Path) -> Result<Self, NodeError> {
+        let (log, records) = Log::open(log)?;
+        Ok(Self { config, log, state: State::replay(records) })
+    }
+
+    /// What it was told.
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// What it remembers.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), NodeError> {
+        self.log.append(&record)?;
+        self.state.apply(record);
+        Ok(())
+    }
+
+    /// Does a job (KEY-2, KEY-3, KEY-5). The same job again gives the same
+    /// answer, from disk.
+    pub fn process(
+        &mut self,
+        job: &NodeJob,
+        parts: &Parts,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, NodeError> {
+        let order = job.order.digest()?;
+        let grant = job.grant.digest()?;
+        // What ended stays ended, for the grant it ended with.
+        match self.state.ended(&order) {
+            Some(Ended::Delivered(delivery, sealed)) if delivery.body.grant == grant => {
+                return Ok(Outcome::Delivered {
+                    delivery: delivery.clone(),
+                    sealed_result: sealed.0.clone(),
+                });
+            }
+            Some(Ended::Refused(refusal)) if refusal.body.grant == grant => {
+                return Ok(Outcome::Refused(refusal.clone()));
+            }
+            _ => {}
+        }
+        match gate::check(&self.config, &self.state, job, parts, now) {
+            Ok(passed) => self.open_outputs(job, passed, rng),
+            Err(refusal) => self.refuse(order, grant, &refusal),
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        order: Digest,
+        grant: Digest,
+        refusal: &GateRefusal,
+    ) -> Result<Outcome, NodeError> {
+        // DOC-9: whoever has revealed does not sign that nothing was revealed.
+        let revealed = matches!(self.state.ended(&order), Some(Ended::Delivered(..)));
+        let mut reason = refusal.to_string();
+        reason.truncate(reason.floor_char_boundary(2000));
+        let signed = Box::new(Signed::sign(
+            NonDelivery {
+                version: DOCUMENT_VERSION,
+                marketplace: marketplace_id(&self.config.marketplace),
+                order,
+                grant,
+                code: refusal.code().to_owned(),
+                reason,
+                revealed,
+            },
+            &self.config.signing,
+        )?);
+        // A refusal for another grant than the delivered one is not the order's end.
+        if !revealed {
+            self.record(Record::Refused { order, refusal: signed.clone() })?;
+        }
+        Ok(Outcome::Refused(signed))
+    }
+
+    fn open_outputs(
+        &mut self,
+        job: &NodeJob,
+        passed: Passed,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, NodeError> {
+        let body = &job.order.body;
+        let Passed { order, grant, demand, outputs } = passed;
+        if self.state.policy(&body.dataset) < body.policy_version {
+            self.record(Record::PolicySeen {
+                dataset: body.dataset,
+                policy_version: body.policy_version,
+            })?;
+        }
+        // KEY-3: counted on disk before anything is decrypted.
+        if self.state.spent(&order).is_none() {
+            self.record(Record::Spent {
+                order,
+                grant,
+                nonce: body.nonce,
+                dataset: body.dataset,
+                values: demand.values,
+                bits: demand.bits,
+                outputs: job.grant.body.outputs.clone(),
+            })?;
+        }
+        let opened = match self.decrypt(job, &outputs) {
+            Ok(o) => o,
+            Err(refusal) => return self.refuse(order, grant, &refusal),
+        };
+        let context = ResultContext { order, grant, node_key: self.config.node_key() };
+        let sealed_result = seal_result(&opened, &body.result_key.0, &context, rng)?;
+        let (before, values) = self
+            .state
+            .spent(&order)
+            .map_or((0, demand.values), |s| (s.before.values, s.values));
+        let delivery = Box::new(Signed::sign(
+            Delivery {
+                version: DOCUMENT_VERSION,
+                marketplace: marketplace_id(&self.config.marketplace),
+                order,
+                grant,
+                sealed_result: Delivery::digest_of_sealed_result(&sealed_result),
+                values,
+                counter_before: before,
+                counter_after: before.saturating_add(values),
+            },
+            &self.config.signing,
+        )?);
+        self.record(Record::Delivered {
+            order,
+            delivery: delivery.clone(),
+            sealed_result: Bytes(sealed_result.clone()),
+        })?;
+        Ok(Outcome::Delivered { delivery, sealed_result })
+    }
+
+    /// KEY-5: rounded integers within their range, and nothing else.
+    fn decrypt(
+        &self,
+        job: &NodeJob,
+        outputs: &[veilbourse_core::ciphertext::OutputCiphertext],
+    ) -> Result<OpenedResult, GateRefusal> {
+        let dataset = job.order.body.dataset;
+        let held = self
+            .config
+            .datasets
+            .get(&dataset)
+            .ok_or(GateRefusal::DatasetUnknown { dataset })?;
+        let outputs = outputs
+            .iter()
+            .map(|o| {
+                let values = held
+                    .secret
+                    .open(o, job.manifest.message_log2)
+                    .map_err(|e| GateRefusal::Decryption { reason: e.to_string() })?;
+                Ok(OpenedOutput { values })
+            })
+            .collect::<Result<_, GateRefusal>>()?;
+        Ok(OpenedResult { outputs })
+    }
+}

@@ -1,0 +1,70 @@
+//! Asks the server for work and does it (KEY-1).
+
+use crate::{KeyNode, NodeError, Outcome, Parts};
+use rand_core::CryptoRng;
+use serde_json::{Value, json};
+use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
+use veilbourse_documents::{
+    Bytes,
+    api::{Deliver, NodeJob, Refuse},
+};
+use veilbourse_machine::{Machine, MachineError};
+
+/// Most bytes of an envelope that the node fetches.
+const MAX_ENVELOPE: u64 = 16 << 20;
+
+/// What went wrong in one round.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// Between node and server.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// In the node.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// One round: leases an order, if there is one, and ends it here. Whether there
+/// was work.
+pub async fn poll<R: CryptoRng>(
+    node: &mut KeyNode,
+    machine: &Machine,
+    rng: &mut R,
+) -> Result<bool, PollError> {
+    let Some(job) = machine.post::<_, NodeJob>("/v1/node/lease", &json!({})).await? else {
+        return Ok(false);
+    };
+    let parts = fetch(machine, &job).await?;
+    let path = format!("/v1/node/jobs/{}", job.order_id);
+    // Proof verification and decryption take tens of milliseconds an output.
+    let outcome = tokio::task::block_in_place(|| {
+        node.process(&job, &parts, machine.now(), rng)
+    })?;
+    match outcome {
+        Outcome::Delivered { delivery, sealed_result } => {
+            let body = Deliver { delivery: *delivery, sealed_result: Bytes(sealed_result) };
+            machine.post::<_, Value>(&format!("{path}/delivery"), &body).await?;
+        }
+        Outcome::Refused(refusal) => {
+            tracing::warn!(code = refusal.body.code, reason = refusal.body.reason, "refused");
+            let body = Refuse { refusal: *refusal };
+            machine.post::<_, Value>(&format!("{path}/non-delivery"), &body).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn fetch(machine: &Machine, job: &NodeJob) -> Result<Parts, MachineError> {
+    let object = |name: String| format!("/v1/node/jobs/{}/objects/{name}", job.order_id);
+    let mut parts = Parts {
+        public_key: machine.get(&object("public-key".into()), PublicKey::ENCODED_LEN).await?,
+        ..Parts::default()
+    };
+    for index in 0..job.grant.body.outputs.len() {
+        let ciphertext = object(format!("ciphertext-{index}"));
+        parts.ciphertexts.push(machine.get(&ciphertext, OutputCiphertext::MAX_LEN).await?);
+        let envelope = object(format!("envelope-{index}"));
+        parts.envelopes.push(machine.get(&envelope, MAX_ENVELOPE).await?);
+    }
+    Ok(parts)
+}
