@@ -4,7 +4,7 @@ use crate::{
     Account, AccountRole, CashRequestEntry, MachineEntry, MachineRole, Money, Tokens,
     query::{Listing, Order, caller, parsed, pass, refuse, service},
 };
-use async_graphql::{Context, Enum, Json, Object, Result};
+use async_graphql::{Context, Enum, InputObject, Json, Object, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use veilbourse_domain::{
@@ -21,6 +21,16 @@ pub enum ReviewDecision {
     Approve,
     /// Send back, with a reason.
     Reject,
+}
+
+/// The length of an object that the manifest does not fix: `listing-proof`,
+/// and optionally `twin.csv` and `twin.json`.
+#[derive(Debug, InputObject)]
+pub struct ObjectLength {
+    /// Its name.
+    pub name: String,
+    /// Its bytes, as a decimal string.
+    pub length: String,
 }
 
 /// The mutation root.
@@ -107,10 +117,18 @@ impl Mutation {
         title: String,
         description: String,
         manifest: Json<Value>,
+        objects: Vec<ObjectLength>,
     ) -> Result<Listing> {
         let p = pass(ctx, Surface::Mutation, "createListing")?;
+        let mut stated = Vec::new();
+        for o in objects {
+            let length = o.length.parse().map_err(|_| {
+                refuse(ctx)(DomainError::invalid("objects.length", format!("{:?}", o.length)))
+            })?;
+            stated.push((o.name, length));
+        }
         let l = service(ctx)?
-            .create_listing(&p, &title, &description, manifest.0)
+            .create_listing(&p, &title, &description, manifest.0, stated)
             .await
             .map_err(refuse(ctx))?;
         Ok(Listing(l))

@@ -171,6 +171,7 @@ pub trait Service: Send + Sync {
         title: &str,
         description: &str,
         manifest: Value,
+        objects: Vec<(String, u64)>,
     ) -> Result<Listing>;
     /// UP-3.
     async fn submit_listing(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
