@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use veilbourse_core::digest::Digest;
 
 /// An exchange for insight from data that nobody is allowed to see.
 #[derive(Debug, Parser)]
@@ -105,6 +106,9 @@ pub struct DemoArgs {
     /// The column whose value splits rows into segments.
     #[arg(long)]
     pub segment: Option<String>,
+    /// Schema settings of the table (TOML); see the custodian's guide.
+    #[arg(long)]
+    pub schema: Option<PathBuf>,
     /// Where to put everything (a fresh folder by default, named in the output).
     #[arg(long)]
     pub dir: Option<PathBuf>,
@@ -128,7 +132,11 @@ pub struct ServeArgs {
     /// Address to listen on.
     #[arg(long)]
     pub listen: Option<String>,
-    /// Make or update an admin with this mail address; the password is read
+    /// File of accepted verifying keys (from `srs key`); `accepted-keys.json` in
+    /// the data folder by default.
+    #[arg(long)]
+    pub keys: Option<PathBuf>,
+    /// Make an admin with this mail address; the password is read
     /// from VEILBOURSE_ADMIN_PASSWORD.
     #[arg(long)]
     pub admin: Option<String>,
@@ -143,15 +151,21 @@ pub struct PodArgs {
     /// The pod's key file; made if it does not exist.
     #[arg(long, default_value = "pod.key")]
     pub key: PathBuf,
-    /// Only make the key file and print what to register.
-    #[arg(long)]
+    /// Only make the key file and register it with the account of `--email`.
+    #[arg(long, requires = "email")]
     pub init: bool,
-    /// The machine id given at registration.
-    #[arg(long)]
-    pub machine: Option<String>,
+    /// The operator's account, for `--init`.
+    #[arg(long, env = "VEILBOURSE_EMAIL")]
+    pub email: Option<String>,
+    /// Its password, for `--init`.
+    #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// The machine's name in the catalogue, for `--init`.
+    #[arg(long, default_value = "pod")]
+    pub name: String,
     /// The SRS file.
-    #[arg(long)]
-    pub srs: Option<PathBuf>,
+    #[arg(long, default_value = "srs-dev.bin")]
+    pub srs: PathBuf,
 }
 
 /// Arguments of `key-node`.
@@ -163,15 +177,27 @@ pub struct NodeArgs {
     /// The node's folder: key file, dataset keys, durable log.
     #[arg(long, default_value = "key-node")]
     pub dir: PathBuf,
-    /// Only make the key file and print what to register.
-    #[arg(long)]
+    /// Only make the folder and register the node with the account of `--email`.
+    #[arg(long, requires = "email")]
     pub init: bool,
-    /// The machine id given at registration.
-    #[arg(long)]
-    pub machine: Option<String>,
+    /// The operator's account, for `--init`.
+    #[arg(long, env = "VEILBOURSE_EMAIL")]
+    pub email: Option<String>,
+    /// Its password, for `--init`.
+    #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// The machine's name in the catalogue, for `--init`.
+    #[arg(long, default_value = "key node")]
+    pub name: String,
     /// Add a dataset: the folder that `custodian encrypt` wrote.
+    #[arg(long, requires = "custodian")]
+    pub add: Option<PathBuf>,
+    /// The custodian's public signing key, which that dataset's policies must bear.
     #[arg(long)]
-    pub add: Vec<PathBuf>,
+    pub custodian: Option<String>,
+    /// File of accepted verifying keys (from `srs key`), copied into the folder.
+    #[arg(long)]
+    pub keys: Option<PathBuf>,
     /// Accept verifying keys made from a local (dev) SRS.
     #[arg(long)]
     pub accept_dev_srs: bool,
@@ -180,6 +206,18 @@ pub struct NodeArgs {
 /// What a custodian does.
 #[derive(Debug, Subcommand, Clone)]
 pub enum CustodianCommand {
+    /// Make an account and register the signing key.
+    Register {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Name shown.
+        #[arg(long)]
+        name: String,
+        /// The signing key's file; made if it does not exist.
+        #[arg(long, default_value = "custodian.key")]
+        key: PathBuf,
+    },
     /// Make a signing key.
     Keygen {
         /// Key file to write.
@@ -288,6 +326,18 @@ pub struct Query {
 /// What a buyer does.
 #[derive(Debug, Subcommand, Clone)]
 pub enum BuyerCommand {
+    /// Make an account and register the signing key.
+    Register {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Name shown.
+        #[arg(long)]
+        name: String,
+        /// The signing key's file; made if it does not exist.
+        #[arg(long, default_value = "buyer.key")]
+        key: PathBuf,
+    },
     /// Make a signing key.
     Keygen {
         /// Key file to write.
@@ -418,6 +468,13 @@ pub struct VerifyArgs {
     /// Recompute the verifying keys from this SRS instead of assuming them.
     #[arg(long)]
     pub srs: Option<PathBuf>,
+    /// The marketplace expected (its id).
+    #[arg(long, value_parser = digest)]
+    pub marketplace: Option<Digest>,
+}
+
+fn digest(s: &str) -> Result<Digest, &'static str> {
+    Digest::from_hex(s).ok_or("expected 64 lower-case hex digits")
 }
 
 /// Structured reference strings.
@@ -425,9 +482,13 @@ pub struct VerifyArgs {
 pub enum SrsCommand {
     /// Make a local SRS (marked `dev` in every receipt) and its verifying keys.
     Dev {
-        /// File to write.
+        /// File to write (srs-dev.bin).
         #[arg(long)]
         out: Option<PathBuf>,
+        /// log2 of the circuit rows it must serve; 17 for row scores over more
+        /// than 32 columns.
+        #[arg(long, default_value_t = 16)]
+        log_rows: u32,
     },
     /// Check an SRS file and print its digest and provenance.
     Check {
@@ -445,8 +506,8 @@ pub enum SrsCommand {
         /// Column-count class: 8, 16, 32, 64, 128 or 256.
         #[arg(long)]
         class: u32,
-        /// File to write.
-        #[arg(long)]
+        /// File of accepted keys; the key is added to it.
+        #[arg(long, default_value = "accepted-keys.json")]
         out: PathBuf,
     },
 }

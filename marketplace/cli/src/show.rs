@@ -61,6 +61,28 @@ pub fn bars(title: &str, items: &[(String, f64, f64)]) -> String {
     out
 }
 
+/// Minor units as credits: 1234 -> "12.34".
+pub fn money(minor: i64) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    let v = minor.unsigned_abs();
+    format!("{sign}{}.{:02}", v / 100, v % 100)
+}
+
+/// Credits as minor units: "12.34" -> 1234.
+pub fn credits(text: &str) -> Option<i64> {
+    let (whole, cents) = text.split_once('.').unwrap_or((text, "00"));
+    let cents = match cents.len() {
+        1 => format!("{cents}0"),
+        2 => cents.to_owned(),
+        _ => return None,
+    };
+    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(&cents) {
+        return None;
+    }
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cents.parse().ok()?)
+}
+
 /// 1234567 -> "1.18 MiB".
 pub fn bytes(n: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB"];
@@ -84,5 +106,8 @@ mod tests {
         let b = bars("x", &[("a".into(), 2.0, 2.0), ("bb".into(), 1.0, 2.0)]);
         assert!(b.lines().nth(1).is_some_and(|l| l.contains("█│ 2.0000")), "{b}");
         assert_eq!(bytes(1_234_567), "1.18 MiB");
+        assert_eq!((money(1234), money(-5)), ("12.34".into(), "-0.05".into()));
+        assert_eq!((credits("12.34"), credits("7"), credits("7.5")), (Some(1234), Some(700), Some(750)));
+        assert_eq!((credits(""), credits("-1"), credits("1.234"), credits("x")), (None, None, None, None));
     }
 }

@@ -1,9 +1,13 @@
 //! What a custodian and a buyer run on their own machines: encrypt and commit
-//! a table, fit a query to a dataset's budget, read what was opened.
+//! a table, list it, fit a query to a dataset's budget, quote, order, open,
+//! read what was opened.
 
+pub mod buyer;
 pub mod custodian;
+pub mod dataset;
 pub mod error;
 pub mod http;
+pub mod market;
 pub mod query;
 
 pub use error::ClientError;

@@ -2,6 +2,7 @@
 //! opened integers back to real units.
 
 use crate::ClientError;
+use rand_core::CryptoRng;
 use veilbourse_core::{
     budget::{QuantisedWeights, exact_norms, quantise_weights},
     digest::Digest,
@@ -12,7 +13,7 @@ use veilbourse_core::{
 };
 use veilbourse_tabular::{Coverage, LinearModel};
 use veilbourse_verifier::{
-    field::{Fr, fr_bytes},
+    field::{Fr, fr_bytes, fr_from_bytes},
     linear::inputs::commit_weights,
 };
 
@@ -126,6 +127,68 @@ pub fn model(
         blinders: vec![blinder],
         max_error: vec![max_error],
     })
+}
+
+/// A fresh blinder for a commitment to weights.
+pub fn blinder(rng: &mut impl CryptoRng) -> Fr {
+    loop {
+        let mut bytes = [0u8; 32];
+        rng.fill_bytes(&mut bytes);
+        // r has 255 bits: a draw is canonical nine times out of ten.
+        if let Some(last) = bytes.last_mut() {
+            *last &= 0x7f;
+        }
+        if let Some(b) = fr_from_bytes(&bytes) {
+            return b;
+        }
+    }
+}
+
+/// What an output's integers stand for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// The vector's label.
+    pub label: String,
+    /// Index of the vector.
+    pub vector: u32,
+    /// The matrix.
+    pub over: MatrixRef,
+    /// The segment's label.
+    pub segment: String,
+    /// True rows under the output.
+    pub rows: u64,
+    /// The mean over the rows when traced, a score a row otherwise; real units.
+    pub values: Vec<f64>,
+}
+
+/// Opened integers in real units, output by output.
+pub fn decode(manifest: &Manifest, program: &Program, opened: &[Vec<i64>]) -> Vec<Decoded> {
+    program
+        .outputs
+        .iter()
+        .zip(opened)
+        .filter_map(|(o, integers)| {
+            let (MatrixRef::Traced { segment } | MatrixRef::Chunk { segment, .. }) = o.over;
+            let vector = program.vectors.get(o.vector as usize)?;
+            let segment = manifest.segments.get(segment as usize)?;
+            let rows = match o.over {
+                MatrixRef::Traced { .. } => segment.rows,
+                MatrixRef::Chunk { .. } => integers.len() as u64,
+            };
+            let divisor = match o.over {
+                MatrixRef::Traced { .. } => rows.max(1) as f64,
+                MatrixRef::Chunk { .. } => 1.0,
+            };
+            Some(Decoded {
+                label: vector.label.clone(),
+                vector: o.vector,
+                over: o.over,
+                segment: segment.label.clone(),
+                rows,
+                values: integers.iter().map(|x| real(*x, vector.scale_log2) / divisor).collect(),
+            })
+        })
+        .collect()
 }
 
 fn every_segment(manifest: &Manifest) -> impl Iterator<Item = MatrixRef> {

@@ -85,10 +85,18 @@ pub struct PodRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SrsProvenance {
-    /// Made on one machine, whose owner could keep the trapdoor.
+    /// Made on one machine, whose owner could keep the trapdoor. The only one
+    /// there is: a receipt cannot claim a ceremony that nobody can check.
     Dev,
-    /// Made by many, one honest contributor suffices.
-    Ceremony,
+}
+
+impl SrsProvenance {
+    /// The name in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+        }
+    }
 }
 
 /// A structured reference string.

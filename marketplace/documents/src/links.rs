@@ -83,8 +83,7 @@ impl Chain<'_> {
         same("order", "node_key", &o.node_key, "quote", &q.node_key)?;
         same("order", "price", &o.price, "quote", &q.price.total)?;
         same("order", "srs", &o.srs.digest, "quote", &q.srs.digest)?;
-        let provenance = |s: crate::SrsProvenance| format!("{s:?}");
-        let (found, quoted) = (provenance(o.srs.provenance), provenance(q.srs.provenance));
+        let (found, quoted) = (o.srs.provenance.name(), q.srs.provenance.name());
         same("order", "srs.provenance", &found, "quote", &quoted)?;
         same_list("order", "verifying_keys", &o.verifying_keys, "quote", &q.verifying_keys)?;
         // No downgrade: the order's minimum is at most what is offered.

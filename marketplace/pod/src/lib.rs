@@ -6,5 +6,5 @@ mod run;
 mod work;
 
 pub use circuits::Circuits;
-pub use run::{PollError, Pod, poll};
+pub use run::{Pod, PollError, Report, poll};
 pub use work::{Finished, Job, PodError, Stage, matrix_words, run};

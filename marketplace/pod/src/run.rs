@@ -15,7 +15,7 @@ use veilbourse_core::{
     wire::{WireError, Writer},
 };
 use veilbourse_documents::{
-    Chain, DOCUMENT_VERSION, DemandError, DocumentError, Model, Order, SealingSecret, Signed,
+    Chain, DOCUMENT_VERSION, DemandError, DocumentError, Id, Model, Order, SealingSecret, Signed,
     Submission, SubmittedDigest, Work,
     api::{Decline, Heartbeat, PodJob, Submit},
     demand, open_model,
@@ -76,17 +76,32 @@ impl PollError {
     }
 }
 
-/// One round: leases a job, if there is one, does it and hands it in. Whether
-/// there was work.
+/// A job that was handed in.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The order's id.
+    pub order_id: Id,
+    /// Evaluating all outputs.
+    pub evaluate: Duration,
+    /// Proving them, wall time.
+    pub prove: Duration,
+    /// Proving them, CPU time of the process.
+    pub prove_cpu: Duration,
+    /// Bytes of all envelopes.
+    pub proof_bytes: u64,
+}
+
+/// One round: leases a job, if there is one, does it and hands it in.
 pub async fn poll<R: CryptoRng + Send + 'static>(
     pod: &Arc<Pod>,
     machine: &Arc<Machine>,
     rng: R,
-) -> Result<bool, PollError> {
+) -> Result<Option<Report>, PollError> {
     let Some(job) = machine.post::<_, PodJob>("/v1/pod/lease", &json!({})).await? else {
-        return Ok(false);
+        return Ok(None);
     };
-    if let Err(e) = work(pod, machine, &job, rng).await {
+    let done = work(pod, machine, &job, rng).await;
+    if let Err(e) = &done {
         tracing::warn!(order = %job.order_id, error = %e, "job failed");
         if e.declines() {
             let mut reason = e.to_string();
@@ -95,9 +110,8 @@ pub async fn poll<R: CryptoRng + Send + 'static>(
             let body = Decline { lease: job.lease, reason };
             machine.post::<_, Value>(&path, &body).await?;
         }
-        return Err(e);
     }
-    Ok(true)
+    done.map(Some)
 }
 
 /// POD-2 of the documents; returns the order's digest.
@@ -143,7 +157,7 @@ async fn work<R: CryptoRng + Send + 'static>(
     machine: &Arc<Machine>,
     job: &PodJob,
     mut rng: R,
-) -> Result<(), PollError> {
+) -> Result<Report, PollError> {
     tokio::task::block_in_place(|| check_documents(pod, machine, job))?;
     let object = |name: &str| format!("/v1/pod/jobs/{}/objects/{name}", job.order_id);
     let public_key = machine.get(&object("public-key"), PublicKey::ENCODED_LEN).await?;
@@ -185,7 +199,15 @@ async fn work<R: CryptoRng + Send + 'static>(
         })
     };
     let finished = with_heartbeats(machine, job, &mut stages, task).await?;
-    hand_in(machine, job, finished).await
+    let report = Report {
+        order_id: job.order_id.clone(),
+        evaluate: finished.iter().map(|f| f.evaluate).sum(),
+        prove: finished.iter().map(|f| f.prove).sum(),
+        prove_cpu: finished.iter().map(|f| f.prove_cpu).sum(),
+        proof_bytes: finished.iter().map(|f| f.envelope.len() as u64).sum(),
+    };
+    hand_in(machine, job, finished).await?;
+    Ok(report)
 }
 
 /// Waits for the work, prolonging the lease at each stage and every 10 s.

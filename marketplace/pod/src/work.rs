@@ -1,6 +1,7 @@
 //! One job: all outputs of a program, evaluated and proven.
 
 use crate::{Circuits, run::kind_of};
+use cpu_time::ProcessTime;
 use rand_core::CryptoRng;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -83,6 +84,8 @@ pub struct Finished {
     pub evaluate: Duration,
     /// Proving time.
     pub prove: Duration,
+    /// CPU time of the process while proving.
+    pub prove_cpu: Duration,
     /// Rows of the circuit proven, none with public weights.
     pub rows: u64,
 }
@@ -190,11 +193,11 @@ fn one(
             };
             let evaluate = started.elapsed();
             proving();
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), ProcessTime::now());
             let envelope = prove_public(&statement, job.manifest, columns)?;
-            let prove = started.elapsed();
+            let (prove, prove_cpu) = (started.elapsed(), cpu.elapsed());
             verify_linear(statement.clone(), job.manifest, None, &envelope)?;
-            Ok(Finished { statement, envelope, evaluate, prove, rows: 0 })
+            Ok(Finished { statement, envelope, evaluate, prove, prove_cpu, rows: 0 })
         }
         Weights::Private { commitment, l1_bound, l2_bound } => {
             let Some(Some(blinder)) = job.blinders.get(vector) else { return Err(missing) };
@@ -218,16 +221,16 @@ fn one(
             let evaluated = evaluate_private(&request, &*circuit)?;
             let evaluate = started.elapsed();
             proving();
-            let started = Instant::now();
+            let (started, cpu) = (Instant::now(), ProcessTime::now());
             let (statement, envelope) = evaluated.prove(&*circuit, rng)?;
-            let prove = started.elapsed();
+            let (prove, prove_cpu) = (started.elapsed(), cpu.elapsed());
             let evidence = PrivateEvidence {
                 public_key: job.public_key,
                 argument: circuit.verifying(),
             };
             verify_linear(statement.clone(), job.manifest, Some(&evidence), &envelope)?;
             let rows = circuit.verifying().rows();
-            Ok(Finished { statement, envelope, evaluate, prove, rows })
+            Ok(Finished { statement, envelope, evaluate, prove, prove_cpu, rows })
         }
     }
 }

@@ -16,7 +16,7 @@ use veilbourse_documents::Policy;
 use veilbourse_domain::{
     DomainError, Result,
     access::Pass,
-    id::{AccountId, ListingId},
+    id::ListingId,
     listing::{Listing, ListingState, ListingStep},
     records::SignedText,
     terms::PolicyTerms,

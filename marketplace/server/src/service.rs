@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 use std::sync::Arc;
 use veilbourse_core::program::Program;
-use veilbourse_documents::{KeyRegistration, SEALING_KEY_BYTES, SrsProvenance};
+use veilbourse_documents::{KeyRegistration, SEALING_KEY_BYTES};
 use veilbourse_domain::{
     DomainError, MinorUnits, Result,
     access::{MachineKind, Pass, Role, Viewer},
@@ -53,10 +53,7 @@ impl Service for Market {
             key: PublicKey(app.key.0),
             fee_basis_points: app.config.fee_basis_points,
             srs: app.accepted.srs.digest,
-            srs_provenance: match app.accepted.srs.provenance {
-                SrsProvenance::Dev => "dev",
-                SrsProvenance::Ceremony => "ceremony",
-            },
+            srs_provenance: app.accepted.srs.provenance.name(),
             verifying_keys: app.circuits.iter().map(PrivateArgument::digest).collect(),
         }
     }

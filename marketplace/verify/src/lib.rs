@@ -13,8 +13,8 @@ use veilbourse_core::{
     manifest::Manifest,
 };
 use veilbourse_documents::{
-    Chain, DecryptionClass, EvaluationClass, Order, Receipt, Signed, SrsProvenance,
-    demand, marketplace_id,
+    Chain, DecryptionClass, EvaluationClass, Order, Receipt, Signed, demand,
+    marketplace_id,
 };
 use veilbourse_verifier::{
     Envelope,
@@ -167,14 +167,6 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
         return claim("arrows");
     }
     Ok(())
-}
-
-/// What the SRS's provenance is called.
-pub(crate) fn provenance(p: SrsProvenance) -> &'static str {
-    match p {
-        SrsProvenance::Dev => "dev",
-        SrsProvenance::Ceremony => "ceremony",
-    }
 }
 
 /// Reads and checks a receipt file: whether it is valid, and what to print.

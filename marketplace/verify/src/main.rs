@@ -5,7 +5,7 @@
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
 use veilbourse_core::digest::Digest;
-use veilbourse_verify::{Trust, verify_receipt};
+use veilbourse_verify::Trust;
 
 /// Checks a Veilbourse receipt: no server, no network, no dataset.
 #[derive(Debug, Parser)]

@@ -65,7 +65,7 @@ pub(crate) fn of(
         values: demand.values,
         bits: demand.bits,
         outputs: body.outputs.len(),
-        srs: crate::provenance(body.assurance.srs),
+        srs: body.assurance.srs.name(),
         price: body.settlement.price.total,
         lines,
     }

@@ -1,0 +1,153 @@
+//! `veilbourse admin ...`.
+
+use crate::{
+    args::{AdminCommand, DecisionKind, Who},
+    custodian::session,
+    show::{money, table},
+};
+use anyhow::Result;
+use serde_json::{Value, json};
+use veilbourse_client::market::{self, Decide};
+
+fn text(v: &Value) -> String {
+    v.as_str().unwrap_or("-").to_owned()
+}
+
+fn nodes(v: &Value) -> Vec<Value> {
+    v["nodes"].as_array().cloned().unwrap_or_default()
+}
+
+pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
+    match c {
+        AdminCommand::Queue { who } => queue(&who, json).await.map(|()| true),
+        AdminCommand::Decide { who, kind, id, refuse, reason } => {
+            let what = match kind {
+                DecisionKind::Listing => Decide::Listing,
+                DecisionKind::Deposit => Decide::Deposit,
+                DecisionKind::Withdrawal => Decide::Withdrawal,
+                DecisionKind::Machine => Decide::Machine,
+            };
+            let done = market::decide(&session(&who).await?, what, &id, !refuse, &reason).await?;
+            if json {
+                println!("{done}");
+            } else {
+                let state = done["state"].as_str().or(done["decision"].as_str());
+                println!("{id}: {}", state.unwrap_or("decided"));
+            }
+            Ok(true)
+        }
+        AdminCommand::Ledger { who } => ledger(&who, json).await,
+        AdminCommand::Audit { who } => audit(&who, json).await,
+    }
+}
+
+async fn queue(who: &Who, json: bool) -> Result<()> {
+    let server = session(who).await?.server;
+    let get = async |name: &str, document: &str| server.graphql(name, document, json!({})).await;
+    let listings =
+        get("reviewQueue", "{ reviewQueue(first: 50) { nodes { id title dataset } } }").await?;
+    let deposits =
+        get("deposits", "{ deposits(first: 50) { nodes { id account amount decision } } }").await?;
+    let withdrawals =
+        get("withdrawals", "{ withdrawals(first: 50) { nodes { id account amount decision } } }")
+            .await?;
+    let machines =
+        get("machines", "{ machines(first: 50) { nodes { id kind name operator decision } } }")
+            .await?;
+    let waiting = |v: &Value| -> Vec<Value> {
+        nodes(v).into_iter().filter(|n| n["decision"] == "pending").collect()
+    };
+    if json {
+        println!(
+            "{}",
+            json!({ "listings": nodes(&listings), "deposits": waiting(&deposits),
+                "withdrawals": waiting(&withdrawals), "machines": waiting(&machines) })
+        );
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for l in nodes(&listings) {
+        rows.push(vec!["listing".into(), text(&l["id"]), text(&l["title"])]);
+    }
+    for (kind, v) in [("deposit", &deposits), ("withdrawal", &withdrawals)] {
+        for d in waiting(v) {
+            let amount = d["amount"].as_str().and_then(|s| s.parse().ok()).unwrap_or(0);
+            let what = format!("{} credits for {}", money(amount), text(&d["account"]));
+            rows.push(vec![kind.into(), text(&d["id"]), what]);
+        }
+    }
+    for m in waiting(&machines) {
+        let what = format!("{} \"{}\" of {}", text(&m["kind"]), text(&m["name"]), text(&m["operator"]));
+        rows.push(vec!["machine".into(), text(&m["id"]), what]);
+    }
+    if rows.is_empty() {
+        println!("nothing waits for a decision");
+    } else {
+        println!("{}", table(&["kind", "id", "what"], &rows));
+    }
+    Ok(())
+}
+
+/// A ledger as a table.
+pub fn ledger_table(rows: &[(String, i64, i64)], name: impl Fn(&str) -> String) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(account, posted, reserved)| {
+            vec![name(account), money(*posted), money(*reserved)]
+        })
+        .collect();
+    table(&["account", "posted", "reserved"], &rows)
+}
+
+async fn ledger(who: &Who, json: bool) -> Result<bool> {
+    let (rows, balanced) = market::ledger(&session(who).await?).await?;
+    if json {
+        let accounts: Vec<_> = rows
+            .iter()
+            .map(|(a, p, r)| json!({ "account": a, "posted": p.to_string(), "reserved": r.to_string() }))
+            .collect();
+        println!("{}", json!({ "balanced": balanced, "accounts": accounts }));
+    } else {
+        println!("{}", ledger_table(&rows, str::to_owned));
+        println!("  {}", if balanced { "balanced" } else { "NOT BALANCED" });
+    }
+    Ok(balanced)
+}
+
+async fn audit(who: &Who, json: bool) -> Result<bool> {
+    let server = session(who).await?.server;
+    let check = server
+        .graphql("auditCheck", "{ auditCheck { intact length head failure } }", json!({}))
+        .await?;
+    let mut records = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let document = "query($after: String) { audit(first: 100, after: $after) {
+            nodes { sequence at actor action subject } pageInfo { hasNextPage endCursor } } }";
+        let page = server.graphql("audit", document, json!({ "after": after })).await?;
+        records.extend(nodes(&page));
+        if page["pageInfo"]["hasNextPage"] != true {
+            break;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+    let intact = check["intact"] == true;
+    if json {
+        println!("{}", json!({ "check": check, "records": records }));
+        return Ok(intact);
+    }
+    let rows: Vec<_> = records
+        .iter()
+        .rev()
+        .take(30)
+        .rev()
+        .map(|r| ["sequence", "action", "subject", "actor"].map(|f| text(&r[f])).to_vec())
+        .collect();
+    println!("{}", table(&["#", "action", "subject", "actor"], &rows));
+    println!(
+        "  {} records, chain {}",
+        text(&check["length"]),
+        if intact { "intact" } else { "DAMAGED" }
+    );
+    Ok(intact)
+}

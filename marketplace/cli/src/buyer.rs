@@ -1,0 +1,356 @@
+//! `veilbourse buyer ...`.
+
+use crate::{
+    args::{BuyerCommand, Query as QueryArgs, RowsArg, WeightsArg, Who},
+    custodian::{register, session},
+    files::{self, new_signing_key, public, signing_key},
+    progress::Bars,
+    show::{bytes, credits, money, table},
+};
+use anyhow::{Context, Result, bail};
+use rand_core::Rng;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use veilbourse_client::{
+    buyer::{self, Listed, Offer, Ticket},
+    http::Server,
+    market::{self, Session},
+    query::{self, Decoded, Query, Rows},
+};
+use veilbourse_core::program::MatrixRef;
+use veilbourse_documents::Key;
+use veilbourse_server::write_secret;
+use veilbourse_tabular::{Coverage, LinearModel};
+use veilbourse_verify::{Trust, verify_receipt};
+use zeroize::Zeroizing;
+
+/// Time that an order is given, in milliseconds.
+const DEADLINE: u64 = 3_600_000;
+
+pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
+    match c {
+        BuyerCommand::Register { who, name, key } => {
+            register(&who, &name, &key, "BUYER", json).await?;
+        }
+        BuyerCommand::Keygen { key } => {
+            let made = new_signing_key(&key, &mut crate::rng(None))?;
+            let public = public(&made);
+            if json {
+                println!("{}", json!({ "key": public, "file": key }));
+            } else {
+                println!("signing key {public} in {}", key.display());
+            }
+        }
+        BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
+        BuyerCommand::Quote { who, query } => {
+            let (_, _, _, offer) = quoted(&who, &query).await?;
+            show_offer(&offer, json);
+        }
+        BuyerCommand::Order { who, query, key, max_price, out, no_wait } => {
+            return order(&who, &query, &key, max_price.as_deref(), &out, no_wait, json).await;
+        }
+        BuyerCommand::Open { who, order } => {
+            let session = session(&who).await?;
+            return open(&session, &order, json).await;
+        }
+        BuyerCommand::Deposit { who, amount } => {
+            let minor = credits(&amount)
+                .with_context(|| format!("amount {amount:?}: expected credits like 250.00"))?;
+            let mut key = [0u8; 16];
+            crate::rng(None).fill_bytes(&mut key);
+            let session = session(&who).await?;
+            let id = market::request_deposit(&session, minor, &hex::encode(key)).await?;
+            if json {
+                println!("{}", json!({ "deposit": id }));
+            } else {
+                println!("deposit {id} of {} credits waits for an admin", money(minor));
+            }
+        }
+        BuyerCommand::Balance { who } => balance(&who, json).await?,
+    }
+    Ok(true)
+}
+
+async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> {
+    let server = session(who).await?.server;
+    let document = "query($s: String) { listings(search: $s, first: 50) { nodes {
+        id title description state priceOrder priceOutput reveals { valuesLeft } manifest } } }";
+    let found = server.graphql("listings", document, json!({ "s": search })).await?;
+    if json {
+        println!("{}", found["nodes"]);
+        return Ok(());
+    }
+    let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
+    let price = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).map_or("-".into(), money);
+    for l in found["nodes"].as_array().into_iter().flatten() {
+        println!("{}  {} ({})", text(&l["id"]), text(&l["title"]), text(&l["state"]));
+        if let Some(d) = l["description"].as_str().filter(|d| !d.is_empty()) {
+            println!("  {d}");
+        }
+        println!(
+            "  {} credits an order, {} a value; {} values left",
+            price(&l["priceOrder"]),
+            price(&l["priceOutput"]),
+            text(&l["reveals"]["valuesLeft"])
+        );
+        let names = |v: &Value, f: &str| -> String {
+            v.as_array().map_or(String::new(), |a| {
+                a.iter().filter_map(|c| c[f].as_str()).collect::<Vec<_>>().join(", ")
+            })
+        };
+        println!("  columns: {}", names(&l["manifest"]["columns"], "name"));
+        println!("  segments: {}\n", names(&l["manifest"]["segments"], "label"));
+    }
+    Ok(())
+}
+
+/// Builds the query that the options describe.
+fn build_query(listed: &Listed, q: &QueryArgs) -> Result<Query> {
+    match (&q.stats, &q.model) {
+        (Some(column), None) => Ok(query::statistics(&listed.manifest, column)?),
+        (None, Some(file)) => {
+            let model = LinearModel::from_json(&files::read(file)?)
+                .with_context(|| file.display().to_string())?;
+            let rows = match q.rows {
+                RowsArg::Aggregate => Rows::Aggregate,
+                RowsArg::Each => Rows::Each,
+            };
+            let blinder = match q.weights {
+                WeightsArg::Private => Some(query::blinder(&mut crate::rng(None))),
+                WeightsArg::Public => None,
+            };
+            let (m, gone) = (&listed.manifest, &listed.suppressed);
+            Ok(query::model(m, &model, gone, Coverage::Any, rows, blinder)?)
+        }
+        _ => bail!("give --stats COLUMN or --model FILE"),
+    }
+}
+
+async fn quoted(who: &Who, args: &QueryArgs) -> Result<(Session, (Key, Listed), Query, Offer)> {
+    let session = session(who).await?;
+    let marketplace = market::marketplace_key(&session.server).await?;
+    let listed = buyer::listing(&session, &args.listing).await?;
+    let query = build_query(&listed, args)?;
+    let offer = buyer::quote(&session, &marketplace, &listed, &query, None).await?;
+    Ok((session, (marketplace, listed), query, offer))
+}
+
+/// Everything that should be seen before paying.
+pub fn show_offer(offer: &Offer, json: bool) {
+    if json {
+        println!("{}", offer.details);
+        return;
+    }
+    let d = &offer.details;
+    let p = &offer.quote.body.price;
+    println!(
+        "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
+        money(p.total),
+        money(p.custodian),
+        money(p.pod),
+        money(p.fee),
+        offer.quote.body.expected_seconds,
+        d["values"].as_str().unwrap_or("-"),
+        d["bits"].as_str().unwrap_or("-"),
+        d["valuesLeft"].as_str().unwrap_or("-"),
+    );
+    let rows: Vec<_> = d["outputs"]
+        .as_array()
+        .map(|o| {
+            o.iter()
+                .map(|o| {
+                    vec![
+                        o["label"].as_str().unwrap_or("-").to_owned(),
+                        o["segment"].as_str().unwrap_or("-").to_owned(),
+                        o["rows"].as_str().unwrap_or("-").to_owned(),
+                        o["values"].as_str().unwrap_or("-").to_owned(),
+                        format!("2^{}", -o["scaleLog2"].as_i64().unwrap_or(0)),
+                        format!("{:.1} bits", o["noiseSlackBits"].as_f64().unwrap_or(0.0)),
+                        if o["privateWeights"] == true { "hidden" } else { "public" }.to_owned(),
+                    ]
+                })
+                .collect()
+        })
+        .unwrap_or_default();
+    println!(
+        "{}",
+        table(&["output", "segment", "rows", "values", "resolution", "noise margin", "weights"], &rows)
+    );
+    println!("  private:");
+    for part in d["privateParts"].as_array().into_iter().flatten() {
+        println!("    {}", part.as_str().unwrap_or_default());
+    }
+    println!("  who learns what:");
+    for s in d["seats"].as_array().into_iter().flatten() {
+        println!(
+            "    {:<30} {}",
+            s["seat"].as_str().unwrap_or_default(),
+            s["learns"].as_str().unwrap_or_default()
+        );
+    }
+}
+
+/// Writes a ticket: it holds the key that opens the result, so before placing.
+fn save(folder: &Path, ticket: &Ticket) -> Result<()> {
+    let path = folder.join("ticket.json");
+    let next = folder.join("ticket.new");
+    write_secret(&next, &Zeroizing::new(serde_json::to_string(ticket)?))
+        .with_context(|| next.display().to_string())?;
+    Ok(fs::rename(next, path)?)
+}
+
+async fn order(
+    who: &Who,
+    args: &QueryArgs,
+    key: &Path,
+    max_price: Option<&str>,
+    out: &Path,
+    no_wait: bool,
+    json: bool,
+) -> Result<bool> {
+    let (session, (marketplace, listed), query, offer) = quoted(who, args).await?;
+    if !json {
+        show_offer(&offer, false);
+    }
+    if let Some(limit) = max_price {
+        let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;
+        let price = offer.quote.body.price.total;
+        if price > limit {
+            bail!("the price {} exceeds --max-price {}", money(price), money(limit));
+        }
+    }
+    let mut rng = crate::rng(None);
+    let signing = signing_key(key, &mut rng)?;
+    let deadline = crate::clock()() + DEADLINE;
+    let mut ticket =
+        buyer::prepare(&marketplace, &offer, &listed, &query, &signing, deadline, &mut rng)?;
+    let name = ticket.order.digest()?.to_string();
+    let folder: PathBuf = out.join(name.get(..16).unwrap_or(&name));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    save(&folder, &ticket)?;
+    let id = buyer::place(&session, &ticket).await?;
+    ticket.order_id = Some(id.clone());
+    save(&folder, &ticket)?;
+    if !json {
+        println!("order {id} placed; its ticket (keep it: it opens the result) is in {}", folder.display());
+    }
+    if no_wait {
+        if json {
+            println!("{}", json!({ "order": id, "folder": folder }));
+        }
+        return Ok(true);
+    }
+    let bars = Bars::new(json);
+    let ended = buyer::wait(&session, &id, |s| {
+        bars.set("order", s.per_mille.min(999), 1000, &format!("{} {}", s.state, s.stage));
+    })
+    .await?;
+    bars.set("order", 1000, 1000, &ended.state);
+    if let Some((reason, detail)) = ended.refund {
+        if json {
+            println!("{}", json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail }));
+        } else {
+            println!("refunded ({reason}): {detail}");
+        }
+        return Ok(false);
+    }
+    open(&session, &folder, json).await
+}
+
+/// Decoded outputs as table rows: at most the first eight of a chunk.
+pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for d in decoded {
+        let what = match d.over {
+            MatrixRef::Traced { .. } => format!("{} (mean)", d.label),
+            MatrixRef::Chunk { chunk, .. } => format!("{} (chunk {chunk})", d.label),
+        };
+        let shown: Vec<String> = d.values.iter().take(8).map(|v| format!("{v:.6}")).collect();
+        let dots = if d.values.len() > 8 { ", …" } else { "" };
+        rows.push(vec![
+            what,
+            d.segment.clone(),
+            d.rows.to_string(),
+            format!("{}{dots}", shown.join(", ")),
+        ]);
+    }
+    rows
+}
+
+async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
+    let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
+    let id = ticket.order_id.clone().context("the order was never placed")?;
+    let opened = buyer::open(session, &id, &ticket).await?;
+    let receipt = folder.join("receipt.json");
+    fs::write(&receipt, &opened.receipt).with_context(|| receipt.display().to_string())?;
+    let trust = Trust {
+        marketplace: Some(market::marketplace_of(&ticket.marketplace)),
+        circuits: None,
+    };
+    let report = match verify_receipt(&opened.receipt, &trust) {
+        Ok(r) => r,
+        Err(e) => bail!("the receipt is refused by {}: {e}", e.rule()),
+    };
+    let decoded = query::decode(&ticket.manifest, &ticket.order.body.program, &opened.values);
+    let result: Vec<_> = decoded
+        .iter()
+        .zip(&opened.values)
+        .map(|(d, integers)| {
+            json!({ "label": d.label, "segment": d.segment, "rows": d.rows, "values": d.values,
+                "integers": integers.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        })
+        .collect();
+    let result = json!({ "order": id, "outputs": result, "max_rounding_error": ticket.max_error });
+    let file = folder.join("result.json");
+    fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
+    if json {
+        println!("{}", json!({ "result": result, "receipt": receipt, "verified": report.json() }));
+        return Ok(true);
+    }
+    println!("{}", table(&["output", "segment", "rows", "value"], &result_rows(&decoded)));
+    println!("  receipt {} ({}), verified: evaluation proven, decryption custodian-attested", receipt.display(), bytes(opened.receipt.len() as u64));
+    println!("  result  {}", file.display());
+    Ok(true)
+}
+
+async fn balance(who: &Who, json: bool) -> Result<()> {
+    let session = session(who).await?;
+    let server: &Server = &session.server;
+    let balance = server
+        .graphql("myBalance", "{ myBalance { posted reserved available } }", json!({}))
+        .await?;
+    let document = "{ myPostings(first: 20) { nodes { kind state order postings { account amount } } } }";
+    let postings = server.graphql("myPostings", document, json!({})).await?;
+    if json {
+        println!("{}", json!({ "balance": balance, "postings": postings["nodes"] }));
+        return Ok(());
+    }
+    let amount = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).map_or("-".into(), money);
+    println!(
+        "posted {}, reserved {}, available {} credits\n",
+        amount(&balance["posted"]),
+        amount(&balance["reserved"]),
+        amount(&balance["available"])
+    );
+    let own = format!("user:{}", session.account);
+    let rows: Vec<_> = postings["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|t| {
+            let mine = t["postings"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|p| p["account"] == own.as_str())
+                .map_or("-".into(), |p| amount(&p["amount"]));
+            let text = |f: &str| t[f].as_str().unwrap_or("-").to_owned();
+            vec![text("kind"), text("state"), mine, text("order")]
+        })
+        .collect();
+    println!("{}", table(&["transfer", "state", "amount", "order"], &rows));
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The files of machines: a pod's keys, a key node's folder, accepted keys.
+
+use anyhow::{Context, Result, bail};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use veilbourse_client::{dataset::DatasetFolder, market::fresh_key};
+use veilbourse_documents::{
+    Bytes, Id, Key, SealingSecret, SigningKey, SrsProvenance, SrsRef, api::AcceptedKeys,
+};
+use veilbourse_eval::SecretKey;
+use veilbourse_machine::Identity;
+use veilbourse_node::{Dataset, NodeConfig};
+use veilbourse_prover::{linear::PodSecret, srs::Srs};
+use veilbourse_server::write_secret;
+use veilbourse_verifier::linear::CircuitKey;
+use zeroize::Zeroizing;
+
+/// Reads a file with its path in the error.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| path.display().to_string())
+}
+
+/// Reads JSON with its path in the error.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    serde_json::from_slice(&read(path)?).with_context(|| path.display().to_string())
+}
+
+fn secret32(text: &str) -> Result<Zeroizing<[u8; 32]>> {
+    let mut out = Zeroizing::new([0u8; 32]);
+    hex::decode_to_slice(text.trim(), out.as_mut()).context("expected 64 hex digits")?;
+    Ok(out)
+}
+
+/// A signing key's file; made when it does not exist.
+pub fn signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningKey> {
+    veilbourse_server::read_or_make_key(path, rng).with_context(|| path.display().to_string())
+}
+
+/// The public half.
+pub fn public(key: &SigningKey) -> Key {
+    Key(key.verifying_key().to_bytes())
+}
+
+/// A pod's key file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodFile {
+    /// The marketplace, pinned.
+    pub marketplace: Key,
+    /// Given at registration.
+    pub machine: Option<Id>,
+    signing: String,
+    sealing: String,
+    prf: String,
+}
+
+impl PodFile {
+    /// Fresh secrets, written with mode 0600.
+    pub fn create(path: &Path, marketplace: Key, rng: &mut impl CryptoRng) -> Result<Self> {
+        let mut secret = || {
+            let mut s = Zeroizing::new([0u8; 32]);
+            rng.fill_bytes(s.as_mut());
+            hex::encode(s.as_ref())
+        };
+        let file = Self {
+            marketplace,
+            machine: None,
+            signing: secret(),
+            sealing: secret(),
+            prf: secret(),
+        };
+        write_secret(path, &Zeroizing::new(serde_json::to_string(&file)?))
+            .with_context(|| path.display().to_string())?;
+        Ok(file)
+    }
+    /// Notes the machine id beside the key.
+    pub fn set_machine(&mut self, path: &Path, id: Id) -> Result<()> {
+        self.machine = Some(id);
+        let next = path.with_extension("new");
+        write_secret(&next, &Zeroizing::new(serde_json::to_string(&self)?))?;
+        Ok(fs::rename(next, path)?)
+    }
+    /// What it signs with.
+    pub fn signing(&self) -> Result<SigningKey> {
+        Ok(SigningKey::from_bytes(&*secret32(&self.signing)?))
+    }
+    /// What models are sealed to.
+    pub fn sealing(&self) -> Result<SealingSecret> {
+        Ok(SealingSecret::from_bytes(*secret32(&self.sealing)?))
+    }
+    /// What re-randomisation is derived from.
+    pub fn prf(&self) -> Result<PodSecret> {
+        Ok(PodSecret::new(*secret32(&self.prf)?))
+    }
+    /// Who it is, as the server knows it.
+    pub fn identity(&self, machine: Id) -> Result<Identity> {
+        Ok(Identity { id: machine, key: self.signing()?, marketplace: self.marketplace })
+    }
+}
+
+/// A key node's settings, beside its key, log and datasets.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSettings {
+    /// The marketplace, pinned.
+    pub marketplace: Key,
+    /// Given at registration.
+    pub machine: Option<Id>,
+}
+
+/// A key node's folder.
+pub struct NodeFolder(pub PathBuf);
+
+impl NodeFolder {
+    /// Makes the folder and its key.
+    pub fn create(path: &Path, marketplace: Key, rng: &mut impl CryptoRng) -> Result<Self> {
+        fs::create_dir_all(path.join("datasets")).with_context(|| path.display().to_string())?;
+        let folder = Self(path.to_owned());
+        folder.signing(rng)?;
+        let settings = serde_json::to_vec_pretty(&NodeSettings { marketplace, machine: None })?;
+        fs::write(path.join("settings.json"), settings)?;
+        Ok(folder)
+    }
+    /// What it signs with.
+    pub fn signing(&self, rng: &mut impl CryptoRng) -> Result<SigningKey> {
+        signing_key(&self.0.join("node.key"), rng)
+    }
+    /// The pinned marketplace and the machine id.
+    pub fn settings(&self) -> Result<NodeSettings> {
+        read_json(&self.0.join("settings.json"))
+    }
+    /// Notes the machine id.
+    pub fn set_machine(&self, id: Id) -> Result<()> {
+        let settings =
+            NodeSettings { marketplace: self.settings()?.marketplace, machine: Some(id) };
+        Ok(fs::write(self.0.join("settings.json"), serde_json::to_vec_pretty(&settings)?)?)
+    }
+    /// Takes a dataset's secret in, and whose signature its policies must bear.
+    pub fn add(&self, dataset: &DatasetFolder, custodian: &Key) -> Result<()> {
+        let folder = self.0.join("datasets").join(dataset.manifest.root().to_string());
+        if folder.exists() {
+            bail!("{} is there already", folder.display());
+        }
+        fs::create_dir_all(&folder)?;
+        write_secret(
+            &folder.join("secret.key"),
+            &Zeroizing::new(hex::encode(&*dataset.secret()?.encode())),
+        )?;
+        fs::write(folder.join("custodian.pub"), custodian.to_string())?;
+        Ok(())
+    }
+    /// The verifying keys it accepts.
+    pub fn accept(&self, keys: &AcceptedKeys) -> Result<()> {
+        fs::write(self.0.join("accepted-keys.json"), serde_json::to_vec_pretty(keys)?)?;
+        Ok(())
+    }
+    /// Everything that the node is told.
+    pub fn config(&self, accept_dev_srs: bool, rng: &mut impl CryptoRng) -> Result<NodeConfig> {
+        let mut datasets = HashMap::new();
+        for entry in fs::read_dir(self.0.join("datasets"))? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let root = veilbourse_core::digest::Digest::from_hex(name)
+                .with_context(|| format!("{}: no dataset root", path.display()))?;
+            let text = Zeroizing::new(fs::read_to_string(path.join("secret.key"))?);
+            let bytes = Zeroizing::new(hex::decode(text.trim())?);
+            let custodian = fs::read_to_string(path.join("custodian.pub"))?;
+            datasets.insert(
+                root,
+                Dataset {
+                    secret: SecretKey::decode(&bytes)?,
+                    custodian: Key::from_hex(custodian.trim())
+                        .with_context(|| format!("{}/custodian.pub", path.display()))?,
+                },
+            );
+        }
+        let accepted: AcceptedKeys = read_json(&self.0.join("accepted-keys.json"))?;
+        let signing = self.signing(rng)?;
+        Ok(NodeConfig::new(signing, self.settings()?.marketplace, datasets, accepted, accept_dev_srs)?)
+    }
+    /// The durable log.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("node.log")
+    }
+}
+
+/// The file of accepted keys for some circuits under an SRS.
+pub fn accepted_keys<'a>(srs: &Srs, circuits: impl Iterator<Item = &'a CircuitKey>) -> AcceptedKeys {
+    AcceptedKeys {
+        srs: SrsRef { digest: srs.digest(), provenance: SrsProvenance::Dev },
+        keys: circuits.map(|c| Bytes(c.encode())).collect(),
+    }
+}
+
+/// A fresh signing key in a new file.
+pub fn new_signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningKey> {
+    let key = fresh_key(rng);
+    write_secret(path, &Zeroizing::new(hex::encode(key.as_bytes())))
+        .with_context(|| path.display().to_string())?;
+    Ok(key)
+}

@@ -1,0 +1,177 @@
+//! `veilbourse serve`, `pod`, `key-node`: the three kinds of process.
+
+use crate::{
+    args::{NodeArgs, PodArgs, ServeArgs},
+    files::{self, NodeFolder, PodFile, public},
+};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use veilbourse_client::{
+    dataset::DatasetFolder,
+    http::Server,
+    market::{self, Session},
+};
+use veilbourse_documents::{Id, Key, api::AcceptedKeys};
+use veilbourse_machine::{Identity, Machine};
+use veilbourse_node::KeyNode;
+use veilbourse_pod::{Circuits, Pod};
+use veilbourse_prover::srs::Srs;
+use veilbourse_server::{App, ServerConfig};
+
+/// Between two questions for work when there was none.
+const IDLE: Duration = Duration::from_millis(250);
+/// After a failure.
+const BACK_OFF: Duration = Duration::from_secs(3);
+
+fn say(json: bool, object: &serde_json::Value, text: &str) {
+    if json { println!("{object}") } else { println!("{text}") }
+}
+
+pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
+    let mut config = match &a.config {
+        Some(file) => ServerConfig::from_toml(&String::from_utf8(files::read(file)?)?)
+            .with_context(|| file.display().to_string())?,
+        None => ServerConfig { dir: a.dir.clone(), ..ServerConfig::default() },
+    };
+    if let Some(listen) = a.listen {
+        config.listen = listen;
+    }
+    let keys = a.keys.unwrap_or_else(|| config.dir.join("accepted-keys.json"));
+    let accepted: AcceptedKeys = files::read_json(&keys)
+        .context("the verifying keys that proofs are checked with; make them with `veilbourse srs dev` and `veilbourse srs key`")?;
+    let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
+    if let Some(mail) = &a.admin {
+        let password = std::env::var("VEILBOURSE_ADMIN_PASSWORD")
+            .context("VEILBOURSE_ADMIN_PASSWORD is not set")?;
+        let id = app.make_admin(mail, &password).await?;
+        say(json, &json!({ "admin": id.to_string() }), &format!("admin {mail}: {id}"));
+    }
+    let key = app.marketplace_key();
+    let running = veilbourse_server::run(app, true)?;
+    let url = format!("http://{}", running.address);
+    say(
+        json,
+        &json!({ "listening": url, "marketplace_key": key, "marketplace": market::marketplace_of(&key) }),
+        &format!("listening on {url}\nmarketplace key {key} (tell it to buyers, pods and key nodes)"),
+    );
+    tokio::task::spawn_blocking(move || running.wait()).await??;
+    Ok(())
+}
+
+/// Signs in with what `--init` was given.
+async fn operator(server: &str, mail: Option<&str>, password: Option<&str>) -> Result<Session> {
+    let (Some(mail), Some(password)) = (mail, password) else {
+        bail!("--init needs --email and --password (or VEILBOURSE_PASSWORD)");
+    };
+    Ok(market::login(&Server::new(server), mail, password).await?)
+}
+
+fn registered(json: bool, kind: &str, id: &Id, key: &Key, marketplace: &Key) {
+    say(
+        json,
+        &json!({ "machine": id, "signing_key": key, "marketplace_key": marketplace }),
+        &format!(
+            "registered {kind} {id}\n  signing key      {key}\n  marketplace key  {marketplace} (pinned; compare it with what the operator of the server tells you)\nan admin approves it next"
+        ),
+    );
+}
+
+pub async fn pod(a: PodArgs, json: bool) -> Result<()> {
+    let mut rng = crate::rng(None);
+    if a.init {
+        let session = operator(&a.server, a.email.as_deref(), a.password.as_deref()).await?;
+        let marketplace = market::marketplace_key(&session.server).await?;
+        let mut file = PodFile::create(&a.key, marketplace, &mut rng)?;
+        let key = public(&file.signing()?);
+        let sealing = file.sealing()?.public()?;
+        let id = market::register_machine(&session, "POD", &a.name, &key, Some(&sealing)).await?;
+        file.set_machine(&a.key, id.clone())?;
+        registered(json, "pod", &id, &key, &marketplace);
+        return Ok(());
+    }
+    let file: PodFile = files::read_json(&a.key).context("make it with `veilbourse pod --init`")?;
+    let Some(id) = file.machine.clone() else { bail!("{}: not registered", a.key.display()) };
+    let srs = Arc::new(Srs::decode(&files::read(&a.srs)?, &mut rng)?);
+    let pod = Arc::new(Pod {
+        circuits: Circuits::new(srs),
+        sealing: file.sealing()?,
+        secret: file.prf()?,
+    });
+    let machine =
+        Arc::new(Machine::new(file.identity(id)?, &a.server, crate::clock(), crate::rng(None)));
+    say(json, &json!({ "pod": "working", "server": a.server }), &format!("working for {}", a.server));
+    loop {
+        match veilbourse_pod::poll(&pod, &machine, crate::rng(None)).await {
+            Ok(Some(r)) => say(
+                json,
+                &json!({ "order": r.order_id, "evaluate_seconds": r.evaluate.as_secs_f64(),
+                    "prove_seconds": r.prove.as_secs_f64(), "proof_bytes": r.proof_bytes.to_string() }),
+                &format!(
+                    "order {}: evaluated in {:.3} s, proven in {:.1} s, {} bytes of proofs",
+                    r.order_id,
+                    r.evaluate.as_secs_f64(),
+                    r.prove.as_secs_f64(),
+                    r.proof_bytes
+                ),
+            ),
+            Ok(None) => tokio::time::sleep(IDLE).await,
+            Err(e) => {
+                tracing::error!(error = %e, "pod");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
+    let mut rng = crate::rng(None);
+    if a.init {
+        let session = operator(&a.server, a.email.as_deref(), a.password.as_deref()).await?;
+        let marketplace = market::marketplace_key(&session.server).await?;
+        let folder = NodeFolder::create(&a.dir, marketplace, &mut rng)?;
+        let key = public(&folder.signing(&mut rng)?);
+        let id = market::register_machine(&session, "NODE", &a.name, &key, None).await?;
+        folder.set_machine(id.clone())?;
+        registered(json, "key node", &id, &key, &marketplace);
+        return Ok(());
+    }
+    let folder = NodeFolder(a.dir.clone());
+    if let Some(keys) = &a.keys {
+        folder.accept(&files::read_json(keys)?)?;
+    }
+    if let (Some(path), Some(custodian)) = (&a.add, &a.custodian) {
+        let custodian = Key::from_hex(custodian).context("--custodian: no Ed25519 key in hex")?;
+        let dataset = DatasetFolder::open(path)?;
+        folder.add(&dataset, &custodian)?;
+        let root = dataset.manifest.root();
+        say(json, &json!({ "added": root }), &format!("added dataset {root}"));
+        return Ok(());
+    }
+    if a.keys.is_some() {
+        return Ok(());
+    }
+    let settings = folder.settings().context("make it with `veilbourse key-node --init`")?;
+    let Some(id) = settings.machine else { bail!("{}: not registered", a.dir.display()) };
+    let config = folder.config(a.accept_dev_srs, &mut rng)?;
+    let identity =
+        Identity { id, key: config.signing.clone(), marketplace: settings.marketplace };
+    let datasets = config.datasets.len();
+    let mut node = KeyNode::open(config, &folder.log())?;
+    let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
+    say(
+        json,
+        &json!({ "key_node": "working", "server": a.server, "datasets": datasets }),
+        &format!("guarding {datasets} datasets for {}", a.server),
+    );
+    loop {
+        match veilbourse_node::poll(&mut node, &machine, &mut rng).await {
+            Ok(true) => say(json, &json!({ "opened": true }), "an order ended here"),
+            Ok(false) => tokio::time::sleep(IDLE).await,
+            Err(e) => {
+                tracing::error!(error = %e, "key node");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Accounts, admins and machines through GraphQL: one function an act.
+
+use crate::{ClientError, http::Server};
+use rand_core::CryptoRng;
+use serde_json::{Value, json};
+use veilbourse_core::digest::Digest;
+use veilbourse_documents::{
+    DOCUMENT_VERSION, Id, Key, KeyRegistration, Signed, SigningKey, marketplace_id,
+};
+
+/// Tokens of a session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The server, speaking as the account.
+    pub server: Server,
+    /// The account's id.
+    pub account: Id,
+    /// Exchanged once for a new session.
+    pub refresh: String,
+}
+
+pub(crate) fn text<'a>(operation: &str, v: &'a Value, field: &str) -> Result<&'a str, ClientError> {
+    v[field].as_str().ok_or_else(|| ClientError::Answer {
+        operation: operation.into(),
+        reason: format!("{field} is missing"),
+    })
+}
+
+pub(crate) fn id(operation: &str, v: &Value, field: &str) -> Result<Id, ClientError> {
+    Id::parse(text(operation, v, field)?).ok_or_else(|| ClientError::Answer {
+        operation: operation.into(),
+        reason: format!("{field} is no UUID"),
+    })
+}
+
+/// Makes an account; `roles` as in the schema (`CUSTODIAN`, `BUYER`, `PARTNER`).
+pub async fn register(
+    server: &Server,
+    mail: &str,
+    name: &str,
+    password: &str,
+    roles: &[&str],
+) -> Result<Id, ClientError> {
+    let document = "mutation($mail: String!, $name: String!, $password: String!, $roles: [AccountRole!]!) {
+        register(mail: $mail, name: $name, password: $password, roles: $roles) { id } }";
+    let variables = json!({ "mail": mail, "name": name, "password": password, "roles": roles });
+    let made = server.graphql("register", document, variables).await?;
+    id("register", &made, "id")
+}
+
+fn session(operation: &str, server: &Server, tokens: &Value) -> Result<Session, ClientError> {
+    Ok(Session {
+        server: server.with_token(text(operation, tokens, "access")?),
+        account: id(operation, tokens, "account")?,
+        refresh: text(operation, tokens, "refresh")?.to_owned(),
+    })
+}
+
+/// Signs in.
+pub async fn login(server: &Server, mail: &str, password: &str) -> Result<Session, ClientError> {
+    let document = "mutation($mail: String!, $password: String!) {
+        login(mail: $mail, password: $password) { access refresh account } }";
+    let variables = json!({ "mail": mail, "password": password });
+    let tokens = server.graphql("login", document, variables).await?;
+    session("login", server, &tokens)
+}
+
+/// New tokens for a refresh token, once (ACC-3).
+pub async fn refresh(server: &Server, token: &str) -> Result<Session, ClientError> {
+    let document = "mutation($token: String!) { refresh(token: $token) { access refresh account } }";
+    let tokens = server.graphql("refresh", document, json!({ "token": token })).await?;
+    session("refresh", server, &tokens)
+}
+
+/// The marketplace's key: to be pinned at first sight and compared out of band.
+pub async fn marketplace_key(server: &Server) -> Result<Key, ClientError> {
+    let m = server.graphql("marketplace", "{ marketplace { key } }", json!({})).await?;
+    let key = text("marketplace", &m, "key")?;
+    Key::from_hex(key).ok_or_else(|| ClientError::Answer {
+        operation: "marketplace".into(),
+        reason: format!("{key:?} is no key"),
+    })
+}
+
+/// Registers a signing key for the account, proving that one holds it (ACC-7).
+pub async fn register_key(
+    session: &Session,
+    marketplace: &Key,
+    key: &SigningKey,
+) -> Result<(), ClientError> {
+    let registration = Signed::sign(
+        KeyRegistration {
+            version: DOCUMENT_VERSION,
+            marketplace: marketplace_id(marketplace),
+            account: session.account.clone(),
+        },
+        key,
+    )
+    .map_err(|e| ClientError::refused("key", e))?;
+    let document =
+        "mutation($r: JSON!) { registerSigningKey(registration: $r) }";
+    session
+        .server
+        .graphql("registerSigningKey", document, json!({ "r": registration }))
+        .await
+        .map(drop)
+}
+
+/// Asks for a deposit; its id.
+pub async fn request_deposit(
+    session: &Session,
+    minor_units: i64,
+    key: &str,
+) -> Result<Id, ClientError> {
+    let document = "mutation($amount: Money!, $key: String!) {
+        requestDeposit(amount: $amount, idempotencyKey: $key) { id } }";
+    let variables = json!({ "amount": minor_units.to_string(), "key": key });
+    let made = session.server.graphql("requestDeposit", document, variables).await?;
+    id("requestDeposit", &made, "id")
+}
+
+/// What an admin decides on, by its mutation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decide {
+    /// A submitted listing.
+    Listing,
+    /// A deposit.
+    Deposit,
+    /// A withdrawal.
+    Withdrawal,
+    /// A pod or key node.
+    Machine,
+}
+
+/// An admin's decision.
+pub async fn decide(
+    session: &Session,
+    what: Decide,
+    id: &str,
+    approve: bool,
+    reason: &str,
+) -> Result<Value, ClientError> {
+    let (name, document) = match what {
+        Decide::Listing => (
+            "reviewListing",
+            "mutation($id: String!, $d: ReviewDecision!, $reason: String!) {
+                reviewListing(id: $id, decision: $d, reason: $reason) { id state } }",
+        ),
+        Decide::Deposit => (
+            "decideDeposit",
+            "mutation($id: String!, $approve: Boolean!, $reason: String!) {
+                decideDeposit(id: $id, approve: $approve, reason: $reason) { id decision } }",
+        ),
+        Decide::Withdrawal => (
+            "decideWithdrawal",
+            "mutation($id: String!, $approve: Boolean!, $reason: String!) {
+                decideWithdrawal(id: $id, approve: $approve, reason: $reason) { id decision } }",
+        ),
+        Decide::Machine => (
+            "decideMachine",
+            "mutation($id: String!, $approve: Boolean!, $reason: String!) {
+                decideMachine(id: $id, approve: $approve, reason: $reason) { id decision } }",
+        ),
+    };
+    let mut variables = json!({ "id": id, "reason": reason });
+    match what {
+        Decide::Listing => variables["d"] = json!(if approve { "APPROVE" } else { "REJECT" }),
+        _ => variables["approve"] = json!(approve),
+    }
+    session.server.graphql(name, document, variables).await
+}
+
+/// Registers a machine; its id.
+pub async fn register_machine(
+    session: &Session,
+    kind: &str,
+    name: &str,
+    signing_key: &Key,
+    sealing_key: Option<&[u8]>,
+) -> Result<Id, ClientError> {
+    let document = "mutation($kind: MachineRole!, $name: String!, $key: String!, $seal: String) {
+        registerMachine(kind: $kind, name: $name, signingKey: $key, sealingKey: $seal) { id } }";
+    let variables = json!({
+        "kind": kind, "name": name, "key": signing_key.to_string(), "seal": sealing_key.map(hex::encode),
+    });
+    let made = session.server.graphql("registerMachine", document, variables).await?;
+    id("registerMachine", &made, "id")
+}
+
+/// The ledger's accounts and whether it balances (staff).
+pub async fn ledger(session: &Session) -> Result<(Vec<(String, i64, i64)>, bool), ClientError> {
+    let accounts = session
+        .server
+        .graphql(
+            "ledgerAccounts",
+            "{ ledgerAccounts(first: 100) { nodes { account balance { posted reserved } } } }",
+            json!({}),
+        )
+        .await?;
+    let check = session
+        .server
+        .graphql("ledgerCheck", "{ ledgerCheck { balanced } }", json!({}))
+        .await?;
+    let money = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).unwrap_or(0i64);
+    let rows = accounts["nodes"]
+        .as_array()
+        .map(|nodes| {
+            nodes
+                .iter()
+                .map(|n| {
+                    let b = &n["balance"];
+                    let name = n["account"].as_str().unwrap_or_default().to_owned();
+                    (name, money(&b["posted"]), money(&b["reserved"]))
+                })
+                .collect()
+        })
+        .unwrap_or_default();
+    Ok((rows, check["balanced"].as_bool().unwrap_or(false)))
+}
+
+/// A fresh signing key.
+pub fn fresh_key(rng: &mut impl CryptoRng) -> SigningKey {
+    let mut seed = zeroize::Zeroizing::new([0u8; 32]);
+    rng.fill_bytes(seed.as_mut());
+    SigningKey::from_bytes(&seed)
+}
+
+/// The id that documents of a marketplace name.
+pub fn marketplace_of(key: &Key) -> Digest {
+    marketplace_id(key)
+}
