@@ -20,12 +20,18 @@ pub fn to_graphql(e: &DomainError, reference: impl FnOnce(&DomainError) -> Strin
         x.set("status", i32::from(e.status()));
         match e {
             DomainError::Invalid { field, .. } => x.set("field", *field),
-            DomainError::TooLarge { field, limit, value } => {
+            DomainError::TooLarge {
+                field,
+                limit,
+                value,
+            } => {
                 x.set("field", *field);
                 x.set("limit", limit.to_string());
                 x.set("value", value.to_string());
             }
-            DomainError::RateLimited { retry_after_seconds } => {
+            DomainError::RateLimited {
+                retry_after_seconds,
+            } => {
                 x.set("retryAfterSeconds", retry_after_seconds.to_string());
             }
             _ => {}

@@ -59,13 +59,13 @@ fn count(document: &ExecutableDocument, set: &SelectionSet, depth: usize) -> usi
     for item in &set.items {
         n = n.saturating_add(match &item.node {
             Selection::Field(_) => 1,
-            Selection::InlineFragment(f) => {
-                count(document, &f.node.selection_set.node, depth + 1)
-            }
+            Selection::InlineFragment(f) => count(document, &f.node.selection_set.node, depth + 1),
             Selection::FragmentSpread(f) => document
                 .fragments
                 .get(&f.node.fragment_name.node)
-                .map_or(0, |f| count(document, &f.node.selection_set.node, depth + 1)),
+                .map_or(0, |f| {
+                    count(document, &f.node.selection_set.node, depth + 1)
+                }),
         });
         if n > MAX_ROOT_FIELDS {
             return n;

@@ -305,7 +305,12 @@ impl From<service::QuoteOffer> for Quote {
             document: value(&q.signed.text),
             digest: q.signed.digest.to_string(),
             policy: value(&q.policy.text),
-            price: PriceSplit { total, fee, pod, custodian },
+            price: PriceSplit {
+                total,
+                fee,
+                pod,
+                custodian,
+            },
             expected_seconds: u32::try_from(q.expected_seconds).unwrap_or(u32::MAX),
             expiry: q.expiry.to_string(),
             values: q.values.to_string(),
@@ -336,7 +341,10 @@ impl From<service::QuoteOffer> for Quote {
             seats: q
                 .seats
                 .into_iter()
-                .map(|s| SeatLearns { seat: s.seat.into(), learns: s.learns })
+                .map(|s| SeatLearns {
+                    seat: s.seat.into(),
+                    learns: s.learns,
+                })
                 .collect(),
         }
     }

@@ -8,10 +8,7 @@ use async_graphql::{Context, Enum, InputObject, Json, Object, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use veilbourse_domain::{
-    DomainError, MinorUnits,
-    access::Surface,
-    ledger::TransferKind,
-    listing::ListingStep,
+    DomainError, MinorUnits, access::Surface, ledger::TransferKind, listing::ListingStep,
 };
 
 /// How an admin decides on a listing.
@@ -70,8 +67,10 @@ impl Mutation {
     /// Exchanges a refresh token for new tokens, once.
     async fn refresh(&self, ctx: &Context<'_>, token: String) -> Result<Tokens> {
         // A refused access token must not keep its holder from refreshing.
-        let t =
-            service(ctx)?.refresh(caller(ctx)?, &token).await.map_err(refuse(ctx))?;
+        let t = service(ctx)?
+            .refresh(caller(ctx)?, &token)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(t.into())
     }
 
@@ -82,7 +81,10 @@ impl Mutation {
         #[graphql(default)] everywhere: bool,
     ) -> Result<String> {
         let p = pass(ctx, Surface::Mutation, "logout")?;
-        let n = service(ctx)?.logout(&p, everywhere).await.map_err(refuse(ctx))?;
+        let n = service(ctx)?
+            .logout(&p, everywhere)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(n.to_string())
     }
 
@@ -123,7 +125,10 @@ impl Mutation {
         let mut stated = Vec::new();
         for o in objects {
             let length = o.length.parse().map_err(|_| {
-                refuse(ctx)(DomainError::invalid("objects.length", format!("{:?}", o.length)))
+                refuse(ctx)(DomainError::invalid(
+                    "objects.length",
+                    format!("{:?}", o.length),
+                ))
             })?;
             stated.push((o.name, length));
         }
@@ -204,7 +209,14 @@ impl Mutation {
         amount: Money,
         idempotency_key: String,
     ) -> Result<CashRequestEntry> {
-        request(ctx, "requestDeposit", TransferKind::Deposit, amount, idempotency_key).await
+        request(
+            ctx,
+            "requestDeposit",
+            TransferKind::Deposit,
+            amount,
+            idempotency_key,
+        )
+        .await
     }
 
     /// Approves or refuses a deposit (admin).
@@ -225,7 +237,14 @@ impl Mutation {
         amount: Money,
         idempotency_key: String,
     ) -> Result<CashRequestEntry> {
-        request(ctx, "requestWithdrawal", TransferKind::Withdrawal, amount, idempotency_key).await
+        request(
+            ctx,
+            "requestWithdrawal",
+            TransferKind::Withdrawal,
+            amount,
+            idempotency_key,
+        )
+        .await
     }
 
     /// Approves or refuses a withdrawal (admin).
@@ -250,7 +269,13 @@ impl Mutation {
     ) -> Result<MachineEntry> {
         let p = pass(ctx, Surface::Mutation, "registerMachine")?;
         let m = service(ctx)?
-            .register_machine(&p, kind.into(), &name, parsed(ctx, &signing_key)?, sealing_key)
+            .register_machine(
+                &p,
+                kind.into(),
+                &name,
+                parsed(ctx, &signing_key)?,
+                sealing_key,
+            )
             .await
             .map_err(refuse(ctx))?;
         Ok(m.into())
@@ -298,9 +323,7 @@ async fn step(
     ctx: &Context<'_>,
     name: &str,
     id: String,
-    make: impl FnOnce(
-        veilbourse_domain::id::AccountId,
-    ) -> veilbourse_domain::Result<ListingStep>,
+    make: impl FnOnce(veilbourse_domain::id::AccountId) -> veilbourse_domain::Result<ListingStep>,
 ) -> Result<Listing> {
     let p = pass(ctx, Surface::Mutation, name)?;
     let by = p.viewer().account().map_err(refuse(ctx))?;

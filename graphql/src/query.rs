@@ -67,7 +67,11 @@ fn list<T, U: async_graphql::OutputType>(
     into: impl Fn(T) -> U,
 ) -> List<U> {
     let mut c = Connection::new(after, page.more);
-    c.edges.extend(page.items.into_iter().map(|(cursor, t)| Edge::new(cursor, into(t))));
+    c.edges.extend(
+        page.items
+            .into_iter()
+            .map(|(cursor, t)| Edge::new(cursor, into(t))),
+    );
     c
 }
 
@@ -129,13 +133,19 @@ impl Listing {
     /// Everything that the root covers: schema, scales, segments, roots.
     #[graphql(complexity = "10")]
     async fn manifest(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
-        let text = service(ctx)?.store().manifest(self.0.id).await.map_err(refuse(ctx))?;
+        let text = service(ctx)?
+            .store()
+            .manifest(self.0.id)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(Json(serde_json::from_str(&text)?))
     }
     /// The newest signed policy.
     #[graphql(complexity = "5")]
     async fn policy(&self, ctx: &Context<'_>) -> Result<Option<Json<Value>>> {
-        let Some(p) = &self.0.policy else { return Ok(None) };
+        let Some(p) = &self.0.policy else {
+            return Ok(None);
+        };
         let signed = service(ctx)?
             .store()
             .policy(self.0.id, p.version)
@@ -146,8 +156,14 @@ impl Listing {
     /// What was revealed and what is left.
     #[graphql(complexity = "5")]
     async fn reveals(&self, ctx: &Context<'_>) -> Result<Option<Reveals>> {
-        let Some(p) = &self.0.policy else { return Ok(None) };
-        let usage = service(ctx)?.store().usage(self.0.id).await.map_err(refuse(ctx))?;
+        let Some(p) = &self.0.policy else {
+            return Ok(None);
+        };
+        let usage = service(ctx)?
+            .store()
+            .usage(self.0.id)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(Some(Reveals::new(usage, quota_left(p, &usage))))
     }
     /// Uploaded objects; only for the owner and staff.
@@ -156,7 +172,11 @@ impl Listing {
         if !self.visible_in_full(ctx) {
             return Ok(None);
         }
-        let all = service(ctx)?.store().objects(self.0.id).await.map_err(refuse(ctx))?;
+        let all = service(ctx)?
+            .store()
+            .objects(self.0.id)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(Some(all.into_iter().map(Into::into).collect()))
     }
 }
@@ -215,7 +235,11 @@ impl Order {
     /// How far the pod is.
     #[graphql(complexity = "3")]
     async fn progress(&self, ctx: &Context<'_>) -> Result<Option<OrderProgress>> {
-        let p = service(ctx)?.store().progress(self.0.id).await.map_err(refuse(ctx))?;
+        let p = service(ctx)?
+            .store()
+            .progress(self.0.id)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(p.map(|(stage, per_mille)| OrderProgress {
             order: self.0.id.to_string(),
             state: self.0.state.name().into(),
@@ -226,7 +250,11 @@ impl Order {
     /// The signed grant, once issued: with the order it names the result's seal.
     #[graphql(complexity = "5")]
     async fn grant(&self, ctx: &Context<'_>) -> Result<Option<Json<Value>>> {
-        match service(ctx)?.store().document(self.0.id, DocumentKind::Grant).await {
+        match service(ctx)?
+            .store()
+            .document(self.0.id, DocumentKind::Grant)
+            .await
+        {
             Ok(d) => Ok(Some(Json(serde_json::from_str(&d.text)?))),
             Err(DomainError::NotFound { .. }) => Ok(None),
             Err(e) => Err(refuse(ctx)(e)),
@@ -234,7 +262,11 @@ impl Order {
     }
     /// Whether `/v1/orders/{id}/receipt` is ready.
     async fn receipt_ready(&self, ctx: &Context<'_>) -> Result<bool> {
-        match service(ctx)?.store().document(self.0.id, DocumentKind::Receipt).await {
+        match service(ctx)?
+            .store()
+            .document(self.0.id, DocumentKind::Receipt)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(DomainError::NotFound { .. }) => Ok(false),
             Err(e) => Err(refuse(ctx)(e)),
@@ -292,17 +324,29 @@ impl Query {
     ) -> Result<List<Listing>> {
         let p = pass(ctx, Surface::Query, "listings")?;
         let ListingSort::Newest = sort;
-        let mut f = ListingFilter { search, ..ListingFilter::default() };
+        let mut f = ListingFilter {
+            search,
+            ..ListingFilter::default()
+        };
         if filter.is_some_and(|f| f.mine) {
             f.owner = Some(p.viewer().account().map_err(refuse(ctx))?);
-            f.states =
-                ["draft", "submitted", "published", "rejected", "paused", "withdrawn"]
-                    .map(String::from)
-                    .to_vec();
+            f.states = [
+                "draft",
+                "submitted",
+                "published",
+                "rejected",
+                "paused",
+                "withdrawn",
+            ]
+            .map(String::from)
+            .to_vec();
         }
         let page = page(ctx, first, after)?;
-        let found =
-            service(ctx)?.store().listings(&f, &page).await.map_err(refuse(ctx))?;
+        let found = service(ctx)?
+            .store()
+            .listings(&f, &page)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Listing))
     }
 
@@ -331,7 +375,9 @@ impl Query {
     ) -> Result<Quote> {
         let p = pass(ctx, Surface::Query, "quote")?;
         let program: Program = serde_json::from_value(program.0).map_err(|e| {
-            refuse(ctx)(DomainError::Program { reason: e.to_string() })
+            refuse(ctx)(DomainError::Program {
+                reason: e.to_string(),
+            })
         })?;
         let pod = pod.map(|s| parsed::<MachineId>(ctx, &s)).transpose()?;
         let offer = service(ctx)?
@@ -346,7 +392,8 @@ impl Query {
         let p = pass(ctx, Surface::Query, "order")?;
         let id: OrderId = parsed(ctx, &id)?;
         let o = service(ctx)?.store().order(id).await.map_err(refuse(ctx))?;
-        p.sees("order", &[o.buyer, o.custodian, o.pod_operator]).map_err(refuse(ctx))?;
+        p.sees("order", &[o.buyer, o.custodian, o.pod_operator])
+            .map_err(refuse(ctx))?;
         Ok(Order(o))
     }
 
@@ -377,7 +424,11 @@ impl Query {
     async fn my_balance(&self, ctx: &Context<'_>) -> Result<Balance> {
         let p = pass(ctx, Surface::Query, "myBalance")?;
         let account = LedgerAccount::User(p.viewer().account().map_err(refuse(ctx))?);
-        let b = service(ctx)?.store().balance(account).await.map_err(refuse(ctx))?;
+        let b = service(ctx)?
+            .store()
+            .balance(account)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(b.into())
     }
 
@@ -451,8 +502,14 @@ impl Query {
     ) -> Result<List<Account>> {
         pass(ctx, Surface::Query, "accounts")?;
         let page = page(ctx, first, after)?;
-        let found = service(ctx)?.store().accounts(&page).await.map_err(refuse(ctx))?;
-        Ok(list(found, page.after.is_some(), |a| Account::new(a, Vec::new())))
+        let found = service(ctx)?
+            .store()
+            .accounts(&page)
+            .await
+            .map_err(refuse(ctx))?;
+        Ok(list(found, page.after.is_some(), |a| {
+            Account::new(a, Vec::new())
+        }))
     }
 
     /// Every account of the ledger (staff).
@@ -465,10 +522,16 @@ impl Query {
     ) -> Result<List<LedgerAccountEntry>> {
         pass(ctx, Surface::Query, "ledgerAccounts")?;
         let page = page(ctx, first, after)?;
-        let found = service(ctx)?.store().ledger_accounts(&page).await.map_err(refuse(ctx))?;
-        Ok(list(found, page.after.is_some(), |(a, b)| LedgerAccountEntry {
-            account: a.to_string(),
-            balance: b.into(),
+        let found = service(ctx)?
+            .store()
+            .ledger_accounts(&page)
+            .await
+            .map_err(refuse(ctx))?;
+        Ok(list(found, page.after.is_some(), |(a, b)| {
+            LedgerAccountEntry {
+                account: a.to_string(),
+                balance: b.into(),
+            }
         }))
     }
 
@@ -503,8 +566,11 @@ impl Query {
     ) -> Result<List<TransferEntry>> {
         pass(ctx, Surface::Query, "ledgerTransfers")?;
         let page = page(ctx, first, after)?;
-        let found =
-            service(ctx)?.store().transfers(None, &page).await.map_err(refuse(ctx))?;
+        let found = service(ctx)?
+            .store()
+            .transfers(None, &page)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Into::into))
     }
 
@@ -518,7 +584,11 @@ impl Query {
     ) -> Result<List<AuditEntry>> {
         pass(ctx, Surface::Query, "audit")?;
         let page = page(ctx, first, after)?;
-        let found = service(ctx)?.store().audit(&page).await.map_err(refuse(ctx))?;
+        let found = service(ctx)?
+            .store()
+            .audit(&page)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Into::into))
     }
 
@@ -553,10 +623,15 @@ impl Query {
     ) -> Result<List<Listing>> {
         pass(ctx, Surface::Query, "reviewQueue")?;
         let page = page(ctx, first, after)?;
-        let filter =
-            ListingFilter { states: vec!["submitted".into()], ..ListingFilter::default() };
-        let found =
-            service(ctx)?.store().listings(&filter, &page).await.map_err(refuse(ctx))?;
+        let filter = ListingFilter {
+            states: vec!["submitted".into()],
+            ..ListingFilter::default()
+        };
+        let found = service(ctx)?
+            .store()
+            .listings(&filter, &page)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Listing))
     }
 }

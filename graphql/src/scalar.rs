@@ -16,7 +16,9 @@ impl ScalarType for Money {
         };
         match s.parse::<i64>() {
             Ok(v) if v.to_string() == *s => Ok(Self(v)),
-            _ => Err(InputValueError::custom(format!("{s:?} is no decimal integer of minor units"))),
+            _ => Err(InputValueError::custom(format!(
+                "{s:?} is no decimal integer of minor units"
+            ))),
         }
     }
     fn to_value(&self) -> Value {

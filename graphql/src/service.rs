@@ -178,8 +178,7 @@ pub trait Service: Send + Sync {
     /// DOC-3.
     async fn update_policy(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
     /// Pause, resume, withdraw (owner); approve, reject (admin).
-    async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep)
-    -> Result<Listing>;
+    async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep) -> Result<Listing>;
 
     /// LED-4.
     async fn request_cash(

@@ -21,7 +21,10 @@ impl Subscription {
         id: String,
     ) -> Result<impl Stream<Item = OrderProgress>> {
         let p = pass(ctx, Surface::Subscription, "orderProgress")?;
-        let stream = service(ctx)?.watch(&p, parsed(ctx, &id)?).await.map_err(refuse(ctx))?;
+        let stream = service(ctx)?
+            .watch(&p, parsed(ctx, &id)?)
+            .await
+            .map_err(refuse(ctx))?;
         Ok(stream.map(Into::into))
     }
 }

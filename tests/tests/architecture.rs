@@ -30,8 +30,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("machine", &["core", "documents"]),
-    ("pod", &["core", "eval", "prover", "verifier", "documents", "machine"]),
-    ("node", &["core", "eval", "verifier", "documents", "machine"]),
+    (
+        "pod",
+        &["core", "eval", "prover", "verifier", "documents", "machine"],
+    ),
+    (
+        "node",
+        &["core", "eval", "verifier", "documents", "machine"],
+    ),
     (
         "client",
         &["core", "eval", "tabular", "verifier", "prover", "documents"],

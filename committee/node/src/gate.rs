@@ -127,13 +127,17 @@ pub fn check(
     let (policy, order, grant) = (&job.policy.body, &job.order.body, &job.grant.body);
     let here = config.node_key();
     if order.node_key != here {
-        return Err(GateRefusal::NodeKey { found: order.node_key.to_string() });
+        return Err(GateRefusal::NodeKey {
+            found: order.node_key.to_string(),
+        });
     }
     // The dataset and its custodian.
     let dataset = config
         .datasets
         .get(&order.dataset)
-        .ok_or(GateRefusal::DatasetUnknown { dataset: order.dataset })?;
+        .ok_or(GateRefusal::DatasetUnknown {
+            dataset: order.dataset,
+        })?;
     if job.policy.key != dataset.custodian {
         return Err(GateRefusal::CustodianKey {
             expected: dataset.custodian.to_string(),
@@ -142,18 +146,32 @@ pub fn check(
     }
     let seen = state.policy(&order.dataset);
     if policy.policy_version < seen {
-        return Err(GateRefusal::PolicyOld { seen, found: policy.policy_version });
+        return Err(GateRefusal::PolicyOld {
+            seen,
+            found: policy.policy_version,
+        });
     }
     if now < policy.valid_from {
-        return Err(GateRefusal::PolicyEarly { valid_from: policy.valid_from, now });
+        return Err(GateRefusal::PolicyEarly {
+            valid_from: policy.valid_from,
+            now,
+        });
     }
-    job.manifest.validate().map_err(|cause| GateRefusal::Manifest { cause })?;
+    job.manifest
+        .validate()
+        .map_err(|cause| GateRefusal::Manifest { cause })?;
     let root = job.manifest.root();
     if root != order.dataset {
-        return Err(GateRefusal::ManifestRoot { expected: order.dataset, found: root });
+        return Err(GateRefusal::ManifestRoot {
+            expected: order.dataset,
+            found: root,
+        });
     }
     if now >= grant.expires {
-        return Err(GateRefusal::GrantExpired { expires: grant.expires, now });
+        return Err(GateRefusal::GrantExpired {
+            expires: grant.expires,
+            now,
+        });
     }
     // Once, and only this.
     if let Some(spent_for) = state.nonce(&order.nonce)
@@ -161,8 +179,13 @@ pub fn check(
     {
         return Err(GateRefusal::NonceReplayed { order: *spent_for });
     }
-    let demand = demand(&job.manifest, &order.program, &policy.kinds, policy.min_cohort)
-        .map_err(|cause| GateRefusal::Program { cause })?;
+    let demand = demand(
+        &job.manifest,
+        &order.program,
+        &policy.kinds,
+        policy.min_cohort,
+    )
+    .map_err(|cause| GateRefusal::Program { cause })?;
     match state.spent(&order_digest) {
         Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
             return Err(GateRefusal::SecondOpening);
@@ -183,7 +206,12 @@ pub fn check(
     }
     let circuits = accepted_circuits(config, job)?;
     let outputs = verify_outputs(job, parts, order_digest, &circuits)?;
-    Ok(Passed { order: order_digest, grant: grant_digest, demand, outputs })
+    Ok(Passed {
+        order: order_digest,
+        grant: grant_digest,
+        demand,
+        outputs,
+    })
 }
 
 /// The verifying keys come from this node's own configuration.
@@ -194,21 +222,29 @@ fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKe
         if order.verifying_keys.is_empty() {
             return Ok(Vec::new());
         }
-        return Err(GateRefusal::VerifyingKey { reason: "none is needed, some are named".into() });
+        return Err(GateRefusal::VerifyingKey {
+            reason: "none is needed, some are named".into(),
+        });
     }
     if order.srs.digest != config.accepted.srs.digest
         || order.srs.provenance != config.accepted.srs.provenance
     {
-        return Err(GateRefusal::SrsNotAccepted { found: order.srs.digest });
+        return Err(GateRefusal::SrsNotAccepted {
+            found: order.srs.digest,
+        });
     }
     if order.srs.provenance == SrsProvenance::Dev && !config.accept_dev_srs {
         return Err(GateRefusal::SrsDev);
     }
     let mut circuits = Vec::new();
     for digest in &order.verifying_keys {
-        let key = config.circuits.iter().find(|c| c.digest() == *digest).ok_or_else(|| {
-            GateRefusal::VerifyingKey { reason: format!("{digest} is not accepted here") }
-        })?;
+        let key = config
+            .circuits
+            .iter()
+            .find(|c| c.digest() == *digest)
+            .ok_or_else(|| GateRefusal::VerifyingKey {
+                reason: format!("{digest} is not accepted here"),
+            })?;
         circuits.push(key.clone());
     }
     let kinds: Vec<_> = circuits.iter().map(|c| (c.kind(), c.class())).collect();
@@ -226,15 +262,19 @@ fn verify_outputs(
     order_digest: Digest,
     circuits: &[CircuitKey],
 ) -> Result<Vec<OutputCiphertext>, GateRefusal> {
-    let public_key = PublicKey::decode(&parts.public_key)
-        .map_err(|e| GateRefusal::PublicKey { reason: e.to_string() })?;
-    check_public_key(&job.manifest, &public_key)
-        .map_err(|e| GateRefusal::PublicKey { reason: e.to_string() })?;
+    let public_key = PublicKey::decode(&parts.public_key).map_err(|e| GateRefusal::PublicKey {
+        reason: e.to_string(),
+    })?;
+    check_public_key(&job.manifest, &public_key).map_err(|e| GateRefusal::PublicKey {
+        reason: e.to_string(),
+    })?;
     let granted = &job.grant.body.outputs;
     let expected = granted.len();
-    for found in
-        [parts.ciphertexts.len(), parts.envelopes.len(), job.order.body.program.outputs.len()]
-    {
+    for found in [
+        parts.ciphertexts.len(),
+        parts.envelopes.len(),
+        job.order.body.program.outputs.len(),
+    ] {
         if found != expected {
             return Err(GateRefusal::OutputCount { expected, found });
         }
@@ -248,19 +288,29 @@ fn verify_outputs(
         srs: job.order.body.srs.digest,
     };
     let mut out = Vec::with_capacity(expected);
-    for (((granted, ciphertext), envelope), index) in
-        granted.iter().zip(&parts.ciphertexts).zip(&parts.envelopes).zip(0u32..)
+    for (((granted, ciphertext), envelope), index) in granted
+        .iter()
+        .zip(&parts.ciphertexts)
+        .zip(&parts.envelopes)
+        .zip(0u32..)
     {
         if Envelope::digest(envelope) != granted.envelope {
-            return Err(GateRefusal::OutputDigest { index, what: "envelope" });
+            return Err(GateRefusal::OutputDigest {
+                index,
+                what: "envelope",
+            });
         }
         let refuse = |cause| GateRefusal::Proof { index, cause };
-        let decoded = OutputCiphertext::decode(ciphertext)
-            .map_err(|e| refuse(Refusal::Wire(e)))?;
+        let decoded = OutputCiphertext::decode(ciphertext).map_err(|e| refuse(Refusal::Wire(e)))?;
         if decoded.digest() != granted.ciphertext {
-            return Err(GateRefusal::OutputDigest { index, what: "ciphertext" });
+            return Err(GateRefusal::OutputDigest {
+                index,
+                what: "ciphertext",
+            });
         }
-        let proven = context.verify_output(index, ciphertext, envelope).map_err(refuse)?;
+        let proven = context
+            .verify_output(index, ciphertext, envelope)
+            .map_err(refuse)?;
         out.push(proven.into_statement().ciphertext);
     }
     Ok(out)

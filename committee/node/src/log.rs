@@ -115,10 +115,15 @@ impl Log {
     /// Opens or makes a log; returns it with every record.
     pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LogError> {
         let new = !path.exists();
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         // One node at a time: two would each spend what the other does not see.
-        file.try_lock().map_err(|e| std::io::Error::other(format!("locked: {e}")))?;
+        file.try_lock()
+            .map_err(|e| std::io::Error::other(format!("locked: {e}")))?;
         if new {
             file.write_all(MAGIC)?;
             file.sync_all()?;
@@ -137,11 +142,19 @@ impl Log {
             file.sync_all()?;
             bytes = MAGIC.to_vec();
         }
-        let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return Err(LogError::Magic) };
-        let mut log = Self { file, head: Digest::default(), end: MAGIC.len() as u64 };
+        let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
+            return Err(LogError::Magic);
+        };
+        let mut log = Self {
+            file,
+            head: Digest::default(),
+            end: MAGIC.len() as u64,
+        };
         let mut records = Vec::new();
         while !rest.is_empty() {
-            let Some((frame, record)) = log.frame(rest)? else { break };
+            let Some((frame, record)) = log.frame(rest)? else {
+                break;
+            };
             records.push(record);
             rest = rest.get(frame..).unwrap_or_default();
             log.end += frame as u64;
@@ -154,8 +167,13 @@ impl Log {
     /// One frame, or nothing when it is torn: it reaches beyond the end of the
     /// file, or it is the last and its digest is not there yet.
     fn frame(&mut self, rest: &[u8]) -> Result<Option<(usize, Record)>, LogError> {
-        let damaged = |reason: String| LogError::Damaged { offset: self.end, reason };
-        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let damaged = |reason: String| LogError::Damaged {
+            offset: self.end,
+            reason,
+        };
+        let Some((length, after)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_le_bytes(*length);
         if length > MAX_RECORD {
             return Err(damaged(format!("record of {length} bytes")));
@@ -163,7 +181,9 @@ impl Log {
         let Some((record, after)) = after.split_at_checked(length as usize) else {
             return Ok(None);
         };
-        let Some((digest, after)) = after.split_first_chunk::<32>() else { return Ok(None) };
+        let Some((digest, after)) = after.split_first_chunk::<32>() else {
+            return Ok(None);
+        };
         let expected = chain(&self.head, record);
         if expected.0 != *digest {
             // A last frame whose pages reached the disk out of order is torn too.

@@ -10,8 +10,8 @@ use std::{collections::HashMap, path::Path};
 use thiserror::Error;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput,
-    OpenedResult, ResultContext, Signed, SigningKey,
+    Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput, OpenedResult,
+    ResultContext, Signed, SigningKey,
     api::{AcceptedKeys, NodeJob},
     marketplace_id, seal_result,
 };
@@ -53,9 +53,19 @@ impl NodeConfig {
         accepted: AcceptedKeys,
         accept_dev_srs: bool,
     ) -> Result<Self, Refusal> {
-        let circuits =
-            accepted.keys.iter().map(|k| CircuitKey::decode(&k.0)).collect::<Result<_, _>>()?;
-        Ok(Self { signing, marketplace, datasets, accepted, circuits, accept_dev_srs })
+        let circuits = accepted
+            .keys
+            .iter()
+            .map(|k| CircuitKey::decode(&k.0))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            signing,
+            marketplace,
+            datasets,
+            accepted,
+            circuits,
+            accept_dev_srs,
+        })
     }
     /// The node's public key.
     pub fn node_key(&self) -> Key {
@@ -100,7 +110,11 @@ impl KeyNode {
     /// Opens the node's log and replays it (KEY-4).
     pub fn open(config: NodeConfig, log: &Path) -> Result<Self, NodeError> {
         let (log, records) = Log::open(log)?;
-        Ok(Self { config, log, state: State::replay(records) })
+        Ok(Self {
+            config,
+            log,
+            state: State::replay(records),
+        })
     }
 
     /// What it was told.
@@ -173,7 +187,10 @@ impl KeyNode {
         )?);
         // A refusal for another grant than the delivered one is not the order's end.
         if !revealed {
-            self.record(Record::Refused { order, refusal: signed.clone() })?;
+            self.record(Record::Refused {
+                order,
+                refusal: signed.clone(),
+            })?;
         }
         Ok(Outcome::Refused(signed))
     }
@@ -185,7 +202,12 @@ impl KeyNode {
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
         let body = &job.order.body;
-        let Passed { order, grant, demand, outputs } = passed;
+        let Passed {
+            order,
+            grant,
+            demand,
+            outputs,
+        } = passed;
         if self.state.policy(&body.dataset) < body.policy_version {
             self.record(Record::PolicySeen {
                 dataset: body.dataset,
@@ -208,7 +230,11 @@ impl KeyNode {
             Ok(o) => o,
             Err(refusal) => return self.refuse(order, grant, &refusal),
         };
-        let context = ResultContext { order, grant, node_key: self.config.node_key() };
+        let context = ResultContext {
+            order,
+            grant,
+            node_key: self.config.node_key(),
+        };
         let sealed_result = seal_result(&opened, &body.result_key.0, &context, rng)?;
         let (before, values) = self
             .state
@@ -232,7 +258,10 @@ impl KeyNode {
             delivery: delivery.clone(),
             sealed_result: Bytes(sealed_result.clone()),
         })?;
-        Ok(Outcome::Delivered { delivery, sealed_result })
+        Ok(Outcome::Delivered {
+            delivery,
+            sealed_result,
+        })
     }
 
     /// KEY-5: rounded integers within their range, and nothing else.
@@ -253,7 +282,9 @@ impl KeyNode {
                 let values = held
                     .secret
                     .open(o, job.manifest.message_log2)
-                    .map_err(|e| GateRefusal::Decryption { reason: e.to_string() })?;
+                    .map_err(|e| GateRefusal::Decryption {
+                        reason: e.to_string(),
+                    })?;
                 Ok(OpenedOutput { values })
             })
             .collect::<Result<_, GateRefusal>>()?;

@@ -31,24 +31,39 @@ pub async fn poll<R: CryptoRng>(
     machine: &Machine,
     rng: &mut R,
 ) -> Result<bool, PollError> {
-    let Some(job) = machine.post::<_, NodeJob>("/v1/node/lease", &json!({})).await? else {
+    let Some(job) = machine
+        .post::<_, NodeJob>("/v1/node/lease", &json!({}))
+        .await?
+    else {
         return Ok(false);
     };
     let parts = fetch(machine, &job).await?;
     let path = format!("/v1/node/jobs/{}", job.order_id);
     // Proof verification and decryption take tens of milliseconds an output.
-    let outcome = tokio::task::block_in_place(|| {
-        node.process(&job, &parts, machine.now(), rng)
-    })?;
+    let outcome = tokio::task::block_in_place(|| node.process(&job, &parts, machine.now(), rng))?;
     match outcome {
-        Outcome::Delivered { delivery, sealed_result } => {
-            let body = Deliver { delivery: *delivery, sealed_result: Bytes(sealed_result) };
-            machine.post::<_, Value>(&format!("{path}/delivery"), &body).await?;
+        Outcome::Delivered {
+            delivery,
+            sealed_result,
+        } => {
+            let body = Deliver {
+                delivery: *delivery,
+                sealed_result: Bytes(sealed_result),
+            };
+            machine
+                .post::<_, Value>(&format!("{path}/delivery"), &body)
+                .await?;
         }
         Outcome::Refused(refusal) => {
-            tracing::warn!(code = refusal.body.code, reason = refusal.body.reason, "refused");
+            tracing::warn!(
+                code = refusal.body.code,
+                reason = refusal.body.reason,
+                "refused"
+            );
             let body = Refuse { refusal: *refusal };
-            machine.post::<_, Value>(&format!("{path}/non-delivery"), &body).await?;
+            machine
+                .post::<_, Value>(&format!("{path}/non-delivery"), &body)
+                .await?;
         }
     }
     Ok(true)
@@ -57,14 +72,20 @@ pub async fn poll<R: CryptoRng>(
 async fn fetch(machine: &Machine, job: &NodeJob) -> Result<Parts, MachineError> {
     let object = |name: String| format!("/v1/node/jobs/{}/objects/{name}", job.order_id);
     let mut parts = Parts {
-        public_key: machine.get(&object("public-key".into()), PublicKey::ENCODED_LEN).await?,
+        public_key: machine
+            .get(&object("public-key".into()), PublicKey::ENCODED_LEN)
+            .await?,
         ..Parts::default()
     };
     for index in 0..job.grant.body.outputs.len() {
         let ciphertext = object(format!("ciphertext-{index}"));
-        parts.ciphertexts.push(machine.get(&ciphertext, OutputCiphertext::MAX_LEN).await?);
+        parts
+            .ciphertexts
+            .push(machine.get(&ciphertext, OutputCiphertext::MAX_LEN).await?);
         let envelope = object(format!("envelope-{index}"));
-        parts.envelopes.push(machine.get(&envelope, MAX_ENVELOPE).await?);
+        parts
+            .envelopes
+            .push(machine.get(&envelope, MAX_ENVELOPE).await?);
     }
     Ok(parts)
 }

@@ -59,20 +59,44 @@ impl State {
     /// Takes one record in.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::PolicySeen { dataset, policy_version } => {
+            Record::PolicySeen {
+                dataset,
+                policy_version,
+            } => {
                 let seen = self.policies.entry(dataset).or_default();
                 *seen = policy_version.max(*seen);
             }
-            Record::Spent { order, grant, nonce, dataset, values, bits, outputs } => {
+            Record::Spent {
+                order,
+                grant,
+                nonce,
+                dataset,
+                values,
+                bits,
+                outputs,
+            } => {
                 let total = self.revealed.entry(dataset).or_default();
                 let before = *total;
                 total.values = total.values.saturating_add(values);
                 total.bits = total.bits.saturating_add(bits);
                 self.nonces.insert(nonce, order);
-                self.spent.insert(order, SpentOrder { grant, outputs, before, values });
+                self.spent.insert(
+                    order,
+                    SpentOrder {
+                        grant,
+                        outputs,
+                        before,
+                        values,
+                    },
+                );
             }
-            Record::Delivered { order, delivery, sealed_result } => {
-                self.ended.insert(order, Ended::Delivered(delivery, sealed_result));
+            Record::Delivered {
+                order,
+                delivery,
+                sealed_result,
+            } => {
+                self.ended
+                    .insert(order, Ended::Delivered(delivery, sealed_result));
             }
             Record::Refused { order, refusal } => {
                 self.ended.insert(order, Ended::Refused(refusal));

@@ -20,7 +20,13 @@ fn nodes(v: &Value) -> Vec<Value> {
 pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
     match c {
         AdminCommand::Queue { who } => queue(&who, json).await.map(|()| true),
-        AdminCommand::Decide { who, kind, id, refuse, reason } => {
+        AdminCommand::Decide {
+            who,
+            kind,
+            id,
+            refuse,
+            reason,
+        } => {
             let what = match kind {
                 DecisionKind::Listing => Decide::Listing,
                 DecisionKind::Deposit => Decide::Deposit,
@@ -44,18 +50,31 @@ pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
 async fn queue(who: &Who, json: bool) -> Result<()> {
     let server = session(who).await?.server;
     let get = async |name: &str, document: &str| server.graphql(name, document, json!({})).await;
-    let listings =
-        get("reviewQueue", "{ reviewQueue(first: 50) { nodes { id title dataset } } }").await?;
-    let deposits =
-        get("deposits", "{ deposits(first: 50) { nodes { id account amount decision } } }").await?;
-    let withdrawals =
-        get("withdrawals", "{ withdrawals(first: 50) { nodes { id account amount decision } } }")
-            .await?;
-    let machines =
-        get("machines", "{ machines(first: 50) { nodes { id kind name operator decision } } }")
-            .await?;
+    let listings = get(
+        "reviewQueue",
+        "{ reviewQueue(first: 50) { nodes { id title dataset } } }",
+    )
+    .await?;
+    let deposits = get(
+        "deposits",
+        "{ deposits(first: 50) { nodes { id account amount decision } } }",
+    )
+    .await?;
+    let withdrawals = get(
+        "withdrawals",
+        "{ withdrawals(first: 50) { nodes { id account amount decision } } }",
+    )
+    .await?;
+    let machines = get(
+        "machines",
+        "{ machines(first: 50) { nodes { id kind name operator decision } } }",
+    )
+    .await?;
     let waiting = |v: &Value| -> Vec<Value> {
-        nodes(v).into_iter().filter(|n| n["decision"] == "pending").collect()
+        nodes(v)
+            .into_iter()
+            .filter(|n| n["decision"] == "pending")
+            .collect()
     };
     if json {
         println!(
@@ -71,13 +90,21 @@ async fn queue(who: &Who, json: bool) -> Result<()> {
     }
     for (kind, v) in [("deposit", &deposits), ("withdrawal", &withdrawals)] {
         for d in waiting(v) {
-            let amount = d["amount"].as_str().and_then(|s| s.parse().ok()).unwrap_or(0);
+            let amount = d["amount"]
+                .as_str()
+                .and_then(|s| s.parse().ok())
+                .unwrap_or(0);
             let what = format!("{} credits for {}", money(amount), text(&d["account"]));
             rows.push(vec![kind.into(), text(&d["id"]), what]);
         }
     }
     for m in waiting(&machines) {
-        let what = format!("{} \"{}\" of {}", text(&m["kind"]), text(&m["name"]), text(&m["operator"]));
+        let what = format!(
+            "{} \"{}\" of {}",
+            text(&m["kind"]),
+            text(&m["name"]),
+            text(&m["operator"])
+        );
         rows.push(vec!["machine".into(), text(&m["id"]), what]);
     }
     if rows.is_empty() {
@@ -92,9 +119,7 @@ async fn queue(who: &Who, json: bool) -> Result<()> {
 pub fn ledger_table(rows: &[(String, i64, i64)], name: impl Fn(&str) -> String) -> String {
     let rows: Vec<_> = rows
         .iter()
-        .map(|(account, posted, reserved)| {
-            vec![name(account), money(*posted), money(*reserved)]
-        })
+        .map(|(account, posted, reserved)| vec![name(account), money(*posted), money(*reserved)])
         .collect();
     table(&["account", "posted", "reserved"], &rows)
 }
@@ -117,14 +142,20 @@ async fn ledger(who: &Who, json: bool) -> Result<bool> {
 async fn audit(who: &Who, json: bool) -> Result<bool> {
     let server = session(who).await?.server;
     let check = server
-        .graphql("auditCheck", "{ auditCheck { intact length head failure } }", json!({}))
+        .graphql(
+            "auditCheck",
+            "{ auditCheck { intact length head failure } }",
+            json!({}),
+        )
         .await?;
     let mut records = Vec::new();
     let mut after = Value::Null;
     loop {
         let document = "query($after: String) { audit(first: 100, after: $after) {
             nodes { sequence at actor action subject } pageInfo { hasNextPage endCursor } } }";
-        let page = server.graphql("audit", document, json!({ "after": after })).await?;
+        let page = server
+            .graphql("audit", document, json!({ "after": after }))
+            .await?;
         records.extend(nodes(&page));
         if page["pageInfo"]["hasNextPage"] != true {
             break;
@@ -141,7 +172,11 @@ async fn audit(who: &Who, json: bool) -> Result<bool> {
         .rev()
         .take(30)
         .rev()
-        .map(|r| ["sequence", "action", "subject", "actor"].map(|f| text(&r[f])).to_vec())
+        .map(|r| {
+            ["sequence", "action", "subject", "actor"]
+                .map(|f| text(&r[f]))
+                .to_vec()
+        })
         .collect();
     println!("{}", table(&["#", "action", "subject", "actor"], &rows));
     println!(

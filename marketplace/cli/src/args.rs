@@ -6,7 +6,12 @@ use veilbourse_core::digest::Digest;
 
 /// An exchange for insight from data that nobody is allowed to see.
 #[derive(Debug, Parser)]
-#[command(name = "veilbourse", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "veilbourse",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Print one JSON object on the last line instead of text for people.
     #[arg(long, global = true)]
@@ -57,7 +62,11 @@ pub enum Command {
 #[derive(Debug, Args, Clone)]
 pub struct Who {
     /// The server.
-    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "VEILBOURSE_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub server: String,
     /// The account's mail address.
     #[arg(long, env = "VEILBOURSE_EMAIL")]
@@ -146,7 +155,11 @@ pub struct ServeArgs {
 #[derive(Debug, Args, Clone)]
 pub struct PodArgs {
     /// The server.
-    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "VEILBOURSE_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub server: String,
     /// The pod's key file; made if it does not exist.
     #[arg(long, default_value = "pod.key")]
@@ -172,7 +185,11 @@ pub struct PodArgs {
 #[derive(Debug, Args, Clone)]
 pub struct NodeArgs {
     /// The server.
-    #[arg(long, env = "VEILBOURSE_SERVER", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "VEILBOURSE_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub server: String,
     /// The node's folder: key file, dataset keys, durable log.
     #[arg(long, default_value = "key-node")]
@@ -525,8 +542,13 @@ mod tests {
     #[test]
     fn demo_defaults_are_private_and_aggregate() {
         let cli = Cli::try_parse_from(["veilbourse", "demo", "--json"]).unwrap();
-        let Command::Demo(d) = cli.command else { panic!("demo expected") };
+        let Command::Demo(d) = cli.command else {
+            panic!("demo expected")
+        };
         assert!(cli.json);
-        assert_eq!((d.weights, d.rows), (WeightsArg::Private, RowsArg::Aggregate));
+        assert_eq!(
+            (d.weights, d.rows),
+            (WeightsArg::Private, RowsArg::Aggregate)
+        );
     }
 }

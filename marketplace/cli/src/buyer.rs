@@ -49,8 +49,24 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             let (_, _, _, offer) = quoted(&who, &query).await?;
             show_offer(&offer, json);
         }
-        BuyerCommand::Order { who, query, key, max_price, out, no_wait } => {
-            return order(&who, &query, &key, max_price.as_deref(), &out, no_wait, json).await;
+        BuyerCommand::Order {
+            who,
+            query,
+            key,
+            max_price,
+            out,
+            no_wait,
+        } => {
+            return order(
+                &who,
+                &query,
+                &key,
+                max_price.as_deref(),
+                &out,
+                no_wait,
+                json,
+            )
+            .await;
         }
         BuyerCommand::Open { who, order } => {
             let session = session(&who).await?;
@@ -66,7 +82,10 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             if json {
                 println!("{}", json!({ "deposit": id }));
             } else {
-                println!("deposit {id} of {} credits waits for an admin", money(minor));
+                println!(
+                    "deposit {id} of {} credits waits for an admin",
+                    money(minor)
+                );
             }
         }
         BuyerCommand::Balance { who } => balance(&who, json).await?,
@@ -78,15 +97,26 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
     let server = session(who).await?.server;
     let document = "query($s: String) { listings(search: $s, first: 50) { nodes {
         id title description state priceOrder priceOutput reveals { valuesLeft } manifest } } }";
-    let found = server.graphql("listings", document, json!({ "s": search })).await?;
+    let found = server
+        .graphql("listings", document, json!({ "s": search }))
+        .await?;
     if json {
         println!("{}", found["nodes"]);
         return Ok(());
     }
     let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
-    let price = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).map_or("-".into(), money);
+    let price = |v: &Value| {
+        v.as_str()
+            .and_then(|s| s.parse().ok())
+            .map_or("-".into(), money)
+    };
     for l in found["nodes"].as_array().into_iter().flatten() {
-        println!("{}  {} ({})", text(&l["id"]), text(&l["title"]), text(&l["state"]));
+        println!(
+            "{}  {} ({})",
+            text(&l["id"]),
+            text(&l["title"]),
+            text(&l["state"])
+        );
         if let Some(d) = l["description"].as_str().filter(|d| !d.is_empty()) {
             println!("  {d}");
         }
@@ -98,11 +128,17 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
         );
         let names = |v: &Value, f: &str| -> String {
             v.as_array().map_or(String::new(), |a| {
-                a.iter().filter_map(|c| c[f].as_str()).collect::<Vec<_>>().join(", ")
+                a.iter()
+                    .filter_map(|c| c[f].as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             })
         };
         println!("  columns: {}", names(&l["manifest"]["columns"], "name"));
-        println!("  segments: {}\n", names(&l["manifest"]["segments"], "label"));
+        println!(
+            "  segments: {}\n",
+            names(&l["manifest"]["segments"], "label")
+        );
     }
     Ok(())
 }
@@ -169,7 +205,12 @@ pub fn show_offer(offer: &Offer, json: bool) {
                         o["values"].as_str().unwrap_or("-").to_owned(),
                         format!("2^{}", -o["scaleLog2"].as_i64().unwrap_or(0)),
                         format!("{:.1} bits", o["noiseSlackBits"].as_f64().unwrap_or(0.0)),
-                        if o["privateWeights"] == true { "hidden" } else { "public" }.to_owned(),
+                        if o["privateWeights"] == true {
+                            "hidden"
+                        } else {
+                            "public"
+                        }
+                        .to_owned(),
                     ]
                 })
                 .collect()
@@ -177,7 +218,18 @@ pub fn show_offer(offer: &Offer, json: bool) {
         .unwrap_or_default();
     println!(
         "{}",
-        table(&["output", "segment", "rows", "values", "resolution", "noise margin", "weights"], &rows)
+        table(
+            &[
+                "output",
+                "segment",
+                "rows",
+                "values",
+                "resolution",
+                "noise margin",
+                "weights"
+            ],
+            &rows
+        )
     );
     println!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
@@ -219,14 +271,25 @@ async fn order(
         let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;
         let price = offer.quote.body.price.total;
         if price > limit {
-            bail!("the price {} exceeds --max-price {}", money(price), money(limit));
+            bail!(
+                "the price {} exceeds --max-price {}",
+                money(price),
+                money(limit)
+            );
         }
     }
     let mut rng = crate::rng(None);
     let signing = signing_key(key, &mut rng)?;
     let deadline = crate::clock()() + DEADLINE;
-    let mut ticket =
-        buyer::prepare(&marketplace, &offer, &listed, &query, &signing, deadline, &mut rng)?;
+    let mut ticket = buyer::prepare(
+        &marketplace,
+        &offer,
+        &listed,
+        &query,
+        &signing,
+        deadline,
+        &mut rng,
+    )?;
     let name = ticket.order.digest()?.to_string();
     let folder: PathBuf = out.join(name.get(..16).unwrap_or(&name));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
@@ -235,7 +298,10 @@ async fn order(
     ticket.order_id = Some(id.clone());
     save(&folder, &ticket)?;
     if !json {
-        println!("order {id} placed; its ticket (keep it: it opens the result) is in {}", folder.display());
+        println!(
+            "order {id} placed; its ticket (keep it: it opens the result) is in {}",
+            folder.display()
+        );
     }
     if no_wait {
         if json {
@@ -245,13 +311,21 @@ async fn order(
     }
     let bars = Bars::new(json);
     let ended = buyer::wait(&session, &id, |s| {
-        bars.set("order", s.per_mille.min(999), 1000, &format!("{} {}", s.state, s.stage));
+        bars.set(
+            "order",
+            s.per_mille.min(999),
+            1000,
+            &format!("{} {}", s.state, s.stage),
+        );
     })
     .await?;
     bars.set("order", 1000, 1000, &ended.state);
     if let Some((reason, detail)) = ended.refund {
         if json {
-            println!("{}", json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail }));
+            println!(
+                "{}",
+                json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
+            );
         } else {
             println!("refunded ({reason}): {detail}");
         }
@@ -282,7 +356,10 @@ pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
 
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
-    let id = ticket.order_id.clone().context("the order was never placed")?;
+    let id = ticket
+        .order_id
+        .clone()
+        .context("the order was never placed")?;
     let opened = buyer::open(session, &id, &ticket).await?;
     let receipt = folder.join("receipt.json");
     fs::write(&receipt, &opened.receipt).with_context(|| receipt.display().to_string())?;
@@ -307,11 +384,24 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     if json {
-        println!("{}", json!({ "result": result, "receipt": receipt, "verified": report.json() }));
+        println!(
+            "{}",
+            json!({ "result": result, "receipt": receipt, "verified": report.json() })
+        );
         return Ok(true);
     }
-    println!("{}", table(&["output", "segment", "rows", "value"], &result_rows(&decoded)));
-    println!("  receipt {} ({}), verified: evaluation proven, decryption custodian-attested", receipt.display(), bytes(opened.receipt.len() as u64));
+    println!(
+        "{}",
+        table(
+            &["output", "segment", "rows", "value"],
+            &result_rows(&decoded)
+        )
+    );
+    println!(
+        "  receipt {} ({}), verified: evaluation proven, decryption custodian-attested",
+        receipt.display(),
+        bytes(opened.receipt.len() as u64)
+    );
     println!("  result  {}", file.display());
     Ok(true)
 }
@@ -320,15 +410,27 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
     let session = session(who).await?;
     let server: &Server = &session.server;
     let balance = server
-        .graphql("myBalance", "{ myBalance { posted reserved available } }", json!({}))
+        .graphql(
+            "myBalance",
+            "{ myBalance { posted reserved available } }",
+            json!({}),
+        )
         .await?;
-    let document = "{ myPostings(first: 20) { nodes { kind state order postings { account amount } } } }";
+    let document =
+        "{ myPostings(first: 20) { nodes { kind state order postings { account amount } } } }";
     let postings = server.graphql("myPostings", document, json!({})).await?;
     if json {
-        println!("{}", json!({ "balance": balance, "postings": postings["nodes"] }));
+        println!(
+            "{}",
+            json!({ "balance": balance, "postings": postings["nodes"] })
+        );
         return Ok(());
     }
-    let amount = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).map_or("-".into(), money);
+    let amount = |v: &Value| {
+        v.as_str()
+            .and_then(|s| s.parse().ok())
+            .map_or("-".into(), money)
+    };
     println!(
         "posted {}, reserved {}, available {} credits\n",
         amount(&balance["posted"]),
@@ -351,6 +453,9 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
             vec![text("kind"), text("state"), mine, text("order")]
         })
         .collect();
-    println!("{}", table(&["transfer", "state", "amount", "order"], &rows));
+    println!(
+        "{}",
+        table(&["transfer", "state", "amount", "order"], &rows)
+    );
     Ok(())
 }

@@ -96,9 +96,15 @@ pub async fn register(who: &Who, name: &str, key: &Path, role: &str, json: bool)
     market::register_key(&session, &marketplace, &signing).await?;
     let public = public(&signing);
     if json {
-        println!("{}", json!({ "account": id, "key": public, "marketplace_key": marketplace }));
+        println!(
+            "{}",
+            json!({ "account": id, "key": public, "marketplace_key": marketplace })
+        );
     } else {
-        println!("account          {id}\nsigning key      {public} ({})", key.display());
+        println!(
+            "account          {id}\nsigning key      {public} ({})",
+            key.display()
+        );
         println!("marketplace key  {marketplace} (compare it with what the operator tells you)");
     }
     Ok(())
@@ -130,7 +136,10 @@ pub fn schema(
 }
 
 fn stem(path: &Path) -> String {
-    path.file_stem().and_then(|s| s.to_str()).unwrap_or("table").to_owned()
+    path.file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or("table")
+        .to_owned()
 }
 
 fn read_table(data: &Path, config: &SchemaConfig) -> Result<Built> {
@@ -162,7 +171,14 @@ pub fn encrypt_to(
     let mut seed = [0u8; 32];
     rand_core::Rng::fill_bytes(&mut rng, &mut seed);
     let folder = DatasetFolder::create(out, built, &dataset, &key, &proof, seed, k_min.max(1))?;
-    Ok((folder, EncryptTimes { keygen, encrypt, commit }))
+    Ok((
+        folder,
+        EncryptTimes {
+            keygen,
+            encrypt,
+            commit,
+        },
+    ))
 }
 
 /// Seconds by stage.
@@ -201,12 +217,20 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             }
             Ok(())
         }
-        CustodianCommand::Encrypt { data, schema: file, name, segment, square, out } => {
+        CustodianCommand::Encrypt {
+            data,
+            schema: file,
+            name,
+            segment,
+            square,
+            out,
+        } => {
             let config = schema(file.as_deref(), name, &stem(&data), segment, square)?;
             let built = read_table(&data, &config)?;
             let bars = Bars::new(json);
-            let (folder, times) =
-                tokio::task::block_in_place(|| encrypt_to(&built, config.suppression.k_min, &out, &bars))?;
+            let (folder, times) = tokio::task::block_in_place(|| {
+                encrypt_to(&built, config.suppression.k_min, &out, &bars)
+            })?;
             let (all, _) = folder.bytes()?;
             let root = folder.manifest.root();
             if json {
@@ -226,15 +250,27 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
                     times.encrypt,
                     times.commit
                 );
-                println!("  {}/secret.key decrypts everything: it goes to your key node and nowhere else", out.display());
+                println!(
+                    "  {}/secret.key decrypts everything: it goes to your key node and nowhere else",
+                    out.display()
+                );
             }
             Ok(())
         }
-        CustodianCommand::List { who, dataset, key, policy, title, description } => {
-            list(&who, &dataset, &key, &policy, &title, &description, json).await
-        }
+        CustodianCommand::List {
+            who,
+            dataset,
+            key,
+            policy,
+            title,
+            description,
+        } => list(&who, &dataset, &key, &policy, &title, &description, json).await,
         CustodianCommand::Status { who } => status(&who, json).await,
-        CustodianCommand::Set { who, listing, action } => set(&who, &listing, action, json).await,
+        CustodianCommand::Set {
+            who,
+            listing,
+            action,
+        } => set(&who, &listing, action, json).await,
     }
 }
 
@@ -249,14 +285,18 @@ async fn list(
 ) -> Result<()> {
     let folder = DatasetFolder::open(folder)?;
     let text = String::from_utf8(files::read(policy)?)?;
-    let policy: PolicyFile =
-        toml::from_str(&text).with_context(|| policy.display().to_string())?;
+    let policy: PolicyFile = toml::from_str(&text).with_context(|| policy.display().to_string())?;
     let signing = signing_key(key, &mut crate::rng(None))?;
     let session = session(who).await?;
     let marketplace = market::marketplace_key(&session.server).await?;
     let listing = dataset::draft(&session, &folder, title, description).await?;
     dataset::upload(&session.server, &listing, &folder, &Bars::new(json)).await?;
-    let body = policy.body(&marketplace, &listing, folder.manifest.root(), crate::clock()());
+    let body = policy.body(
+        &marketplace,
+        &listing,
+        folder.manifest.root(),
+        crate::clock()(),
+    );
     let signed = Signed::sign(body, &signing)?;
     dataset::submit(&session, &listing, &signed).await?;
     if json {
@@ -271,13 +311,19 @@ async fn status(who: &Who, json: bool) -> Result<()> {
     let session = session(who).await?;
     let document = "{ listings(filter: { mine: true }, first: 50) { nodes {
         id title state reason dataset reveals { values bits valuesLeft bitsLeft } } } }";
-    let found = session.server.graphql("listings", document, json!({})).await?;
+    let found = session
+        .server
+        .graphql("listings", document, json!({}))
+        .await?;
     let balance = session
         .server
         .graphql("myBalance", "{ myBalance { posted available } }", json!({}))
         .await?;
     if json {
-        println!("{}", json!({ "listings": found["nodes"], "balance": balance }));
+        println!(
+            "{}",
+            json!({ "listings": found["nodes"], "balance": balance })
+        );
         return Ok(());
     }
     let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
@@ -299,7 +345,20 @@ async fn status(who: &Who, json: bool) -> Result<()> {
                 .collect()
         })
         .unwrap_or_default();
-    println!("{}", table(&["listing", "title", "state", "values opened", "left", "reason"], &rows));
+    println!(
+        "{}",
+        table(
+            &[
+                "listing",
+                "title",
+                "state",
+                "values opened",
+                "left",
+                "reason"
+            ],
+            &rows
+        )
+    );
     println!("  earned {} minor units", text(&balance["posted"]));
     Ok(())
 }
@@ -312,11 +371,17 @@ async fn set(who: &Who, listing: &str, action: ListingAction, json: bool) -> Res
         ListingAction::Withdraw => "withdrawListing",
     };
     let document = format!("mutation($id: String!) {{ {name}(id: $id) {{ id state }} }}");
-    let done = session.server.graphql(name, &document, json!({ "id": listing })).await?;
+    let done = session
+        .server
+        .graphql(name, &document, json!({ "id": listing }))
+        .await?;
     if json {
         println!("{done}");
     } else {
-        println!("listing {listing}: {}", done["state"].as_str().unwrap_or_default());
+        println!(
+            "listing {listing}: {}",
+            done["state"].as_str().unwrap_or_default()
+        );
     }
     Ok(())
 }

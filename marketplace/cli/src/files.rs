@@ -99,7 +99,11 @@ impl PodFile {
     }
     /// Who it is, as the server knows it.
     pub fn identity(&self, machine: Id) -> Result<Identity> {
-        Ok(Identity { id: machine, key: self.signing()?, marketplace: self.marketplace })
+        Ok(Identity {
+            id: machine,
+            key: self.signing()?,
+            marketplace: self.marketplace,
+        })
     }
 }
 
@@ -122,7 +126,10 @@ impl NodeFolder {
         fs::create_dir_all(path.join("datasets")).with_context(|| path.display().to_string())?;
         let folder = Self(path.to_owned());
         folder.signing(rng)?;
-        let settings = serde_json::to_vec_pretty(&NodeSettings { marketplace, machine: None })?;
+        let settings = serde_json::to_vec_pretty(&NodeSettings {
+            marketplace,
+            machine: None,
+        })?;
         fs::write(path.join("settings.json"), settings)?;
         Ok(folder)
     }
@@ -136,13 +143,21 @@ impl NodeFolder {
     }
     /// Notes the machine id.
     pub fn set_machine(&self, id: Id) -> Result<()> {
-        let settings =
-            NodeSettings { marketplace: self.settings()?.marketplace, machine: Some(id) };
-        Ok(fs::write(self.0.join("settings.json"), serde_json::to_vec_pretty(&settings)?)?)
+        let settings = NodeSettings {
+            marketplace: self.settings()?.marketplace,
+            machine: Some(id),
+        };
+        Ok(fs::write(
+            self.0.join("settings.json"),
+            serde_json::to_vec_pretty(&settings)?,
+        )?)
     }
     /// Takes a dataset's secret in, and whose signature its policies must bear.
     pub fn add(&self, dataset: &DatasetFolder, custodian: &Key) -> Result<()> {
-        let folder = self.0.join("datasets").join(dataset.manifest.root().to_string());
+        let folder = self
+            .0
+            .join("datasets")
+            .join(dataset.manifest.root().to_string());
         if folder.exists() {
             bail!("{} is there already", folder.display());
         }
@@ -156,7 +171,10 @@ impl NodeFolder {
     }
     /// The verifying keys it accepts.
     pub fn accept(&self, keys: &AcceptedKeys) -> Result<()> {
-        fs::write(self.0.join("accepted-keys.json"), serde_json::to_vec_pretty(keys)?)?;
+        fs::write(
+            self.0.join("accepted-keys.json"),
+            serde_json::to_vec_pretty(keys)?,
+        )?;
         Ok(())
     }
     /// Everything that the node is told.
@@ -164,7 +182,10 @@ impl NodeFolder {
         let mut datasets = HashMap::new();
         for entry in fs::read_dir(self.0.join("datasets"))? {
             let path = entry?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|n| n.to_str())
+                .unwrap_or_default();
             let root = veilbourse_core::digest::Digest::from_hex(name)
                 .with_context(|| format!("{}: no dataset root", path.display()))?;
             let text = Zeroizing::new(fs::read_to_string(path.join("secret.key"))?);
@@ -181,7 +202,13 @@ impl NodeFolder {
         }
         let accepted: AcceptedKeys = read_json(&self.0.join("accepted-keys.json"))?;
         let signing = self.signing(rng)?;
-        Ok(NodeConfig::new(signing, self.settings()?.marketplace, datasets, accepted, accept_dev_srs)?)
+        Ok(NodeConfig::new(
+            signing,
+            self.settings()?.marketplace,
+            datasets,
+            accepted,
+            accept_dev_srs,
+        )?)
     }
     /// The durable log.
     pub fn log(&self) -> PathBuf {
@@ -190,9 +217,15 @@ impl NodeFolder {
 }
 
 /// The file of accepted keys for some circuits under an SRS.
-pub fn accepted_keys<'a>(srs: &Srs, circuits: impl Iterator<Item = &'a CircuitKey>) -> AcceptedKeys {
+pub fn accepted_keys<'a>(
+    srs: &Srs,
+    circuits: impl Iterator<Item = &'a CircuitKey>,
+) -> AcceptedKeys {
     AcceptedKeys {
-        srs: SrsRef { digest: srs.digest(), provenance: SrsProvenance::Dev },
+        srs: SrsRef {
+            digest: srs.digest(),
+            provenance: SrsProvenance::Dev,
+        },
         keys: circuits.map(|c| Bytes(c.encode())).collect(),
     }
 }

@@ -25,19 +25,28 @@ const IDLE: Duration = Duration::from_millis(250);
 const BACK_OFF: Duration = Duration::from_secs(3);
 
 fn say(json: bool, object: &serde_json::Value, text: &str) {
-    if json { println!("{object}") } else { println!("{text}") }
+    if json {
+        println!("{object}")
+    } else {
+        println!("{text}")
+    }
 }
 
 pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
     let mut config = match &a.config {
         Some(file) => ServerConfig::from_toml(&String::from_utf8(files::read(file)?)?)
             .with_context(|| file.display().to_string())?,
-        None => ServerConfig { dir: a.dir.clone(), ..ServerConfig::default() },
+        None => ServerConfig {
+            dir: a.dir.clone(),
+            ..ServerConfig::default()
+        },
     };
     if let Some(listen) = a.listen {
         config.listen = listen;
     }
-    let keys = a.keys.unwrap_or_else(|| config.dir.join("accepted-keys.json"));
+    let keys = a
+        .keys
+        .unwrap_or_else(|| config.dir.join("accepted-keys.json"));
     let accepted: AcceptedKeys = files::read_json(&keys)
         .context("the verifying keys that proofs are checked with; make them with `veilbourse srs dev` and `veilbourse srs key`")?;
     let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
@@ -45,7 +54,11 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
         let password = std::env::var("VEILBOURSE_ADMIN_PASSWORD")
             .context("VEILBOURSE_ADMIN_PASSWORD is not set")?;
         let id = app.make_admin(mail, &password).await?;
-        say(json, &json!({ "admin": id.to_string() }), &format!("admin {mail}: {id}"));
+        say(
+            json,
+            &json!({ "admin": id.to_string() }),
+            &format!("admin {mail}: {id}"),
+        );
     }
     let key = app.marketplace_key();
     let running = veilbourse_server::run(app, true)?;
@@ -53,7 +66,9 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
     say(
         json,
         &json!({ "listening": url, "marketplace_key": key, "marketplace": market::marketplace_of(&key) }),
-        &format!("listening on {url}\nmarketplace key {key} (tell it to buyers, pods and key nodes)"),
+        &format!(
+            "listening on {url}\nmarketplace key {key} (tell it to buyers, pods and key nodes)"
+        ),
     );
     tokio::task::spawn_blocking(move || running.wait()).await??;
     Ok(())
@@ -91,16 +106,26 @@ pub async fn pod(a: PodArgs, json: bool) -> Result<()> {
         return Ok(());
     }
     let file: PodFile = files::read_json(&a.key).context("make it with `veilbourse pod --init`")?;
-    let Some(id) = file.machine.clone() else { bail!("{}: not registered", a.key.display()) };
+    let Some(id) = file.machine.clone() else {
+        bail!("{}: not registered", a.key.display())
+    };
     let srs = Arc::new(Srs::decode(&files::read(&a.srs)?, &mut rng)?);
     let pod = Arc::new(Pod {
         circuits: Circuits::new(srs),
         sealing: file.sealing()?,
         secret: file.prf()?,
     });
-    let machine =
-        Arc::new(Machine::new(file.identity(id)?, &a.server, crate::clock(), crate::rng(None)));
-    say(json, &json!({ "pod": "working", "server": a.server }), &format!("working for {}", a.server));
+    let machine = Arc::new(Machine::new(
+        file.identity(id)?,
+        &a.server,
+        crate::clock(),
+        crate::rng(None),
+    ));
+    say(
+        json,
+        &json!({ "pod": "working", "server": a.server }),
+        &format!("working for {}", a.server),
+    );
     loop {
         match veilbourse_pod::poll(&pod, &machine, crate::rng(None)).await {
             Ok(Some(r)) => say(
@@ -145,17 +170,28 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         let dataset = DatasetFolder::open(path)?;
         folder.add(&dataset, &custodian)?;
         let root = dataset.manifest.root();
-        say(json, &json!({ "added": root }), &format!("added dataset {root}"));
+        say(
+            json,
+            &json!({ "added": root }),
+            &format!("added dataset {root}"),
+        );
         return Ok(());
     }
     if a.keys.is_some() {
         return Ok(());
     }
-    let settings = folder.settings().context("make it with `veilbourse key-node --init`")?;
-    let Some(id) = settings.machine else { bail!("{}: not registered", a.dir.display()) };
+    let settings = folder
+        .settings()
+        .context("make it with `veilbourse key-node --init`")?;
+    let Some(id) = settings.machine else {
+        bail!("{}: not registered", a.dir.display())
+    };
     let config = folder.config(a.accept_dev_srs, &mut rng)?;
-    let identity =
-        Identity { id, key: config.signing.clone(), marketplace: settings.marketplace };
+    let identity = Identity {
+        id,
+        key: config.signing.clone(),
+        marketplace: settings.marketplace,
+    };
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));

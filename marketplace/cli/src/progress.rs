@@ -15,7 +15,10 @@ pub struct Bars {
 impl Bars {
     /// Draws unless `quiet`.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, bars: Mutex::default() }
+        Self {
+            quiet,
+            bars: Mutex::default(),
+        }
     }
 
     /// Sets a stage's position and text.

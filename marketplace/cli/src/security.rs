@@ -34,6 +34,12 @@ pub fn run(json: bool) -> Result<bool> {
             ]
         })
         .collect();
-    println!("{}", table(&["problem", "dimension", "block", "classical", "quantum"], &rows));
+    println!(
+        "{}",
+        table(
+            &["problem", "dimension", "block", "classical", "quantum"],
+            &rows
+        )
+    );
     Ok(enough)
 }

@@ -40,11 +40,22 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 /// that agreement is seen at a glance.
 pub fn bars(title: &str, items: &[(String, f64, f64)]) -> String {
     const WIDTH: usize = 44;
-    let most = items.iter().flat_map(|(_, a, b)| [a.abs(), b.abs()]).fold(0.0_f64, f64::max);
+    let most = items
+        .iter()
+        .flat_map(|(_, a, b)| [a.abs(), b.abs()])
+        .fold(0.0_f64, f64::max);
     let cells = |v: f64| {
-        if most > 0.0 { ((v.abs() / most) * WIDTH as f64).round() as usize } else { 0 }
+        if most > 0.0 {
+            ((v.abs() / most) * WIDTH as f64).round() as usize
+        } else {
+            0
+        }
     };
-    let label = items.iter().map(|(l, ..)| l.chars().count()).max().unwrap_or(0);
+    let label = items
+        .iter()
+        .map(|(l, ..)| l.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut out = format!("  {title}   (█ decrypted, │ plaintext reference)\n");
     for (name, value, reference) in items {
         let (n, at) = (cells(*value), cells(*reference).min(WIDTH));
@@ -80,7 +91,11 @@ pub fn credits(text: &str) -> Option<i64> {
     if !digits(whole) || !digits(&cents) {
         return None;
     }
-    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cents.parse().ok()?)
+    whole
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(100)?
+        .checked_add(cents.parse().ok()?)
 }
 
 /// 1234567 -> "1.18 MiB".
@@ -92,7 +107,11 @@ pub fn bytes(n: u64) -> String {
         v /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} B") } else { format!("{v:.2} {}", units[unit]) }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{v:.2} {}", units[unit])
+    }
 }
 
 #[cfg(test)]
@@ -104,10 +123,19 @@ mod tests {
         let t = table(&["stage", "s"], &[vec!["keygen".into(), "0.1".into()]]);
         assert_eq!(t, "  stage   s\n  ──────  ───\n  keygen  0.1\n");
         let b = bars("x", &[("a".into(), 2.0, 2.0), ("bb".into(), 1.0, 2.0)]);
-        assert!(b.lines().nth(1).is_some_and(|l| l.contains("█│ 2.0000")), "{b}");
+        assert!(
+            b.lines().nth(1).is_some_and(|l| l.contains("█│ 2.0000")),
+            "{b}"
+        );
         assert_eq!(bytes(1_234_567), "1.18 MiB");
         assert_eq!((money(1234), money(-5)), ("12.34".into(), "-0.05".into()));
-        assert_eq!((credits("12.34"), credits("7"), credits("7.5")), (Some(1234), Some(700), Some(750)));
-        assert_eq!((credits(""), credits("-1"), credits("1.234"), credits("x")), (None, None, None, None));
+        assert_eq!(
+            (credits("12.34"), credits("7"), credits("7.5")),
+            (Some(1234), Some(700), Some(750))
+        );
+        assert_eq!(
+            (credits(""), credits("-1"), credits("1.234"), credits("x")),
+            (None, None, None, None)
+        );
     }
 }

@@ -32,7 +32,12 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
             let srs = Srs::decode(&files::read(&file)?, &mut crate::rng(None))?;
             print(&srs, &file.display().to_string(), json);
         }
-        SrsCommand::Key { srs, rows, class, out } => {
+        SrsCommand::Key {
+            srs,
+            rows,
+            class,
+            out,
+        } => {
             let srs = Arc::new(Srs::decode(&files::read(&srs)?, &mut crate::rng(None))?);
             let kind = match rows {
                 RowsArg::Aggregate => MatrixKind::Traced,
@@ -59,7 +64,10 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
             std::fs::write(&out, serde_json::to_vec_pretty(&accepted)?)
                 .with_context(|| out.display().to_string())?;
             if json {
-                println!("{}", json!({ "verifying_key": key.digest(), "srs": srs.digest(), "file": out }));
+                println!(
+                    "{}",
+                    json!({ "verifying_key": key.digest(), "srs": srs.digest(), "file": out })
+                );
             } else {
                 println!("verifying key {}\nin {}", key.digest(), out.display());
             }
@@ -76,7 +84,13 @@ fn print(srs: &Srs, file: &str, json: bool) {
             json!({ "srs": srs.digest(), "provenance": provenance, "max_degree": srs.max_degree(), "file": file })
         );
     } else {
-        println!("SRS {}\n  provenance  {provenance}\n  degree      {}\n  file        {file}", srs.digest(), srs.max_degree());
-        println!("  whoever made it could have kept the trapdoor and could forge: receipts say `srs: dev`");
+        println!(
+            "SRS {}\n  provenance  {provenance}\n  degree      {}\n  file        {file}",
+            srs.digest(),
+            srs.max_degree()
+        );
+        println!(
+            "  whoever made it could have kept the trapdoor and could forge: receipts say `srs: dev`"
+        );
     }
 }

@@ -14,7 +14,10 @@ pub fn run(a: &VerifyArgs, json: bool) -> Result<bool> {
         Some(file) => Some(recompute(a, file)?),
         None => None,
     };
-    let trust = Trust { marketplace: a.marketplace, circuits: circuits.as_deref() };
+    let trust = Trust {
+        marketplace: a.marketplace,
+        circuits: circuits.as_deref(),
+    };
     let (valid, text) = check_file(&a.receipt, &trust, json);
     println!("{}", text.trim_end());
     Ok(valid)
@@ -33,7 +36,9 @@ fn recompute(a: &VerifyArgs, file: &std::path::Path) -> Result<Vec<CircuitKey>> 
     required_circuits(&receipt.body.manifest, &order.program)
         .into_iter()
         .map(|(kind, class)| {
-            Ok(CircuitKeys::generate(srs.clone(), kind, class)?.verifying().clone())
+            Ok(CircuitKeys::generate(srs.clone(), kind, class)?
+                .verifying()
+                .clone())
         })
         .collect()
 }

@@ -3,7 +3,11 @@
 //! What the server says is checked against the pinned marketplace key and
 //! against the documents; the result key and the model never leave unsealed.
 
-use crate::{ClientError, market::{Session, id, text}, query::Query};
+use crate::{
+    ClientError,
+    market::{Session, id, text},
+    query::Query,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -11,9 +15,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Weights};
 use veilbourse_documents::{
-    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model,
-    ModelVector, Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext,
-    SealingSecret, Signed, SigningKey, marketplace_id, open_result, seal_model,
+    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model, ModelVector,
+    Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext, SealingSecret, Signed,
+    SigningKey, marketplace_id, open_result, seal_model,
 };
 use veilbourse_verifier::field::fr_bytes;
 
@@ -33,14 +37,25 @@ pub struct Listed {
 /// Fetches a listing and checks that its manifest has the root it names.
 pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientError> {
     let document = "query($id: String!) { listing(id: $id) { id title dataset manifest } }";
-    let l = session.server.graphql("listing", document, json!({ "id": listing })).await?;
+    let l = session
+        .server
+        .graphql("listing", document, json!({ "id": listing }))
+        .await?;
     let manifest: Manifest = serde_json::from_value(l["manifest"].clone())
         .map_err(|e| ClientError::refused("manifest", e))?;
-    manifest.validate().map_err(|e| ClientError::refused("manifest", e))?;
+    manifest
+        .validate()
+        .map_err(|e| ClientError::refused("manifest", e))?;
     if manifest.root().to_string() != text("listing", &l, "dataset")? {
-        return Err(ClientError::refused("manifest", "has another root than the listing names"));
+        return Err(ClientError::refused(
+            "manifest",
+            "has another root than the listing names",
+        ));
     }
-    let note = session.server.get(&format!("/v1/listings/{listing}/objects/twin.json")).await;
+    let note = session
+        .server
+        .get(&format!("/v1/listings/{listing}/objects/twin.json"))
+        .await;
     let suppressed = match note {
         Ok(bytes) => {
             let note: Value =
@@ -69,7 +84,8 @@ pub struct Offer {
     pub details: Value,
 }
 
-const QUOTE: &str = "query($l: String!, $p: JSON!, $pod: String) { quote(listing: $l, program: $p, pod: $pod) {
+const QUOTE: &str =
+    "query($l: String!, $p: JSON!, $pod: String) { quote(listing: $l, program: $p, pod: $pod) {
     document policy digest expectedSeconds expiry values bits valuesLeft bitsLeft
     price { total fee pod custodian }
     work { weightedValues constraints bootstraps }
@@ -93,7 +109,9 @@ pub async fn quote(
         serde_json::from_value(details["document"].clone()).map_err(|e| refused(&e))?;
     let policy: Signed<Policy> =
         serde_json::from_value(details["policy"].clone()).map_err(|e| refused(&e))?;
-    quote.verify_by(&marketplace_id(marketplace), marketplace).map_err(|e| refused(&e))?;
+    quote
+        .verify_by(&marketplace_id(marketplace), marketplace)
+        .map_err(|e| refused(&e))?;
     let q = &quote.body;
     if q.dataset != listed.manifest.root() || q.program != query.program.shape() {
         return Err(refused(&"is for another dataset or program"));
@@ -102,7 +120,11 @@ pub async fn quote(
     if policy.digest().map_err(|e| refused(&e))? != q.policy {
         return Err(refused(&"names another policy than the one shown"));
     }
-    Ok(Offer { quote, policy, details })
+    Ok(Offer {
+        quote,
+        policy,
+        details,
+    })
 }
 
 /// An order with the secrets that open its result: kept by the buyer.
@@ -142,11 +164,20 @@ pub fn prepare(
     let refused = |e: &dyn std::fmt::Display| ClientError::refused("order", e);
     let q = &offer.quote.body;
     let mut vectors = Vec::new();
-    for (((v, weights), blinder), vector) in
-        query.program.vectors.iter().zip(&query.weights).zip(&query.blinders).zip(0u32..)
+    for (((v, weights), blinder), vector) in query
+        .program
+        .vectors
+        .iter()
+        .zip(&query.weights)
+        .zip(&query.blinders)
+        .zip(0u32..)
     {
         if let (Weights::Private { .. }, Some(b)) = (&v.weights, blinder) {
-            vectors.push(ModelVector { vector, weights: weights.clone(), blinder: fr_bytes(b) });
+            vectors.push(ModelVector {
+                vector,
+                weights: weights.clone(),
+                blinder: fr_bytes(b),
+            });
         }
     }
     let sealed = if vectors.is_empty() {
@@ -154,9 +185,15 @@ pub fn prepare(
     } else {
         let model = Model { vectors };
         let shape = query.program.shape();
-        let sealed =
-            seal_model(&model, &q.pod.sealing_key.0, &q.dataset, &shape, &q.pod.id, rng)
-                .map_err(|e| refused(&e))?;
+        let sealed = seal_model(
+            &model,
+            &q.pod.sealing_key.0,
+            &q.dataset,
+            &shape,
+            &q.pod.id,
+            rng,
+        )
+        .map_err(|e| refused(&e))?;
         Some(sealed)
     };
     let result_secret = SealingSecret::generate(rng);
@@ -184,9 +221,14 @@ pub fn prepare(
         sealed_model: sealed.as_deref().map(Order::digest_of_sealed_model),
     };
     let order = Signed::sign(body, signing).map_err(|e| refused(&e))?;
-    Chain { marketplace, policy: &offer.policy, quote: &offer.quote, order: &order }
-        .check()
-        .map_err(|e| refused(&e))?;
+    Chain {
+        marketplace,
+        policy: &offer.policy,
+        quote: &offer.quote,
+        order: &order,
+    }
+    .check()
+    .map_err(|e| refused(&e))?;
     Ok(Ticket {
         order_id: None,
         marketplace: *marketplace,
@@ -202,10 +244,14 @@ pub fn prepare(
 
 /// Places the order; the same ticket again answers with the same order (ORD-2).
 pub async fn place(session: &Session, ticket: &Ticket) -> Result<Id, ClientError> {
-    let document = "mutation($o: JSON!, $m: String) { placeOrder(order: $o, sealedModel: $m) { id state } }";
+    let document =
+        "mutation($o: JSON!, $m: String) { placeOrder(order: $o, sealedModel: $m) { id state } }";
     let sealed = ticket.sealed_model.as_ref().map(|b| STANDARD.encode(&b.0));
     let variables = json!({ "o": ticket.order, "m": sealed });
-    let placed = session.server.graphql("placeOrder", document, variables).await?;
+    let placed = session
+        .server
+        .graphql("placeOrder", document, variables)
+        .await?;
     id("placeOrder", &placed, "id")
 }
 
@@ -225,14 +271,23 @@ pub struct Standing {
 /// Asks where an order stands.
 pub async fn standing(session: &Session, order: &Id) -> Result<Standing, ClientError> {
     let document = "query($id: String!) { order(id: $id) { state refundReason refundDetail progress { stage perMille } } }";
-    let o = session.server.graphql("order", document, json!({ "id": order.as_str() })).await?;
+    let o = session
+        .server
+        .graphql("order", document, json!({ "id": order.as_str() }))
+        .await?;
     let refund = o["refundReason"].as_str().map(|r| {
-        (r.to_owned(), o["refundDetail"].as_str().unwrap_or_default().to_owned())
+        (
+            r.to_owned(),
+            o["refundDetail"].as_str().unwrap_or_default().to_owned(),
+        )
     });
     Ok(Standing {
         state: text("order", &o, "state")?.to_owned(),
         refund,
-        stage: o["progress"]["stage"].as_str().unwrap_or_default().to_owned(),
+        stage: o["progress"]["stage"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         per_mille: o["progress"]["perMille"].as_u64().unwrap_or(0),
     })
 }
@@ -270,8 +325,14 @@ pub struct Opened {
 /// and opens the result with the ticket's key (DOC-9, DOC-10, REC-5). The
 /// receipt's proofs are checked by `veilbourse verify`.
 pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Opened, ClientError> {
-    let receipt = session.server.get(&format!("/v1/orders/{order}/receipt")).await?;
-    let sealed = session.server.get(&format!("/v1/orders/{order}/result")).await?;
+    let receipt = session
+        .server
+        .get(&format!("/v1/orders/{order}/receipt"))
+        .await?;
+    let sealed = session
+        .server
+        .get(&format!("/v1/orders/{order}/result"))
+        .await?;
     let refused = |e: &dyn std::fmt::Display| ClientError::refused("receipt", e);
     let signed = Signed::<Receipt>::parse(&receipt).map_err(|e| refused(&e))?;
     let body = &signed.body;
@@ -284,10 +345,17 @@ pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Open
         quote: &ticket.quote,
         order: &ticket.order,
     };
-    chain.check_grant(&body.submission, &body.grant).map_err(|e| refused(&e))?;
-    chain.check_delivery(&body.grant, &body.delivery).map_err(|e| refused(&e))?;
+    chain
+        .check_grant(&body.submission, &body.grant)
+        .map_err(|e| refused(&e))?;
+    chain
+        .check_delivery(&body.grant, &body.delivery)
+        .map_err(|e| refused(&e))?;
     if Delivery::digest_of_sealed_result(&sealed) != body.delivery.body.sealed_result {
-        return Err(ClientError::refused("result", "is not what the key node signed"));
+        return Err(ClientError::refused(
+            "result",
+            "is not what the key node signed",
+        ));
     }
     let result = open_with(ticket, &body.grant, &sealed)?;
     Ok(Opened {
@@ -319,7 +387,9 @@ fn open_with(
     let expected = ticket.order.body.program.outputs.len();
     if opened.outputs.len() != expected {
         let found = opened.outputs.len();
-        return Err(refused(&format!("{found} outputs, the program has {expected}")));
+        return Err(refused(&format!(
+            "{found} outputs, the program has {expected}"
+        )));
     }
     Ok(opened)
 }

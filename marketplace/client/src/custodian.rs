@@ -9,17 +9,13 @@ use veilbourse_core::{
     budget::choose_message_log2,
     ciphertext::{ChunkData, Glwe, PublicKey, SumData},
     digest::Digest,
-    manifest::{
-        ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, Manifest, Segment,
-    },
+    manifest::{ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, Manifest, Segment},
     params::DATA_RING_DIMENSION as N,
 };
 use veilbourse_eval::{SecretKey, SumAccumulator, encrypt_chunk, expand_chunk, public_key};
 use veilbourse_prover::listing::prove_listing;
 use veilbourse_tabular::Built;
-use veilbourse_verifier::commitment::{
-    FriSet, commit_root, glwe_columns, slices, traced_columns,
-};
+use veilbourse_verifier::commitment::{FriSet, commit_root, glwe_columns, slices, traced_columns};
 
 /// An encrypted table, before it is committed.
 #[derive(Debug, Clone)]
@@ -56,8 +52,11 @@ pub fn encrypt(
     let mut label = Digest::default();
     rng.fill_bytes(&mut label.0);
     let public_key = public_key(key, label, rng);
-    let total: usize =
-        built.segments.iter().map(|s| (s.rows as usize).div_ceil(N)).sum();
+    let total: usize = built
+        .segments
+        .iter()
+        .map(|s| (s.rows as usize).div_ceil(N))
+        .sum();
     let mut done = 0;
     let (mut chunks, mut sums) = (Vec::new(), Vec::new());
     for segment in &built.table.segments {
@@ -71,7 +70,8 @@ pub fn encrypt(
                 .collect();
             let chunk = encrypt_chunk(key, message_log2, &slice, rng)
                 .map_err(|e| ClientError::refused("table", e))?;
-            sum.add_seeded(&chunk).map_err(|e| ClientError::refused("table", e))?;
+            sum.add_seeded(&chunk)
+                .map_err(|e| ClientError::refused("table", e))?;
             of_segment.push(chunk);
             done += 1;
             progress.step("encrypt", done, total as u64);
@@ -79,7 +79,12 @@ pub fn encrypt(
         chunks.push(of_segment);
         sums.push(sum.finish());
     }
-    Ok(Encrypted { message_log2, chunks, sums, public_key })
+    Ok(Encrypted {
+        message_log2,
+        chunks,
+        sums,
+        public_key,
+    })
 }
 
 /// k for a table: the budget calculator's choice over all segments (BUD-1).
@@ -89,8 +94,7 @@ fn message_log2(built: &Built) -> Result<u32, ClientError> {
             .columns
             .iter()
             .filter(|c| {
-                !model
-                    || matches!(c.kind, ColumnKind::Numeric | ColumnKind::Category { .. })
+                !model || matches!(c.kind, ColumnKind::Numeric | ColumnKind::Category { .. })
             })
             .map(veilbourse_core::manifest::Column::max_abs)
             .max()
@@ -134,8 +138,11 @@ pub fn commit(
         progress.step("commit", done, total as u64);
     };
     let mut segments = Vec::new();
-    for ((rows, chunks), sums) in
-        built.segments.iter().zip(&encrypted.chunks).zip(&encrypted.sums)
+    for ((rows, chunks), sums) in built
+        .segments
+        .iter()
+        .zip(&encrypted.chunks)
+        .zip(&encrypted.sums)
     {
         let mut roots = Vec::new();
         for chunk in chunks {
@@ -170,8 +177,13 @@ pub fn commit(
         public_key_body: encrypted.public_key.body_digest(),
         nonce,
     };
-    manifest.validate().map_err(|e| ClientError::refused("manifest", e))?;
-    Ok(Dataset { manifest, encrypted })
+    manifest
+        .validate()
+        .map_err(|e| ClientError::refused("manifest", e))?;
+    Ok(Dataset {
+        manifest,
+        encrypted,
+    })
 }
 
 impl Dataset {
@@ -183,18 +195,31 @@ impl Dataset {
             .iter()
             .map(|chunks| {
                 // Segments of one chunk are their own sum and are not opened.
-                let opened = if chunks.len() > 1 { chunks.as_slice() } else { &[] };
-                opened.iter().map(|c| glwe_columns(&expand_chunk(c))).collect()
+                let opened = if chunks.len() > 1 {
+                    chunks.as_slice()
+                } else {
+                    &[]
+                };
+                opened
+                    .iter()
+                    .map(|c| glwe_columns(&expand_chunk(c)))
+                    .collect()
             })
             .collect();
-        let views: Vec<Vec<Vec<&[u64]>>> =
-            words.iter().map(|s| s.iter().map(|c| slices(c)).collect()).collect();
+        let views: Vec<Vec<Vec<&[u64]>>> = words
+            .iter()
+            .map(|s| s.iter().map(|c| slices(c)).collect())
+            .collect();
         prove_listing(&self.manifest, &views).map_err(|e| ClientError::refused("listing", e))
     }
 
     /// The expanded ciphertexts of one chunk.
     pub fn chunk(&self, segment: u32, chunk: u32) -> Option<Vec<Glwe>> {
-        let c = self.encrypted.chunks.get(segment as usize)?.get(chunk as usize)?;
+        let c = self
+            .encrypted
+            .chunks
+            .get(segment as usize)?
+            .get(chunk as usize)?;
         Some(expand_chunk(c))
     }
 }

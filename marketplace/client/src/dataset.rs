@@ -36,7 +36,9 @@ fn write_new(path: &Path, bytes: &[u8], secret: bool) -> Result<(), ClientError>
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
     let mut f = options.open(path).map_err(|e| ClientError::file(path, e))?;
-    f.write_all(bytes).and_then(|()| f.sync_all()).map_err(|e| ClientError::file(path, e))
+    f.write_all(bytes)
+        .and_then(|()| f.sync_all())
+        .map_err(|e| ClientError::file(path, e))
 }
 
 impl DatasetFolder {
@@ -54,7 +56,11 @@ impl DatasetFolder {
         fs::create_dir(path).map_err(|e| ClientError::file(path, e))?;
         let objects = path.join("objects");
         fs::create_dir(&objects).map_err(|e| ClientError::file(&objects, e))?;
-        write_new(&path.join("secret.key"), hex::encode(&*key.encode()).as_bytes(), true)?;
+        write_new(
+            &path.join("secret.key"),
+            hex::encode(&*key.encode()).as_bytes(),
+            true,
+        )?;
         let put = |name: &str, bytes: &[u8]| write_new(&objects.join(name), bytes, false);
         put("public-key", &dataset.encrypted.public_key.encode())?;
         for (s, chunks) in dataset.encrypted.chunks.iter().enumerate() {
@@ -62,7 +68,12 @@ impl DatasetFolder {
                 put(&format!("chunk-{s}-{c}"), &chunk.encode())?;
             }
         }
-        let sums: Vec<u8> = dataset.encrypted.sums.iter().flat_map(|s| s.encode()).collect();
+        let sums: Vec<u8> = dataset
+            .encrypted
+            .sums
+            .iter()
+            .flat_map(|s| s.encode())
+            .collect();
         put("sums", &sums)?;
         put("listing-proof", listing_proof)?;
         let marginals = Marginals::of(built, k_min);
@@ -83,7 +94,10 @@ impl DatasetFolder {
         let manifest = serde_json::to_vec(&dataset.manifest)
             .map_err(|e| ClientError::refused("manifest", e))?;
         write_new(&path.join("manifest.json"), &manifest, false)?;
-        Ok(Self { path: path.to_owned(), manifest: dataset.manifest.clone() })
+        Ok(Self {
+            path: path.to_owned(),
+            manifest: dataset.manifest.clone(),
+        })
     }
 
     /// Opens a folder.
@@ -92,8 +106,13 @@ impl DatasetFolder {
         let bytes = fs::read(&file).map_err(|e| ClientError::file(&file, e))?;
         let manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("manifest", e))?;
-        manifest.validate().map_err(|e| ClientError::refused("manifest", e))?;
-        Ok(Self { path: path.to_owned(), manifest })
+        manifest
+            .validate()
+            .map_err(|e| ClientError::refused("manifest", e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+        })
     }
 
     /// The data key: for the custodian's key node alone.
@@ -115,9 +134,15 @@ impl DatasetFolder {
 
     /// Names of the objects that are uploaded.
     pub fn objects(&self) -> Vec<String> {
-        let mut out: Vec<String> = ["public-key", "sums", "listing-proof", "twin.csv", "twin.json"]
-            .map(String::from)
-            .to_vec();
+        let mut out: Vec<String> = [
+            "public-key",
+            "sums",
+            "listing-proof",
+            "twin.csv",
+            "twin.json",
+        ]
+        .map(String::from)
+        .to_vec();
         for (s, segment) in self.manifest.segments.iter().enumerate() {
             out.extend((0..segment.chunks.len()).map(|c| format!("chunk-{s}-{c}")));
         }
@@ -129,7 +154,9 @@ impl DatasetFolder {
         let (mut all, mut chunks) = (0, 0);
         for name in self.objects() {
             let file = self.object(&name);
-            let n = fs::metadata(&file).map_err(|e| ClientError::file(&file, e))?.len();
+            let n = fs::metadata(&file)
+                .map_err(|e| ClientError::file(&file, e))?
+                .len();
             all += n;
             if name.starts_with("chunk-") {
                 chunks += n;
@@ -162,7 +189,9 @@ pub async fn draft(
     }
     let length = |name: &str| {
         let file = folder.object(name);
-        fs::metadata(&file).map(|m| m.len().to_string()).map_err(|e| ClientError::file(&file, e))
+        fs::metadata(&file)
+            .map(|m| m.len().to_string())
+            .map_err(|e| ClientError::file(&file, e))
     };
     let mut objects = Vec::new();
     for name in ["listing-proof", "twin.csv", "twin.json"] {
@@ -170,9 +199,11 @@ pub async fn draft(
     }
     let document = "mutation($t: String!, $d: String!, $m: JSON!, $o: [ObjectLength!]!) {
         createListing(title: $t, description: $d, manifest: $m, objects: $o) { id } }";
-    let variables =
-        json!({ "t": title, "d": description, "m": folder.manifest, "o": objects });
-    let made = session.server.graphql("createListing", document, variables).await?;
+    let variables = json!({ "t": title, "d": description, "m": folder.manifest, "o": objects });
+    let made = session
+        .server
+        .graphql("createListing", document, variables)
+        .await?;
     let id = id("createListing", &made, "id")?;
     fs::write(&note, id.as_str()).map_err(|e| ClientError::file(&note, e))?;
     Ok(id)
@@ -189,7 +220,12 @@ pub async fn upload(
     let total = names.len() as u64;
     for (name, done) in names.iter().zip(1u64..) {
         server
-            .upload(listing.as_str(), name, &folder.object(name), &crate::http::Silent)
+            .upload(
+                listing.as_str(),
+                name,
+                &folder.object(name),
+                &crate::http::Silent,
+            )
             .await?;
         progress.step("upload", done, total);
     }
@@ -205,5 +241,8 @@ pub async fn submit(
     let document = "mutation($id: String!, $p: JSON!) {
         submitListing(id: $id, policy: $p) { id state } }";
     let variables = json!({ "id": listing.as_str(), "p": policy });
-    session.server.graphql("submitListing", document, variables).await
+    session
+        .server
+        .graphql("submitListing", document, variables)
+        .await
 }

@@ -59,10 +59,16 @@ impl ClientError {
     }
 
     pub(crate) fn refused(what: &'static str, reason: impl ToString) -> Self {
-        Self::Refused { what, reason: reason.to_string() }
+        Self::Refused {
+            what,
+            reason: reason.to_string(),
+        }
     }
 
     pub(crate) fn file(path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::File { path: path.display().to_string(), source }
+        Self::File {
+            path: path.display().to_string(),
+            source,
+        }
     }
 }

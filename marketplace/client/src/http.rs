@@ -43,7 +43,10 @@ impl Server {
     /// The same server, speaking as the holder of an access token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The server's address.
@@ -71,7 +74,10 @@ impl Server {
         document: &str,
         variables: Value,
     ) -> Result<Value, ClientError> {
-        let transport = |source| ClientError::Transport { operation: operation.into(), source };
+        let transport = |source| ClientError::Transport {
+            operation: operation.into(),
+            source,
+        };
         let response = self
             .request(reqwest::Method::POST, "/graphql")
             .json(&json!({ "query": document, "variables": variables }))
@@ -85,10 +91,18 @@ impl Server {
             reason: format!("{status}: {e}"),
         })?;
         if let Some(e) = answer["errors"].as_array().and_then(|e| e.first()) {
-            return Err(server_error(operation, e["extensions"]["code"].as_str(), &e["message"]));
+            return Err(server_error(
+                operation,
+                e["extensions"]["code"].as_str(),
+                &e["message"],
+            ));
         }
         if !status.is_success() {
-            return Err(server_error(operation, answer["code"].as_str(), &answer["message"]));
+            return Err(server_error(
+                operation,
+                answer["code"].as_str(),
+                &answer["message"],
+            ));
         }
         match answer["data"].get(operation) {
             Some(v) => Ok(v.clone()),
@@ -101,9 +115,15 @@ impl Server {
 
     /// `GET path`, the whole body.
     pub async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        let transport = |source| ClientError::Transport { operation: path.into(), source };
-        let response =
-            self.request(reqwest::Method::GET, path).send().await.map_err(transport)?;
+        let transport = |source| ClientError::Transport {
+            operation: path.into(),
+            source,
+        };
+        let response = self
+            .request(reqwest::Method::GET, path)
+            .send()
+            .await
+            .map_err(transport)?;
         let response = accepted(path, response).await?;
         Ok(response.bytes().await.map_err(transport)?.to_vec())
     }
@@ -118,11 +138,17 @@ impl Server {
         progress: &dyn Progress,
     ) -> Result<(), ClientError> {
         let path = format!("/v1/listings/{listing}/objects/{name}");
-        let transport = |source| ClientError::Transport { operation: path.clone(), source };
+        let transport = |source| ClientError::Transport {
+            operation: path.clone(),
+            source,
+        };
         let io = |e| ClientError::file(file, e);
         let total = tokio::fs::metadata(file).await.map_err(io)?.len();
-        let response =
-            self.request(reqwest::Method::HEAD, &path).send().await.map_err(transport)?;
+        let response = self
+            .request(reqwest::Method::HEAD, &path)
+            .send()
+            .await
+            .map_err(transport)?;
         let response = accepted(&path, response).await?;
         let mut offset = header(&path, &response, "upload-offset")?;
         if offset > total {
@@ -135,7 +161,10 @@ impl Server {
         while offset < total {
             let n = PIECE.min(total - offset);
             let mut piece = vec![0u8; usize::try_from(n).unwrap_or(0)];
-            source.seek(std::io::SeekFrom::Start(offset)).await.map_err(io)?;
+            source
+                .seek(std::io::SeekFrom::Start(offset))
+                .await
+                .map_err(io)?;
             source.read_exact(&mut piece).await.map_err(io)?;
             let response = self
                 .request(reqwest::Method::PATCH, &path)
@@ -155,9 +184,14 @@ impl Server {
 }
 
 fn header(path: &str, r: &reqwest::Response, name: &str) -> Result<u64, ClientError> {
-    r.headers().get(name).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok()).ok_or_else(
-        || ClientError::Answer { operation: path.into(), reason: format!("no {name} header") },
-    )
+    r.headers()
+        .get(name)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse().ok())
+        .ok_or_else(|| ClientError::Answer {
+            operation: path.into(),
+            reason: format!("no {name} header"),
+        })
 }
 
 async fn accepted(path: &str, r: reqwest::Response) -> Result<reqwest::Response, ClientError> {
@@ -167,12 +201,18 @@ async fn accepted(path: &str, r: reqwest::Response) -> Result<reqwest::Response,
     let status = r.status();
     let body = r.bytes().await.unwrap_or_default();
     let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let code = answer["code"].as_str().map_or_else(|| status.as_str().to_owned(), str::to_owned);
+    let code = answer["code"]
+        .as_str()
+        .map_or_else(|| status.as_str().to_owned(), str::to_owned);
     let message = match answer["message"].as_str() {
         Some(m) => m.to_owned(),
         None => status.to_string(),
     };
-    Err(ClientError::Server { operation: path.into(), code, message })
+    Err(ClientError::Server {
+        operation: path.into(),
+        code,
+        message,
+    })
 }
 
 fn server_error(operation: &str, code: Option<&str>, message: &Value) -> ClientError {

@@ -41,7 +41,8 @@ pub async fn register(
     password: &str,
     roles: &[&str],
 ) -> Result<Id, ClientError> {
-    let document = "mutation($mail: String!, $name: String!, $password: String!, $roles: [AccountRole!]!) {
+    let document =
+        "mutation($mail: String!, $name: String!, $password: String!, $roles: [AccountRole!]!) {
         register(mail: $mail, name: $name, password: $password, roles: $roles) { id } }";
     let variables = json!({ "mail": mail, "name": name, "password": password, "roles": roles });
     let made = server.graphql("register", document, variables).await?;
@@ -67,14 +68,19 @@ pub async fn login(server: &Server, mail: &str, password: &str) -> Result<Sessio
 
 /// New tokens for a refresh token, once (ACC-3).
 pub async fn refresh(server: &Server, token: &str) -> Result<Session, ClientError> {
-    let document = "mutation($token: String!) { refresh(token: $token) { access refresh account } }";
-    let tokens = server.graphql("refresh", document, json!({ "token": token })).await?;
+    let document =
+        "mutation($token: String!) { refresh(token: $token) { access refresh account } }";
+    let tokens = server
+        .graphql("refresh", document, json!({ "token": token }))
+        .await?;
     session("refresh", server, &tokens)
 }
 
 /// The marketplace's key: to be pinned at first sight and compared out of band.
 pub async fn marketplace_key(server: &Server) -> Result<Key, ClientError> {
-    let m = server.graphql("marketplace", "{ marketplace { key } }", json!({})).await?;
+    let m = server
+        .graphql("marketplace", "{ marketplace { key } }", json!({}))
+        .await?;
     let key = text("marketplace", &m, "key")?;
     Key::from_hex(key).ok_or_else(|| ClientError::Answer {
         operation: "marketplace".into(),
@@ -97,8 +103,7 @@ pub async fn register_key(
         key,
     )
     .map_err(|e| ClientError::refused("key", e))?;
-    let document =
-        "mutation($r: JSON!) { registerSigningKey(registration: $r) }";
+    let document = "mutation($r: JSON!) { registerSigningKey(registration: $r) }";
     session
         .server
         .graphql("registerSigningKey", document, json!({ "r": registration }))
@@ -115,7 +120,10 @@ pub async fn request_deposit(
     let document = "mutation($amount: Money!, $key: String!) {
         requestDeposit(amount: $amount, idempotencyKey: $key) { id } }";
     let variables = json!({ "amount": minor_units.to_string(), "key": key });
-    let made = session.server.graphql("requestDeposit", document, variables).await?;
+    let made = session
+        .server
+        .graphql("requestDeposit", document, variables)
+        .await?;
     id("requestDeposit", &made, "id")
 }
 
@@ -183,7 +191,10 @@ pub async fn register_machine(
     let variables = json!({
         "kind": kind, "name": name, "key": signing_key.to_string(), "seal": sealing_key.map(hex::encode),
     });
-    let made = session.server.graphql("registerMachine", document, variables).await?;
+    let made = session
+        .server
+        .graphql("registerMachine", document, variables)
+        .await?;
     id("registerMachine", &made, "id")
 }
 

@@ -7,9 +7,7 @@ use veilbourse_core::{
     budget::{QuantisedWeights, exact_norms, quantise_weights},
     digest::Digest,
     manifest::Manifest,
-    program::{
-        MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights,
-    },
+    program::{MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights},
 };
 use veilbourse_tabular::{Coverage, LinearModel};
 use veilbourse_verifier::{
@@ -47,7 +45,9 @@ pub fn statistics(manifest: &Manifest, column: &str) -> Result<Query, ClientErro
             vectors.push(WeightVector {
                 label: format!("sum of {}", c.name),
                 scale_log2: c.scale_log2,
-                weights: Weights::Public { values: values.clone() },
+                weights: Weights::Public {
+                    values: values.clone(),
+                },
             });
         }
         weights.push(values);
@@ -91,22 +91,38 @@ pub fn model(
     blinder: Option<Fr>,
 ) -> Result<Query, ClientError> {
     let bound = model
-        .bind(&manifest.columns, &manifest.public_columns, suppressed, coverage)
+        .bind(
+            &manifest.columns,
+            &manifest.public_columns,
+            suppressed,
+            coverage,
+        )
         .map_err(|e| ClientError::refused("model", e))?;
     let matrices: Vec<MatrixRef> = match rows {
         Rows::Aggregate => every_segment(manifest).collect(),
         Rows::Each => every_chunk(manifest).collect(),
     };
-    let QuantisedWeights { weights, scale_log2, l1_bound, l2_bound, max_error } =
-        quantise_weights(manifest, &matrices, &bound.weights, blinder.is_some())
-            .map_err(|e| ClientError::refused("budget", e))?;
+    let QuantisedWeights {
+        weights,
+        scale_log2,
+        l1_bound,
+        l2_bound,
+        max_error,
+    } = quantise_weights(manifest, &matrices, &bound.weights, blinder.is_some())
+        .map_err(|e| ClientError::refused("budget", e))?;
     let hidden = match blinder {
-        None => Weights::Public { values: weights.clone() },
+        None => Weights::Public {
+            values: weights.clone(),
+        },
         Some(b) => {
             let m = commit_weights(&weights, manifest.columns.len(), b).ok_or_else(|| {
                 ClientError::refused("model", "more columns than the largest circuit class")
             })?;
-            Weights::Private { commitment: Digest(fr_bytes(&m)), l1_bound, l2_bound }
+            Weights::Private {
+                commitment: Digest(fr_bytes(&m)),
+                l1_bound,
+                l2_bound,
+            }
         }
     };
     Ok(Query {
@@ -185,7 +201,10 @@ pub fn decode(manifest: &Manifest, program: &Program, opened: &[Vec<i64>]) -> Ve
                 over: o.over,
                 segment: segment.label.clone(),
                 rows,
-                values: integers.iter().map(|x| real(*x, vector.scale_log2) / divisor).collect(),
+                values: integers
+                    .iter()
+                    .map(|x| real(*x, vector.scale_log2) / divisor)
+                    .collect(),
             })
         })
         .collect()
@@ -196,9 +215,13 @@ fn every_segment(manifest: &Manifest) -> impl Iterator<Item = MatrixRef> {
 }
 
 fn every_chunk(manifest: &Manifest) -> impl Iterator<Item = MatrixRef> + '_ {
-    manifest.segments.iter().zip(0u32..).flat_map(|(s, segment)| {
-        (0..s.chunks.len() as u32).map(move |chunk| MatrixRef::Chunk { segment, chunk })
-    })
+    manifest
+        .segments
+        .iter()
+        .zip(0u32..)
+        .flat_map(|(s, segment)| {
+            (0..s.chunks.len() as u32).map(move |chunk| MatrixRef::Chunk { segment, chunk })
+        })
 }
 
 /// An opened integer in real units.

@@ -2,8 +2,7 @@
 //! they were signed, binary parts fetched by name.
 
 use crate::{
-    Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce, Order, Policy, Quote, Signed,
-    Submission,
+    Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce, Order, Policy, Quote, Signed, Submission,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::manifest::Manifest;

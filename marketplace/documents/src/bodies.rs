@@ -323,7 +323,11 @@ documents! {
 }
 
 fn invalid(document: &'static str, field: &'static str, reason: impl ToString) -> DocumentError {
-    DocumentError::Invalid { document, field, reason: reason.to_string() }
+    DocumentError::Invalid {
+        document,
+        field,
+        reason: reason.to_string(),
+    }
 }
 
 impl Checked for Policy {
@@ -338,7 +342,10 @@ impl Checked for Policy {
         if self.min_cohort < 2 {
             return bad("min_cohort", format!("{} is below 2", self.min_cohort));
         }
-        for (field, v) in [("price_order", self.price_order), ("price_output", self.price_output)] {
+        for (field, v) in [
+            ("price_order", self.price_order),
+            ("price_output", self.price_output),
+        ] {
             if v < 0 {
                 return bad(field, format!("{v} is negative"));
             }
@@ -350,13 +357,20 @@ impl Checked for Policy {
 impl Checked for Quote {
     fn check(&self) -> Result<(), DocumentError> {
         if !self.price.balanced() {
-            return Err(invalid(Self::TYPE, "price", "the parts are not a split of the total"));
+            return Err(invalid(
+                Self::TYPE,
+                "price",
+                "the parts are not a split of the total",
+            ));
         }
         if self.pod.sealing_key.0.len() != SEALING_KEY_BYTES {
             return Err(invalid(
                 Self::TYPE,
                 "pod.sealing_key",
-                format!("{} bytes, expected {SEALING_KEY_BYTES}", self.pod.sealing_key.0.len()),
+                format!(
+                    "{} bytes, expected {SEALING_KEY_BYTES}",
+                    self.pod.sealing_key.0.len()
+                ),
             ));
         }
         Ok(())
@@ -369,11 +383,18 @@ impl Checked for Order {
             return Err(invalid(
                 Self::TYPE,
                 "result_key",
-                format!("{} bytes, expected {SEALING_KEY_BYTES}", self.result_key.0.len()),
+                format!(
+                    "{} bytes, expected {SEALING_KEY_BYTES}",
+                    self.result_key.0.len()
+                ),
             ));
         }
         if self.price < 0 {
-            return Err(invalid(Self::TYPE, "price", format!("{} is negative", self.price)));
+            return Err(invalid(
+                Self::TYPE,
+                "price",
+                format!("{} is negative", self.price),
+            ));
         }
         Ok(())
     }
@@ -385,7 +406,10 @@ impl Checked for Delivery {
             return Err(invalid(
                 Self::TYPE,
                 "counter_after",
-                format!("{} is not {} + {}", self.counter_after, self.counter_before, self.values),
+                format!(
+                    "{} is not {} + {}",
+                    self.counter_after, self.counter_before, self.values
+                ),
             ));
         }
         Ok(())

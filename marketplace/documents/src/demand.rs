@@ -89,9 +89,16 @@ pub fn demand(
         if !allowed.contains(&kind) {
             return Err(DemandError::KindDenied { kind });
         }
-        let rows = manifest.segments.get(segment as usize).map_or(0, |s| s.rows);
+        let rows = manifest
+            .segments
+            .get(segment as usize)
+            .map_or(0, |s| s.rows);
         if rows < min_cohort {
-            return Err(DemandError::Cohort { segment, rows, minimum: min_cohort });
+            return Err(DemandError::Cohort {
+                segment,
+                rows,
+                minimum: min_cohort,
+            });
         }
         let (_, _, opened) =
             budget::extent(manifest, o.over).ok_or(DemandError::Vector { index })?;
@@ -102,5 +109,9 @@ pub fn demand(
     }
     budget::check_program(manifest, program)?;
     let width = 63u64.saturating_sub(u64::from(manifest.message_log2));
-    Ok(Demand { kinds, values, bits: values.saturating_mul(width) })
+    Ok(Demand {
+        kinds,
+        values,
+        bits: values.saturating_mul(width),
+    })
 }

@@ -49,7 +49,12 @@ fn same_list(
     other: &'static str,
     expected: &[Digest],
 ) -> Result<(), DocumentError> {
-    let text = |l: &[Digest]| l.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let text = |l: &[Digest]| {
+        l.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     same(document, field, &text(found), other, &text(expected))
 }
 
@@ -65,30 +70,78 @@ impl Chain<'_> {
         same("quote", "policy", &q.policy, "policy", &policy)?;
         same("quote", "listing", &q.listing, "policy", &p.listing)?;
         same("quote", "dataset", &q.dataset, "policy", &p.dataset)?;
-        same("quote", "policy_version", &q.policy_version, "policy", &p.policy_version)?;
-        same("quote", "custody", &q.custody.name(), "policy", &p.custody.name())?;
+        same(
+            "quote",
+            "policy_version",
+            &q.policy_version,
+            "policy",
+            &p.policy_version,
+        )?;
+        same(
+            "quote",
+            "custody",
+            &q.custody.name(),
+            "policy",
+            &p.custody.name(),
+        )?;
         same("quote", "node_key", &q.node_key, "policy", &p.node_key)?;
         if q.class < p.min_class {
-            same("quote", "class", &q.class.name(), "policy", &p.min_class.name())?;
+            same(
+                "quote",
+                "class",
+                &q.class.name(),
+                "policy",
+                &p.min_class.name(),
+            )?;
         }
         same("order", "quote", &o.quote, "quote", &self.quote.digest()?)?;
         same("order", "listing", &o.listing, "quote", &q.listing)?;
         same("order", "dataset", &o.dataset, "quote", &q.dataset)?;
-        same("order", "program.dataset", &o.program.dataset, "quote", &q.dataset)?;
-        same("order", "policy_version", &o.policy_version, "quote", &q.policy_version)?;
+        same(
+            "order",
+            "program.dataset",
+            &o.program.dataset,
+            "quote",
+            &q.dataset,
+        )?;
+        same(
+            "order",
+            "policy_version",
+            &o.policy_version,
+            "quote",
+            &q.policy_version,
+        )?;
         same("order", "program", &o.program.shape(), "quote", &q.program)?;
         same("order", "pod", &o.pod, "quote", &q.pod.id)?;
         same("order", "pod_key", &o.pod_key, "quote", &q.pod.signing_key)?;
-        same("order", "custody", &o.custody.name(), "quote", &q.custody.name())?;
+        same(
+            "order",
+            "custody",
+            &o.custody.name(),
+            "quote",
+            &q.custody.name(),
+        )?;
         same("order", "node_key", &o.node_key, "quote", &q.node_key)?;
         same("order", "price", &o.price, "quote", &q.price.total)?;
         same("order", "srs", &o.srs.digest, "quote", &q.srs.digest)?;
         let (found, quoted) = (o.srs.provenance.name(), q.srs.provenance.name());
         same("order", "srs.provenance", &found, "quote", &quoted)?;
-        same_list("order", "verifying_keys", &o.verifying_keys, "quote", &q.verifying_keys)?;
+        same_list(
+            "order",
+            "verifying_keys",
+            &o.verifying_keys,
+            "quote",
+            &q.verifying_keys,
+        )?;
         // No downgrade: the order's minimum is at most what is offered.
         if q.class < o.min_class {
-            same("quote", "class", &q.class.name(), "order", &o.min_class.name())?;
+            same(
+                "quote",
+                "class",
+                &q.class.name(),
+                "order",
+                &o.min_class.name(),
+            )?;
         }
         self.order.digest()
     }
@@ -101,7 +154,13 @@ impl Chain<'_> {
         let id = marketplace_id(self.marketplace);
         submission.verify_by(&id, &self.quote.body.pod.signing_key)?;
         let s = &submission.body;
-        same("submission", "order", &s.order, "order", &self.order.digest()?)?;
+        same(
+            "submission",
+            "order",
+            &s.order,
+            "order",
+            &self.order.digest()?,
+        )?;
         let outputs = self.order.body.program.outputs.len();
         same("submission", "outputs", &s.outputs.len(), "order", &outputs)?;
         submission.digest()
@@ -117,12 +176,30 @@ impl Chain<'_> {
         grant.verify_by(&marketplace_id(self.marketplace), self.marketplace)?;
         let g = &grant.body;
         same("grant", "order", &g.order, "order", &self.order.digest()?)?;
-        same("grant", "policy", &g.policy, "policy", &self.policy.digest()?)?;
+        same(
+            "grant",
+            "policy",
+            &g.policy,
+            "policy",
+            &self.policy.digest()?,
+        )?;
         same("grant", "submission", &g.submission, "submission", &digest)?;
-        same("grant", "node_key", &g.node_key, "order", &self.order.body.node_key)?;
+        same(
+            "grant",
+            "node_key",
+            &g.node_key,
+            "order",
+            &self.order.body.node_key,
+        )?;
         if g.outputs != submission.body.outputs {
             let text = |n: usize| format!("{n} outputs of other digests");
-            same("grant", "outputs", &text(g.outputs.len()), "submission", &"the same".into())?;
+            same(
+                "grant",
+                "outputs",
+                &text(g.outputs.len()),
+                "submission",
+                &"the same".into(),
+            )?;
         }
         if g.expires >= self.order.body.deadline {
             return Err(DocumentError::Invalid {
@@ -142,7 +219,13 @@ impl Chain<'_> {
     ) -> Result<Digest, DocumentError> {
         delivery.verify_by(&marketplace_id(self.marketplace), &self.order.body.node_key)?;
         let d = &delivery.body;
-        same("delivery", "order", &d.order, "order", &self.order.digest()?)?;
+        same(
+            "delivery",
+            "order",
+            &d.order,
+            "order",
+            &self.order.digest()?,
+        )?;
         same("delivery", "grant", &d.grant, "grant", &grant.digest()?)?;
         delivery.digest()
     }
@@ -155,7 +238,13 @@ impl Chain<'_> {
     ) -> Result<Digest, DocumentError> {
         refusal.verify_by(&marketplace_id(self.marketplace), &self.order.body.node_key)?;
         let d = &refusal.body;
-        same("non-delivery", "order", &d.order, "order", &self.order.digest()?)?;
+        same(
+            "non-delivery",
+            "order",
+            &d.order,
+            "order",
+            &self.order.digest()?,
+        )?;
         same("non-delivery", "grant", &d.grant, "grant", &grant.digest()?)?;
         refusal.digest()
     }

@@ -75,7 +75,10 @@ impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let s = String::deserialize(d)?;
         // The engine refuses non-zero trailing bits and missing padding.
-        STANDARD.decode(&s).map(Self).map_err(|e| D::Error::custom(format!("base64: {e}")))
+        STANDARD
+            .decode(&s)
+            .map(Self)
+            .map_err(|e| D::Error::custom(format!("base64: {e}")))
     }
 }
 
@@ -127,13 +130,20 @@ mod tests {
     #[test]
     fn every_scalar_has_one_spelling() {
         // DOC-1
-        for bad in ["AB".repeat(32), "ab".repeat(31), format!(" {}", "ab".repeat(32))] {
+        for bad in [
+            "AB".repeat(32),
+            "ab".repeat(31),
+            format!(" {}", "ab".repeat(32)),
+        ] {
             assert!(Key::from_hex(&bad).is_none(), "{bad}");
         }
         for bad in ["\"aGk\"", "\"aGl=\"", "\"aGk =\"", "\"a_k=\""] {
             assert!(serde_json::from_str::<Bytes>(bad).is_err(), "{bad}");
         }
-        assert_eq!(serde_json::from_str::<Bytes>("\"aGk=\"").unwrap(), Bytes(b"hi".to_vec()));
+        assert_eq!(
+            serde_json::from_str::<Bytes>("\"aGk=\"").unwrap(),
+            Bytes(b"hi".to_vec())
+        );
         assert!(Id::parse("0190a6c8-0000-7000-8000-00000000000g").is_none());
         assert!(Id::parse("0190A6C8-0000-7000-8000-000000000000").is_none());
         assert!(Id::parse("0190a6c8-0000-7000-8000-000000000000").is_some());

@@ -71,16 +71,15 @@ fn seal(
 ) -> Result<Vec<u8>, DocumentError> {
     let refuse = |_| DocumentError::Seal { what };
     let key = <XWing as Kem>::PublicKey::from_bytes(key).map_err(refuse)?;
-    let (encapsulated, sealed) =
-        single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
-            &OpModeS::Base,
-            &key,
-            info,
-            plain,
-            aad,
-            rng,
-        )
-        .map_err(refuse)?;
+    let (encapsulated, sealed) = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
+        &OpModeS::Base,
+        &key,
+        info,
+        plain,
+        aad,
+        rng,
+    )
+    .map_err(refuse)?;
     let mut out = encapsulated.to_bytes().to_vec();
     out.extend(sealed);
     Ok(out)
@@ -104,8 +103,7 @@ fn open(
         .split_at_checked(ENCAPSULATED_BYTES)
         .ok_or(DocumentError::Seal { what })?;
     let refuse = |_| DocumentError::Seal { what };
-    let encapsulated =
-        <XWing as Kem>::EncappedKey::from_bytes(encapsulated).map_err(refuse)?;
+    let encapsulated = <XWing as Kem>::EncappedKey::from_bytes(encapsulated).map_err(refuse)?;
     single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
         &OpModeR::Base,
         &secret.private()?,
@@ -159,7 +157,14 @@ pub fn seal_model(
         reason: e.to_string(),
     };
     let plain = Zeroizing::new(serde_json::to_vec(model).map_err(json)?);
-    seal("model", pod_key, MODEL_INFO, &model_aad(dataset, program, pod), &plain, rng)
+    seal(
+        "model",
+        pod_key,
+        MODEL_INFO,
+        &model_aad(dataset, program, pod),
+        &plain,
+        rng,
+    )
 }
 
 /// Opens a model (POD-2, POD-3).
@@ -170,9 +175,17 @@ pub fn open_model(
     program: &Digest,
     pod: &Id,
 ) -> Result<Model, DocumentError> {
-    let plain = open("model", secret, MODEL_INFO, &model_aad(dataset, program, pod), sealed)?;
-    serde_json::from_slice(&plain)
-        .map_err(|e| DocumentError::Json { document: "model", reason: e.to_string() })
+    let plain = open(
+        "model",
+        secret,
+        MODEL_INFO,
+        &model_aad(dataset, program, pod),
+        sealed,
+    )?;
+    serde_json::from_slice(&plain).map_err(|e| DocumentError::Json {
+        document: "model",
+        reason: e.to_string(),
+    })
 }
 
 /// The integers of one output.
@@ -206,7 +219,11 @@ pub struct ResultContext {
 impl ResultContext {
     /// The session hash: AAD of the seal.
     pub fn session(&self) -> Digest {
-        let Self { order, grant, node_key } = self;
+        let Self {
+            order,
+            grant,
+            node_key,
+        } = self;
         let mut w = Writer::new();
         w.raw(&order.0).raw(&grant.0).raw(&node_key.0);
         Digest::of(Domain::Other("veilbourse v1 session"), &w.finish())
@@ -220,10 +237,18 @@ pub fn seal_result(
     context: &ResultContext,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, DocumentError> {
-    let plain = Zeroizing::new(serde_json::to_vec(result).map_err(|e| {
-        DocumentError::Json { document: "result", reason: e.to_string() }
+    let plain = Zeroizing::new(serde_json::to_vec(result).map_err(|e| DocumentError::Json {
+        document: "result",
+        reason: e.to_string(),
     })?);
-    seal("result", result_key, RESULT_INFO, &context.session().0, &plain, rng)
+    seal(
+        "result",
+        result_key,
+        RESULT_INFO,
+        &context.session().0,
+        &plain,
+        rng,
+    )
 }
 
 /// Opens a result.
@@ -233,8 +258,10 @@ pub fn open_result(
     context: &ResultContext,
 ) -> Result<OpenedResult, DocumentError> {
     let plain = open("result", secret, RESULT_INFO, &context.session().0, sealed)?;
-    serde_json::from_slice(&plain)
-        .map_err(|e| DocumentError::Json { document: "result", reason: e.to_string() })
+    serde_json::from_slice(&plain).map_err(|e| DocumentError::Json {
+        document: "result",
+        reason: e.to_string(),
+    })
 }
 
 /// Digest of a sealed part, as documents name it.

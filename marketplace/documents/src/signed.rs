@@ -48,8 +48,10 @@ pub fn marketplace_id(key: &Key) -> Digest {
 }
 
 fn canonical<T: Document>(body: &T) -> Result<Vec<u8>, DocumentError> {
-    serde_json_canonicalizer::to_vec(body)
-        .map_err(|e| DocumentError::Json { document: T::TYPE, reason: e.to_string() })
+    serde_json_canonicalizer::to_vec(body).map_err(|e| DocumentError::Json {
+        document: T::TYPE,
+        reason: e.to_string(),
+    })
 }
 
 fn message<T: Document>(body: &T) -> Result<Vec<u8>, DocumentError> {
@@ -84,8 +86,11 @@ impl<T: Document> Signed<T> {
         self.body.check()?;
         let key = VerifyingKey::from_bytes(&self.key.0)
             .map_err(|_| DocumentError::Key { document: T::TYPE })?;
-        key.verify_strict(&message(&self.body)?, &Signature::from_bytes(&self.signature.0))
-            .map_err(|_| DocumentError::Signature { document: T::TYPE })
+        key.verify_strict(
+            &message(&self.body)?,
+            &Signature::from_bytes(&self.signature.0),
+        )
+        .map_err(|_| DocumentError::Signature { document: T::TYPE })
     }
 
     /// [`Self::verify`], and that it is of this marketplace (DOC-2).
@@ -133,15 +138,19 @@ impl<T: Document> Signed<T> {
                 value: text.len() as u64,
             });
         }
-        let signed: Self = serde_json::from_slice(text)
-            .map_err(|e| DocumentError::Json { document: T::TYPE, reason: e.to_string() })?;
+        let signed: Self = serde_json::from_slice(text).map_err(|e| DocumentError::Json {
+            document: T::TYPE,
+            reason: e.to_string(),
+        })?;
         signed.verify()?;
         Ok(signed)
     }
 
     /// The canonical JSON of the whole.
     pub fn text(&self) -> Result<String, DocumentError> {
-        serde_json_canonicalizer::to_string(self)
-            .map_err(|e| DocumentError::Json { document: T::TYPE, reason: e.to_string() })
+        serde_json_canonicalizer::to_string(self).map_err(|e| DocumentError::Json {
+            document: T::TYPE,
+            reason: e.to_string(),
+        })
     }
 }

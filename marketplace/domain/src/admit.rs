@@ -60,12 +60,18 @@ pub fn check_demand(
             DemandError::Dataset => DomainError::DatasetDiffers,
             DemandError::DuplicateOutput { index } => DomainError::DuplicateOutput { index },
             DemandError::KindDenied { kind } => DomainError::QueryKindDenied { kind: kind.name() },
-            DemandError::Cohort { segment, rows, minimum } => {
-                DomainError::CohortTooSmall { segment, rows, minimum }
-            }
-            DemandError::Budget(_) | DemandError::Vector { .. } => {
-                DomainError::Program { reason: e.to_string() }
-            }
+            DemandError::Cohort {
+                segment,
+                rows,
+                minimum,
+            } => DomainError::CohortTooSmall {
+                segment,
+                rows,
+                minimum,
+            },
+            DemandError::Budget(_) | DemandError::Vector { .. } => DomainError::Program {
+                reason: e.to_string(),
+            },
         }
     })
 }

@@ -109,7 +109,10 @@ pub struct Machine {
 
 impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Machine").field("id", &self.identity.id).field("base", &self.base).finish()
+        f.debug_struct("Machine")
+            .field("id", &self.identity.id)
+            .field("base", &self.base)
+            .finish()
     }
 }
 
@@ -171,7 +174,10 @@ impl Machine {
 
     async fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, MachineError> {
         let token = self.token().await?;
-        Ok(self.http.request(method, format!("{}{path}", self.base)).bearer_auth(token))
+        Ok(self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(token))
     }
 
     async fn sent(&self, path: &str, request: RequestBuilder) -> Result<Response, MachineError> {
@@ -197,12 +203,7 @@ impl Machine {
     }
 
     /// `PUT` bytes.
-    pub async fn put(
-        &self,
-        path: &str,
-        lease: &Nonce,
-        bytes: Vec<u8>,
-    ) -> Result<(), MachineError> {
+    pub async fn put(&self, path: &str, lease: &Nonce, bytes: Vec<u8>) -> Result<(), MachineError> {
         let request = self
             .request(Method::PUT, path)
             .await?
@@ -220,25 +221,46 @@ impl Machine {
 }
 
 async fn send(path: &str, request: RequestBuilder) -> Result<Response, MachineError> {
-    let transport = |source| MachineError::Transport { path: path.into(), source };
-    let response = request.timeout(Duration::from_secs(120)).send().await.map_err(transport)?;
+    let transport = |source| MachineError::Transport {
+        path: path.into(),
+        source,
+    };
+    let response = request
+        .timeout(Duration::from_secs(120))
+        .send()
+        .await
+        .map_err(transport)?;
     if response.status().is_success() {
         return Ok(response);
     }
     let status = response.status();
-    let body = bounded(path, response, MAX_ANSWER).await.unwrap_or_default();
-    let ErrorAnswer { code, message } = serde_json::from_slice(&body).unwrap_or_else(|_| {
-        ErrorAnswer { code: status.as_str().to_owned(), message: status.to_string() }
-    });
-    Err(MachineError::Server { path: path.into(), code, message })
+    let body = bounded(path, response, MAX_ANSWER)
+        .await
+        .unwrap_or_default();
+    let ErrorAnswer { code, message } =
+        serde_json::from_slice(&body).unwrap_or_else(|_| ErrorAnswer {
+            code: status.as_str().to_owned(),
+            message: status.to_string(),
+        });
+    Err(MachineError::Server {
+        path: path.into(),
+        code,
+        message,
+    })
 }
 
 async fn bounded(path: &str, mut r: Response, limit: u64) -> Result<Vec<u8>, MachineError> {
     let mut out = Vec::new();
-    let transport = |source| MachineError::Transport { path: path.into(), source };
+    let transport = |source| MachineError::Transport {
+        path: path.into(),
+        source,
+    };
     while let Some(piece) = r.chunk().await.map_err(transport)? {
         if (out.len() + piece.len()) as u64 > limit {
-            return Err(MachineError::TooLarge { path: path.into(), limit });
+            return Err(MachineError::TooLarge {
+                path: path.into(),
+                limit,
+            });
         }
         out.extend_from_slice(&piece);
     }
@@ -247,6 +269,8 @@ async fn bounded(path: &str, mut r: Response, limit: u64) -> Result<Vec<u8>, Mac
 
 async fn read<A: DeserializeOwned>(path: &str, r: Response) -> Result<A, MachineError> {
     let body = bounded(path, r, MAX_ANSWER).await?;
-    serde_json::from_slice(&body)
-        .map_err(|e| MachineError::Answer { path: path.into(), reason: e.to_string() })
+    serde_json::from_slice(&body).map_err(|e| MachineError::Answer {
+        path: path.into(),
+        reason: e.to_string(),
+    })
 }

@@ -17,7 +17,10 @@ pub struct Circuits {
 impl Circuits {
     /// No key is made before it is asked for.
     pub fn new(srs: Arc<Srs>) -> Self {
-        Self { srs, keys: Mutex::default() }
+        Self {
+            srs,
+            keys: Mutex::default(),
+        }
     }
 
     /// The SRS.
@@ -30,7 +33,10 @@ impl Circuits {
         let class = class_of(columns)
             .ok_or_else(|| ProverError::Circuit(format!("{columns} columns fit no class")))?;
         // A panic elsewhere leaves the map whole: entries are only added.
-        let mut keys = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut keys = self
+            .keys
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(k) = keys.get(&(kind, class)) {
             return Ok(Arc::clone(k));
         }

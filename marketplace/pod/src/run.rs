@@ -97,7 +97,10 @@ pub async fn poll<R: CryptoRng + Send + 'static>(
     machine: &Arc<Machine>,
     rng: R,
 ) -> Result<Option<Report>, PollError> {
-    let Some(job) = machine.post::<_, PodJob>("/v1/pod/lease", &json!({})).await? else {
+    let Some(job) = machine
+        .post::<_, PodJob>("/v1/pod/lease", &json!({}))
+        .await?
+    else {
         return Ok(None);
     };
     let done = work(pod, machine, &job, rng).await;
@@ -107,7 +110,10 @@ pub async fn poll<R: CryptoRng + Send + 'static>(
             let mut reason = e.to_string();
             reason.truncate(reason.floor_char_boundary(1000));
             let path = format!("/v1/pod/jobs/{}/decline", job.order_id);
-            let body = Decline { lease: job.lease, reason };
+            let body = Decline {
+                lease: job.lease,
+                reason,
+            };
             machine.post::<_, Value>(&path, &body).await?;
         }
     }
@@ -134,7 +140,12 @@ fn check_documents(pod: &Pod, machine: &Machine, job: &PodJob) -> Result<(), Pol
         return mismatch("the manifest is not of the ordered dataset");
     }
     let policy = &job.policy.body;
-    demand(&job.manifest, &order.program, &policy.kinds, policy.min_cohort)?;
+    demand(
+        &job.manifest,
+        &order.program,
+        &policy.kinds,
+        policy.min_cohort,
+    )?;
     let mut keys = Vec::new();
     for (kind, _) in required_circuits(&job.manifest, &order.program) {
         let circuit = pod
@@ -160,7 +171,9 @@ async fn work<R: CryptoRng + Send + 'static>(
 ) -> Result<Report, PollError> {
     tokio::task::block_in_place(|| check_documents(pod, machine, job))?;
     let object = |name: &str| format!("/v1/pod/jobs/{}/objects/{name}", job.order_id);
-    let public_key = machine.get(&object("public-key"), PublicKey::ENCODED_LEN).await?;
+    let public_key = machine
+        .get(&object("public-key"), PublicKey::ENCODED_LEN)
+        .await?;
     let public_key = PublicKey::decode(&public_key)?;
     let sealed = match job.order.body.sealed_model {
         Some(_) => Some(machine.get(&object("sealed-model"), MAX_MODEL).await?),
@@ -234,7 +247,11 @@ async fn with_heartbeats(
             }
         }
         let (stage, progress) = stages.borrow_and_update().clone();
-        let beat = Heartbeat { lease: job.lease, stage, progress };
+        let beat = Heartbeat {
+            lease: job.lease,
+            stage,
+            progress,
+        };
         match machine.post::<_, Value>(&path, &beat).await {
             Ok(_) => {}
             // A missed beat is no loss while the lease lasts.
@@ -259,13 +276,23 @@ fn model(
 ) -> Result<Secrets, PollError> {
     let order = &job.order.body;
     let opened = match sealed {
-        None => Model { vectors: Vec::new() },
+        None => Model {
+            vectors: Vec::new(),
+        },
         Some(sealed) => {
             if Some(Order::digest_of_sealed_model(sealed)) != order.sealed_model {
-                return Err(PollError::Mismatch("the sealed model is not the ordered one".into()));
+                return Err(PollError::Mismatch(
+                    "the sealed model is not the ordered one".into(),
+                ));
             }
             let shape = order.program.shape();
-            open_model(sealed, &pod.sealing, &order.dataset, &shape, &machine.identity().id)?
+            open_model(
+                sealed,
+                &pod.sealing,
+                &order.dataset,
+                &shape,
+                &machine.identity().id,
+            )?
         }
     };
     let mut weights = Vec::new();
@@ -277,9 +304,13 @@ fn model(
                 blinders.push(None);
             }
             Weights::Private { .. } => {
-                let secret = opened.vectors.iter().find(|m| m.vector == index).ok_or_else(|| {
-                    PollError::Mismatch(format!("the model holds no vector {index}"))
-                })?;
+                let secret = opened
+                    .vectors
+                    .iter()
+                    .find(|m| m.vector == index)
+                    .ok_or_else(|| {
+                        PollError::Mismatch(format!("the model holds no vector {index}"))
+                    })?;
                 let blinder = fr_from_bytes(&secret.blinder).ok_or_else(|| {
                     PollError::Mismatch(format!("vector {index}: blinder is not canonical"))
                 })?;
@@ -301,7 +332,11 @@ async fn fetch(
 ) -> Result<HashMap<MatrixRef, Vec<Vec<u64>>>, PollError> {
     let columns = manifest.columns.len();
     let mut sums = Vec::new();
-    if program.outputs.iter().any(|o| matches!(o.over, MatrixRef::Traced { .. })) {
+    if program
+        .outputs
+        .iter()
+        .any(|o| matches!(o.over, MatrixRef::Traced { .. }))
+    {
         let one = SumData::encoded_len(columns);
         let all = one.saturating_mul(manifest.segments.len() as u64);
         let bytes = machine.get(&object("sums"), all).await?;
@@ -318,7 +353,9 @@ async fn fetch(
             MatrixRef::Traced { .. } => None,
             MatrixRef::Chunk { segment, chunk } => {
                 let name = format!("chunk-{segment}-{chunk}");
-                let bytes = machine.get(&object(&name), ChunkData::encoded_len(columns)).await?;
+                let bytes = machine
+                    .get(&object(&name), ChunkData::encoded_len(columns))
+                    .await?;
                 Some(expand_chunk(&ChunkData::decode(&bytes, columns)?))
             }
         };
@@ -354,7 +391,9 @@ async fn hand_in(
         metered.bytes += (ciphertext.len() + f.envelope.len()) as u64;
         let mut w = Writer::new();
         w.bytes(&ciphertext).bytes(&f.envelope);
-        machine.put(&format!("{path}/outputs/{index}"), &job.lease, w.finish()).await?;
+        machine
+            .put(&format!("{path}/outputs/{index}"), &job.lease, w.finish())
+            .await?;
     }
     let submission = Signed::sign(
         Submission {
@@ -366,8 +405,13 @@ async fn hand_in(
         },
         &machine.identity().key,
     )?;
-    let body = Submit { lease: job.lease, submission };
-    machine.post::<_, Value>(&format!("{path}/submission"), &body).await?;
+    let body = Submit {
+        lease: job.lease,
+        submission,
+    };
+    machine
+        .post::<_, Value>(&format!("{path}/submission"), &body)
+        .await?;
     Ok(())
 }
 

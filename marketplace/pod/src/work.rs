@@ -21,10 +21,7 @@ use veilbourse_verifier::{
     Refusal,
     commitment::{glwe_columns, slices, traced_columns},
     field::{Fr, fr_bytes},
-    linear::{
-        LinearStatement, PrivateEvidence, Visibility, inputs::commit_weights,
-        verify_linear,
-    },
+    linear::{LinearStatement, PrivateEvidence, Visibility, inputs::commit_weights, verify_linear},
 };
 
 /// Why a job was not finished.
@@ -127,9 +124,18 @@ pub fn run(
     for (i, output) in job.program.outputs.iter().enumerate() {
         progress(Stage::Evaluate(i, n));
         let matrix = words(output.over).ok_or(PodError::Matrix { over: output.over })?;
-        out.push(one(job, circuits, secret, i, *output, &slices(&matrix), rng, &|| {
-            progress(Stage::Prove(i, n));
-        })?);
+        out.push(one(
+            job,
+            circuits,
+            secret,
+            i,
+            *output,
+            &slices(&matrix),
+            rng,
+            &|| {
+                progress(Stage::Prove(i, n));
+            },
+        )?);
     }
     Ok(out)
 }
@@ -165,7 +171,9 @@ fn one(
     rng: &mut impl CryptoRng,
     proving: &dyn Fn(),
 ) -> Result<Finished, PodError> {
-    let missing = PodError::Model { vector: output.vector };
+    let missing = PodError::Model {
+        vector: output.vector,
+    };
     let vector = output.vector as usize;
     let (Some(shape), Some(weights)) = (job.program.vectors.get(vector), job.weights.get(vector))
     else {
@@ -187,7 +195,9 @@ fn one(
                 over: output.over,
                 order: job.order,
                 output: index as u32,
-                visibility: Visibility::Public { weights: values.clone() },
+                visibility: Visibility::Public {
+                    weights: values.clone(),
+                },
                 public_key: job.manifest.public_key_body,
                 ciphertext,
             };
@@ -197,10 +207,23 @@ fn one(
             let envelope = prove_public(&statement, job.manifest, columns)?;
             let (prove, prove_cpu) = (started.elapsed(), cpu.elapsed());
             verify_linear(statement.clone(), job.manifest, None, &envelope)?;
-            Ok(Finished { statement, envelope, evaluate, prove, prove_cpu, rows: 0 })
+            Ok(Finished {
+                statement,
+                envelope,
+                evaluate,
+                prove,
+                prove_cpu,
+                rows: 0,
+            })
         }
-        Weights::Private { commitment, l1_bound, l2_bound } => {
-            let Some(Some(blinder)) = job.blinders.get(vector) else { return Err(missing) };
+        Weights::Private {
+            commitment,
+            l1_bound,
+            l2_bound,
+        } => {
+            let Some(Some(blinder)) = job.blinders.get(vector) else {
+                return Err(missing);
+            };
             let kind = kind_of(output.over);
             let circuit = circuits.get(kind, job.manifest.columns.len())?;
             let request = PrivateRequest {
@@ -230,7 +253,14 @@ fn one(
             };
             verify_linear(statement.clone(), job.manifest, Some(&evidence), &envelope)?;
             let rows = circuit.verifying().rows();
-            Ok(Finished { statement, envelope, evaluate, prove, prove_cpu, rows })
+            Ok(Finished {
+                statement,
+                envelope,
+                evaluate,
+                prove,
+                prove_cpu,
+                rows,
+            })
         }
     }
 }

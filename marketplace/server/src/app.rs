@@ -1,8 +1,6 @@
 //! Everything that the server holds.
 
-use crate::{
-    auth::TokenKeys, config::ServerConfig, keys::read_or_make_key, limits::Limiters,
-};
+use crate::{auth::TokenKeys, config::ServerConfig, keys::read_or_make_key, limits::Limiters};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use std::{
@@ -50,7 +48,10 @@ pub struct App {
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("id", &self.id).field("config", &self.config).finish()
+        f.debug_struct("App")
+            .field("id", &self.id)
+            .field("config", &self.config)
+            .finish()
     }
 }
 
@@ -68,11 +69,20 @@ impl App {
         let store = SqlStore::connect(&config.database_url(), config.readers).await?;
         let objects = FileObjects::new(&config.dir.join("objects"))?;
         let file = |name: &str| config.dir.join(name);
-        let signing = read_or_make_key(&file("marketplace.key"), &mut rng)
-            .map_err(DomainError::storage)?;
+        let signing =
+            read_or_make_key(&file("marketplace.key"), &mut rng).map_err(DomainError::storage)?;
         let tokens =
             read_or_make_key(&file("tokens.key"), &mut rng).map_err(DomainError::storage)?;
-        Self::assemble(config, Arc::new(store), Arc::new(objects), signing, &tokens, accepted, clock, rng)
+        Self::assemble(
+            config,
+            Arc::new(store),
+            Arc::new(objects),
+            signing,
+            &tokens,
+            accepted,
+            clock,
+            rng,
+        )
     }
 
     /// The same over given storage, for tests with fail points.
@@ -134,7 +144,10 @@ impl App {
     pub(crate) fn random<const L: usize>(&self) -> [u8; L] {
         let mut out = [0u8; L];
         // A panic elsewhere leaves the generator whole.
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut out);
+        self.rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut out);
         out
     }
 
@@ -143,8 +156,12 @@ impl App {
         &self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let permit =
-            self.heavy.clone().acquire_owned().await.map_err(DomainError::storage)?;
+        let permit = self
+            .heavy
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(DomainError::storage)?;
         tokio::task::spawn_blocking(move || {
             let out = f();
             drop(permit);

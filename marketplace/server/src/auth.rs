@@ -112,12 +112,16 @@ fn nobody() -> &'static str {
 fn mail(text: &str) -> Result<String> {
     let m = text.trim().to_lowercase();
     let plain = m.len() <= 254
-        && m.split_once('@').is_some_and(|(a, b)| !a.is_empty() && b.contains('.'))
+        && m.split_once('@')
+            .is_some_and(|(a, b)| !a.is_empty() && b.contains('.'))
         && !m.chars().any(|c| c.is_whitespace() || c.is_control());
     if plain {
         Ok(m)
     } else {
-        Err(DomainError::invalid("mail", format!("{text:?} is not a mail address")))
+        Err(DomainError::invalid(
+            "mail",
+            format!("{text:?} is not a mail address"),
+        ))
     }
 }
 
@@ -181,10 +185,18 @@ impl App {
                 Err(DomainError::MailTaken)
             };
         }
-        Ok(self.make_account(address, "admin", password, vec![Role::Admin]).await?.id)
+        Ok(self
+            .make_account(address, "admin", password, vec![Role::Admin])
+            .await?
+            .id)
     }
 
-    pub(crate) async fn sign_in(&self, peer: &str, address: &str, password: &str) -> Result<SessionTokens> {
+    pub(crate) async fn sign_in(
+        &self,
+        peer: &str,
+        address: &str,
+        password: &str,
+    ) -> Result<SessionTokens> {
         self.limits.take(Kind::Login, peer)?;
         let found = match mail(address) {
             Ok(m) => {
@@ -193,10 +205,17 @@ impl App {
             }
             Err(_) => None,
         };
-        let hash = found.as_ref().map_or(nobody(), |a| &a.password_hash).to_owned();
+        let hash = found
+            .as_ref()
+            .map_or(nobody(), |a| &a.password_hash)
+            .to_owned();
         let password = password.to_owned();
         let good = self
-            .heavy(move || argon().verify_password(password.as_bytes(), hash.as_str()).is_ok())
+            .heavy(move || {
+                argon()
+                    .verify_password(password.as_bytes(), hash.as_str())
+                    .is_ok()
+            })
             .await?;
         match found {
             Some(a) if good => self.open_session(&a).await,
@@ -214,11 +233,18 @@ impl App {
             revoked_at: None,
         };
         let refresh = self.random::<32>();
-        self.store.open_session(&session, refresh_digest(&refresh)).await?;
+        self.store
+            .open_session(&session, refresh_digest(&refresh))
+            .await?;
         self.session_tokens(a, &session, &refresh)
     }
 
-    fn session_tokens(&self, a: &Account, s: &Session, refresh: &[u8; 32]) -> Result<SessionTokens> {
+    fn session_tokens(
+        &self,
+        a: &Account,
+        s: &Session,
+        refresh: &[u8; 32],
+    ) -> Result<SessionTokens> {
         let now = self.now();
         let expires = now.saturating_add(ACCESS_MILLIS).min(s.expires_at);
         let access = self.tokens.sign(&Claims {
@@ -242,7 +268,9 @@ impl App {
 
     pub(crate) async fn rotate(&self, peer: &str, token: &str) -> Result<SessionTokens> {
         self.limits.take(Kind::Login, peer)?;
-        let unknown = DomainError::TokenInvalid { reason: "unknown refresh token" };
+        let unknown = DomainError::TokenInvalid {
+            reason: "unknown refresh token",
+        };
         let mut old = [0u8; 32];
         hex::decode_to_slice(token, &mut old).map_err(|_| unknown)?;
         let fresh = self.random::<32>();
@@ -256,7 +284,9 @@ impl App {
 
     /// The viewer of a bearer token; nobody without one.
     pub(crate) async fn viewer(&self, token: Option<&str>) -> Result<Viewer> {
-        let Some(token) = token else { return Ok(Viewer::Anonymous) };
+        let Some(token) = token else {
+            return Ok(Viewer::Anonymous);
+        };
         let claims = self.tokens.check(token, self.now())?;
         let refuse = |reason| DomainError::TokenInvalid { reason };
         match claims.kind.as_str() {
@@ -265,7 +295,11 @@ impl App {
                 if !self.store.session_live(session, self.now()).await? {
                     return Err(refuse("revoked"));
                 }
-                Ok(Viewer::Account { id: claims.sub.parse()?, roles: claims.roles, session })
+                Ok(Viewer::Account {
+                    id: claims.sub.parse()?,
+                    roles: claims.roles,
+                    session,
+                })
             }
             kind @ ("pod" | "node") => {
                 let id: MachineId = claims.sub.parse()?;
@@ -290,7 +324,9 @@ impl App {
     ) -> Result<TokenAnswer> {
         self.limits.take(Kind::Login, peer)?;
         let refuse = |reason| DomainError::TokenInvalid { reason };
-        login.verify_for(&self.id).map_err(|_| refuse("statement does not verify"))?;
+        login
+            .verify_for(&self.id)
+            .map_err(|_| refuse("statement does not verify"))?;
         let body = &login.body;
         let machine = match self.store.machine(body.machine.as_str().parse()?).await {
             Ok(m) => m,
@@ -308,7 +344,9 @@ impl App {
             return Err(refuse("the statement's time is off by more than 60 s"));
         }
         let expires = now.saturating_add(2 * SKEW_MILLIS);
-        self.store.use_nonce(machine.id, Nonce(body.nonce.0), expires, now).await?;
+        self.store
+            .use_nonce(machine.id, Nonce(body.nonce.0), expires, now)
+            .await?;
         let expires = now.saturating_add(MACHINE_MILLIS);
         let token = self.tokens.sign(&Claims {
             iss: self.id.to_string(),
@@ -357,18 +395,35 @@ mod tests {
             k.check(&good, 2_000).unwrap_err(),
             DomainError::TokenInvalid { reason: "expired" }
         );
-        let future = k.sign(&Claims { iat_ms: 70_000, exp_ms: 90_000, ..claims() }).unwrap();
+        let future = k
+            .sign(&Claims {
+                iat_ms: 70_000,
+                exp_ms: 90_000,
+                ..claims()
+            })
+            .unwrap();
         assert_eq!(
             k.check(&future, 1_000).unwrap_err(),
-            DomainError::TokenInvalid { reason: "from the future" }
+            DomainError::TokenInvalid {
+                reason: "from the future"
+            }
         );
         let bad = Err(DomainError::TokenInvalid {
             reason: "signature, algorithm, issuer or audience",
         });
         let by_other = keys(2).sign(&claims()).unwrap();
-        let other_issuer =
-            k.sign(&Claims { iss: Digest([2; 32]).to_string(), ..claims() }).unwrap();
-        let other_audience = k.sign(&Claims { aud: "elsewhere".into(), ..claims() }).unwrap();
+        let other_issuer = k
+            .sign(&Claims {
+                iss: Digest([2; 32]).to_string(),
+                ..claims()
+            })
+            .unwrap();
+        let other_audience = k
+            .sign(&Claims {
+                aud: "elsewhere".into(),
+                ..claims()
+            })
+            .unwrap();
         // alg none: header {"alg":"none"}, the good payload, no signature.
         let payload = good.split('.').nth(1).unwrap();
         let none = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.");
@@ -378,7 +433,14 @@ mod tests {
             &EncodingKey::from_secret(SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes()),
         )
         .unwrap();
-        for token in [by_other, other_issuer, other_audience, none, hmac, String::new()] {
+        for token in [
+            by_other,
+            other_issuer,
+            other_audience,
+            none,
+            hmac,
+            String::new(),
+        ] {
             assert_eq!(k.check(&token, 1_500).map(|_| ()), bad.clone(), "{token}");
         }
         let mut tampered = good.clone().into_bytes();

@@ -22,7 +22,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { login: 60, register: 30, quote: 120, place: 60, upload: 6_000 }
+        Self {
+            login: 60,
+            register: 30,
+            quote: 120,
+            place: 60,
+            upload: 6_000,
+        }
     }
 }
 
@@ -72,8 +78,8 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// Reads TOML; each refusal names field, limit and value.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let c: Self =
-            toml::from_str(text).map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
+        let c: Self = toml::from_str(text)
+            .map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
         c.check()?;
         Ok(c)
     }
@@ -111,7 +117,10 @@ impl ServerConfig {
     /// The database's URL.
     pub fn database_url(&self) -> String {
         self.database.clone().unwrap_or_else(|| {
-            format!("sqlite://{}?mode=rwc", self.dir.join("market.sqlite").display())
+            format!(
+                "sqlite://{}?mode=rwc",
+                self.dir.join("market.sqlite").display()
+            )
         })
     }
 }
@@ -124,10 +133,29 @@ mod tests {
     fn refusals_name_the_field() {
         assert!(ServerConfig::from_toml("").is_ok());
         let over = ServerConfig::from_toml("fee_basis_points = 9000\npod_basis_points = 2000");
-        assert!(matches!(over, Err(DomainError::TooLarge { limit: 10_000, value: 11_000, .. })));
+        assert!(matches!(
+            over,
+            Err(DomainError::TooLarge {
+                limit: 10_000,
+                value: 11_000,
+                ..
+            })
+        ));
         let zero = ServerConfig::from_toml("[limits]\nlogin = 0");
-        assert!(matches!(zero, Err(DomainError::Invalid { field: "limits.login", .. })));
+        assert!(matches!(
+            zero,
+            Err(DomainError::Invalid {
+                field: "limits.login",
+                ..
+            })
+        ));
         let unknown = ServerConfig::from_toml("colour = \"blue\"");
-        assert!(matches!(unknown, Err(DomainError::Invalid { field: "configuration", .. })));
+        assert!(matches!(
+            unknown,
+            Err(DomainError::Invalid {
+                field: "configuration",
+                ..
+            })
+        ));
     }
 }

@@ -129,7 +129,11 @@ pub(crate) fn order_terms(o: &Signed<Order>) -> Result<OrderTerms> {
 impl App {
     /// The manifest of a listing.
     pub(crate) async fn manifest(&self, id: ListingId) -> Result<Arc<Manifest>> {
-        let lock = || self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || {
+            self.manifests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if let Some(m) = lock().get(&id) {
             return Ok(m.clone());
         }

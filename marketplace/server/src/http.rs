@@ -50,10 +50,16 @@ impl ResponseError for HttpError {
             self.0.to_string()
         };
         let mut r = HttpResponse::build(self.status_code());
-        if let DomainError::RateLimited { retry_after_seconds } = &self.0 {
+        if let DomainError::RateLimited {
+            retry_after_seconds,
+        } = &self.0
+        {
             r.insert_header((header::RETRY_AFTER, retry_after_seconds.to_string()));
         }
-        r.json(ErrorAnswer { code: self.0.code().into(), message })
+        r.json(ErrorAnswer {
+            code: self.0.code().into(),
+            message,
+        })
     }
 }
 
@@ -86,7 +92,8 @@ impl Site {
     }
 
     pub(crate) fn caller_address(req: &HttpRequest) -> String {
-        req.peer_addr().map_or_else(|| "unknown".into(), |a| a.ip().to_string())
+        req.peer_addr()
+            .map_or_else(|| "unknown".into(), |a| a.ip().to_string())
     }
 
     async fn caller(&self, req: &HttpRequest) -> Caller {
@@ -98,13 +105,21 @@ impl Site {
 
     /// ACC-1 for a route.
     pub(crate) async fn pass(&self, req: &HttpRequest, route: &str) -> Answer<Pass> {
-        let viewer = self.app.viewer(bearer(req)).await.map_err(|e| self.refuse(e))?;
+        let viewer = self
+            .app
+            .viewer(bearer(req))
+            .await
+            .map_err(|e| self.refuse(e))?;
         authorize(Surface::Http, route, &viewer).map_err(|e| self.refuse(e))
     }
 }
 
 fn bearer(req: &HttpRequest) -> Option<&str> {
-    req.headers().get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    req.headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
 }
 
 async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer<GraphQLResponse> {
@@ -121,7 +136,9 @@ async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer<Grap
     }
     let request: async_graphql::Request =
         serde_json::from_slice(&body).map_err(|e| invalid(e.to_string()))?;
-    let may_be_large = ["placeOrder", "createListing"].iter().any(|m| request.query.contains(m));
+    let may_be_large = ["placeOrder", "createListing"]
+        .iter()
+        .any(|m| request.query.contains(m));
     if body.len() > MAX_REQUEST && !may_be_large {
         return Err(large(MAX_REQUEST));
     }
@@ -145,14 +162,19 @@ async fn subscribe(
                 .and_then(|t| t.as_str())
                 .and_then(|t| t.strip_prefix("Bearer "));
             let mut data = SessionData::default();
-            data.insert(Caller { viewer: app.viewer(token).await, address });
+            data.insert(Caller {
+                viewer: app.viewer(token).await,
+                address,
+            });
             Ok(data)
         })
         .start(&req, payload)
 }
 
 async fn sdl() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(veilbourse_graphql::sdl())
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(veilbourse_graphql::sdl())
 }
 
 async fn healthy() -> HttpResponse {
@@ -161,7 +183,11 @@ async fn healthy() -> HttpResponse {
 
 async fn ready(site: Data<Site>) -> Answer {
     let page = veilbourse_domain::records::PageRequest::new(1, None).map_err(|e| site.refuse(e))?;
-    site.app.store.audit(&page).await.map_err(|e| site.refuse(e))?;
+    site.app
+        .store
+        .audit(&page)
+        .await
+        .map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(serde_json::json!({ "status": "ready" })))
 }
 
@@ -177,38 +203,44 @@ fn recorder() -> &'static PrometheusHandle {
 }
 
 async fn prometheus() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(recorder().render())
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4")
+        .body(recorder().render())
 }
 
 async fn verifying_key(site: Data<Site>, digest: Path<String>) -> Answer {
     use veilbourse_verifier::linear::PrivateArgument;
-    let found = site.app.circuits.iter().find(|c| c.digest().to_string() == *digest);
+    let found = site
+        .app
+        .circuits
+        .iter()
+        .find(|c| c.digest().to_string() == *digest);
     match found {
-        Some(c) => {
-            Ok(HttpResponse::Ok().content_type("application/octet-stream").body(c.encode()))
-        }
-        None => Err(site.refuse(DomainError::NotFound { what: "verifying key" })),
+        Some(c) => Ok(HttpResponse::Ok()
+            .content_type("application/octet-stream")
+            .body(c.encode())),
+        None => Err(site.refuse(DomainError::NotFound {
+            what: "verifying key",
+        })),
     }
 }
 
 /// The buyer's own order, or staff's look.
-async fn buyers_order(
-    site: &Site,
-    req: &HttpRequest,
-    route: &str,
-    id: &str,
-) -> Answer<OrderId> {
+async fn buyers_order(site: &Site, req: &HttpRequest, route: &str, id: &str) -> Answer<OrderId> {
     let pass = site.pass(req, route).await?;
     let id: OrderId = id.parse().map_err(|e| site.refuse(e))?;
     let order = site.app.store.order(id).await.map_err(|e| site.refuse(e))?;
-    pass.sees("order", &[order.buyer]).map_err(|e| site.refuse(e))?;
+    pass.sees("order", &[order.buyer])
+        .map_err(|e| site.refuse(e))?;
     Ok(id)
 }
 
 async fn receipt(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answer {
     let id = buyers_order(&site, &req, "GET /v1/orders/{id}/receipt", &id).await?;
     let text = site.app.receipt(id).await.map_err(|e| site.refuse(e))?.text;
-    Ok(HttpResponse::Ok().content_type("application/json").body(text))
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(text))
 }
 
 async fn result(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answer {
@@ -219,7 +251,9 @@ async fn result(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answer 
         .blob(id, BlobKind::SealedResult, 0)
         .await
         .map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(sealed))
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .body(sealed))
 }
 
 async fn no_route(req: HttpRequest) -> HttpResponse {
@@ -233,9 +267,13 @@ async fn no_route(req: HttpRequest) -> HttpResponse {
 pub fn routes(c: &mut ServiceConfig) {
     let _ = recorder();
     c.app_data(web::PayloadConfig::new(MAX_BODY))
-        .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| {
-            HttpError(DomainError::invalid("body", e.to_string()), String::new()).into()
-        }))
+        .app_data(
+            web::JsonConfig::default()
+                .limit(MAX_BODY)
+                .error_handler(|e, _| {
+                    HttpError(DomainError::invalid("body", e.to_string()), String::new()).into()
+                }),
+        )
         .service(
             web::resource("/graphql")
                 .route(web::post().to(graphql))
@@ -256,14 +294,38 @@ pub fn routes(c: &mut ServiceConfig) {
         .route("/v1/verifying-keys/{digest}", web::get().to(verifying_key))
         .route("/v1/machines/token", web::post().to(machines::token))
         .route("/v1/pod/lease", web::post().to(machines::pod_lease))
-        .route("/v1/pod/jobs/{order}/heartbeat", web::post().to(machines::pod_heartbeat))
-        .route("/v1/pod/jobs/{order}/decline", web::post().to(machines::pod_decline))
-        .route("/v1/pod/jobs/{order}/outputs/{index}", web::put().to(machines::pod_output))
-        .route("/v1/pod/jobs/{order}/submission", web::post().to(machines::pod_submission))
-        .route("/v1/pod/jobs/{order}/objects/{name}", web::get().to(machines::pod_object))
+        .route(
+            "/v1/pod/jobs/{order}/heartbeat",
+            web::post().to(machines::pod_heartbeat),
+        )
+        .route(
+            "/v1/pod/jobs/{order}/decline",
+            web::post().to(machines::pod_decline),
+        )
+        .route(
+            "/v1/pod/jobs/{order}/outputs/{index}",
+            web::put().to(machines::pod_output),
+        )
+        .route(
+            "/v1/pod/jobs/{order}/submission",
+            web::post().to(machines::pod_submission),
+        )
+        .route(
+            "/v1/pod/jobs/{order}/objects/{name}",
+            web::get().to(machines::pod_object),
+        )
         .route("/v1/node/lease", web::post().to(machines::node_lease))
-        .route("/v1/node/jobs/{order}/delivery", web::post().to(machines::node_delivery))
-        .route("/v1/node/jobs/{order}/non-delivery", web::post().to(machines::node_refusal))
-        .route("/v1/node/jobs/{order}/objects/{name}", web::get().to(machines::node_object))
+        .route(
+            "/v1/node/jobs/{order}/delivery",
+            web::post().to(machines::node_delivery),
+        )
+        .route(
+            "/v1/node/jobs/{order}/non-delivery",
+            web::post().to(machines::node_refusal),
+        )
+        .route(
+            "/v1/node/jobs/{order}/objects/{name}",
+            web::get().to(machines::node_object),
+        )
         .default_service(web::route().to(no_route));
 }

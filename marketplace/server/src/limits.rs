@@ -36,7 +36,11 @@ pub struct Limiters {
 impl Limiters {
     /// Buckets of the configured sizes.
     pub fn new(l: &Limits) -> Self {
-        let of = |n: u32| RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)));
+        let of = |n: u32| {
+            RateLimiter::keyed(Quota::per_minute(
+                NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN),
+            ))
+        };
         Self {
             login: of(l.login),
             register: of(l.register),
@@ -57,13 +61,21 @@ impl Limiters {
         };
         limiter.check_key(&key.to_owned()).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            DomainError::RateLimited { retry_after_seconds: wait.as_secs().max(1) }
+            DomainError::RateLimited {
+                retry_after_seconds: wait.as_secs().max(1),
+            }
         })
     }
 
     /// Forgets buckets that are full again.
     pub fn tidy(&self) {
-        for l in [&self.login, &self.register, &self.quote, &self.place, &self.upload] {
+        for l in [
+            &self.login,
+            &self.register,
+            &self.quote,
+            &self.place,
+            &self.upload,
+        ] {
             l.retain_recent();
         }
     }
@@ -76,13 +88,18 @@ mod tests {
     #[test]
     fn each_key_has_its_own_bucket() {
         // ACC-5
-        let l = Limiters::new(&Limits { login: 2, ..Limits::default() });
+        let l = Limiters::new(&Limits {
+            login: 2,
+            ..Limits::default()
+        });
         assert_eq!(l.take(Kind::Login, "a"), Ok(()));
         assert_eq!(l.take(Kind::Login, "a"), Ok(()));
         let refused = l.take(Kind::Login, "a");
         assert!(matches!(
             refused,
-            Err(DomainError::RateLimited { retry_after_seconds: 1..=60 })
+            Err(DomainError::RateLimited {
+                retry_after_seconds: 1..=60
+            })
         ));
         assert_eq!(l.take(Kind::Login, "b"), Ok(()));
         assert_eq!(l.take(Kind::Register, "a"), Ok(()));

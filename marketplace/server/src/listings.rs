@@ -43,11 +43,17 @@ pub(crate) fn fixed_objects(m: &Manifest) -> Vec<(String, u64)> {
     let columns = m.columns.len();
     let mut out = vec![
         ("public-key".to_owned(), PublicKey::ENCODED_LEN),
-        ("sums".to_owned(), SumData::encoded_len(columns) * m.segments.len() as u64),
+        (
+            "sums".to_owned(),
+            SumData::encoded_len(columns) * m.segments.len() as u64,
+        ),
     ];
     for (segment, s) in m.segments.iter().enumerate() {
         for chunk in 0..s.chunks.len() {
-            out.push((format!("chunk-{segment}-{chunk}"), ChunkData::encoded_len(columns)));
+            out.push((
+                format!("chunk-{segment}-{chunk}"),
+                ChunkData::encoded_len(columns),
+            ));
         }
     }
     out
@@ -57,11 +63,16 @@ pub(crate) fn fixed_objects(m: &Manifest) -> Vec<(String, u64)> {
 /// the twin.
 fn stated_objects(m: &Manifest, stated: &[(String, u64)]) -> Result<Vec<(String, u64)>> {
     let body = listing_body_limit(FriSet::of(m.commitment), &listing_claims(m));
-    let allowed: Vec<(&str, u64)> =
-        [("listing-proof", body + 1024)].into_iter().chain(TWIN).collect();
+    let allowed: Vec<(&str, u64)> = [("listing-proof", body + 1024)]
+        .into_iter()
+        .chain(TWIN)
+        .collect();
     for (name, length) in stated {
         let Some((_, limit)) = allowed.iter().find(|(n, _)| n == name) else {
-            return Err(DomainError::invalid("objects", format!("{name:?} is not stated by the custodian")));
+            return Err(DomainError::invalid(
+                "objects",
+                format!("{name:?} is not stated by the custodian"),
+            ));
         };
         if *length == 0 || length > limit {
             return Err(DomainError::UploadLength {
@@ -72,7 +83,10 @@ fn stated_objects(m: &Manifest, stated: &[(String, u64)]) -> Result<Vec<(String,
         }
     }
     if !stated.iter().any(|(n, _)| n == "listing-proof") {
-        return Err(DomainError::invalid("objects", "the listing proof's length is missing"));
+        return Err(DomainError::invalid(
+            "objects",
+            "the listing proof's length is missing",
+        ));
     }
     let mut names: Vec<&str> = stated.iter().map(|(n, _)| n.as_str()).collect();
     names.sort_unstable();
@@ -92,9 +106,10 @@ impl App {
         manifest: Value,
         stated: &[(String, u64)],
     ) -> Result<Listing> {
-        for (field, text, limit, least) in
-            [("title", title, MAX_TITLE, 1), ("description", description, MAX_DESCRIPTION, 0)]
-        {
+        for (field, text, limit, least) in [
+            ("title", title, MAX_TITLE, 1),
+            ("description", description, MAX_DESCRIPTION, 0),
+        ] {
             if text.trim().len() < least {
                 return Err(DomainError::invalid(field, "is empty"));
             }
@@ -108,7 +123,8 @@ impl App {
         }
         let m: Manifest = serde_json::from_value(manifest)
             .map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
-        m.validate().map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
+        m.validate()
+            .map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
         let mut objects = fixed_objects(&m);
         objects.extend(stated_objects(&m, stated)?);
         let now = self.now();
@@ -123,7 +139,9 @@ impl App {
             state: ListingState::Draft,
         };
         let text = serde_json::to_string(&m).map_err(DomainError::storage)?;
-        self.store.create_listing(&listing, &text, &objects, now).await?;
+        self.store
+            .create_listing(&listing, &text, &objects, now)
+            .await?;
         Ok(listing)
     }
 
@@ -159,14 +177,21 @@ impl App {
     }
 
     /// UP-3: verifies everything, then submits.
-    pub(crate) async fn submit(&self, pass: &Pass, id: ListingId, policy: &Value) -> Result<Listing> {
+    pub(crate) async fn submit(
+        &self,
+        pass: &Pass,
+        id: ListingId,
+        policy: &Value,
+    ) -> Result<Listing> {
         let listing = self.own_listing(pass, id).await?;
         let policy = self.owners_policy(&listing, policy).await?;
         let manifest = self.manifest(id).await?;
         self.complete_all(id).await?;
         self.verify_objects(id, manifest).await?;
         let actor = format!("account:{}", listing.owner);
-        self.store.step_listing(id, ListingStep::Submit, Some(policy), &actor, self.now()).await
+        self.store
+            .step_listing(id, ListingStep::Submit, Some(policy), &actor, self.now())
+            .await
     }
 
     /// Objects whose last byte is on disk and whose record was lost to a crash.
@@ -228,5 +253,4 @@ impl App {
         })
         .await?
     }
-
 }

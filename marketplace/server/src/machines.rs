@@ -37,7 +37,11 @@ fn machine_id(pass: &Pass) -> Result<MachineId> {
 /// `POST /v1/machines/token`.
 pub async fn token(site: Data<Site>, req: HttpRequest, login: Json<TokenRequest>) -> Answer {
     let address = Site::caller_address(&req);
-    let t = site.app.machine_token(&address, &login).await.map_err(|e| site.refuse(e))?;
+    let t = site
+        .app
+        .machine_token(&address, &login)
+        .await
+        .map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(t))
 }
 
@@ -45,7 +49,11 @@ impl App {
     async fn documents(&self, order: &Order) -> Result<(Signed<Policy>, Signed<Quote>)> {
         let signed = self.signed_order(order.id).await?;
         let quote = self.store.quote(signed.body.quote).await?.signed.text;
-        let policy = self.store.policy(order.listing, order.terms.policy_version).await?.text;
+        let policy = self
+            .store
+            .policy(order.listing, order.terms.policy_version)
+            .await?
+            .text;
         Ok((
             Signed::parse(policy.as_bytes()).map_err(|e| refused(&e))?,
             Signed::parse(quote.as_bytes()).map_err(|e| refused(&e))?,
@@ -68,7 +76,11 @@ impl App {
 
     async fn node_job(&self, order: &Order) -> Result<NodeJob> {
         let (policy, quote) = self.documents(order).await?;
-        let grant = self.store.document(order.id, DocumentKind::Grant).await?.text;
+        let grant = self
+            .store
+            .document(order.id, DocumentKind::Grant)
+            .await?
+            .text;
         Ok(NodeJob {
             order_id: id(order.id)?,
             manifest: (*self.manifest(order.listing).await?).clone(),
@@ -103,7 +115,11 @@ impl App {
 
     /// Where a lease's outputs wait for its submission.
     fn staged(&self, order: OrderId, lease: LeaseToken) -> PathBuf {
-        self.config.dir.join("submissions").join(order.to_string()).join(lease.to_string())
+        self.config
+            .dir
+            .join("submissions")
+            .join(order.to_string())
+            .join(lease.to_string())
     }
 
     async fn take_submission(&self, pass: &Pass, order: &str, body: Submit) -> Result<()> {
@@ -112,17 +128,29 @@ impl App {
         let lease = LeaseToken(body.lease.0);
         let signed = self.signed_order(order.id).await?;
         let (policy, quote) = self.documents(&order).await?;
-        let chain =
-            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &signed };
-        chain.check_submission(&body.submission).map_err(|e| refused(&e))?;
+        let chain = Chain {
+            marketplace: &self.key,
+            policy: &policy,
+            quote: &quote,
+            order: &signed,
+        };
+        chain
+            .check_submission(&body.submission)
+            .map_err(|e| refused(&e))?;
         let folder = self.staged(order.id, lease);
         let count = body.submission.body.outputs.len();
         let outputs = tokio::task::spawn_blocking(move || read_staged(&folder, count))
             .await
             .map_err(DomainError::storage)??;
         let submission = stored(&body.submission)?;
-        self.store.submit(order.id, pod, lease, submission, outputs, self.now()).await?;
-        let folder = self.config.dir.join("submissions").join(order.id.to_string());
+        self.store
+            .submit(order.id, pod, lease, submission, outputs, self.now())
+            .await?;
+        let folder = self
+            .config
+            .dir
+            .join("submissions")
+            .join(order.id.to_string());
         if let Err(e) = std::fs::remove_dir_all(&folder) {
             tracing::warn!(error = %e, "staged outputs stay");
         }
@@ -134,12 +162,20 @@ impl App {
     async fn take_delivery(&self, pass: &Pass, order: &str, body: Deliver) -> Result<()> {
         let (order, _) = self.opening(pass, order).await?;
         let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
-        let chain =
-            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &chain_order };
-        chain.check_delivery(&grant, &body.delivery).map_err(|e| refused(&e))?;
+        let chain = Chain {
+            marketplace: &self.key,
+            policy: &policy,
+            quote: &quote,
+            order: &chain_order,
+        };
+        chain
+            .check_delivery(&grant, &body.delivery)
+            .map_err(|e| refused(&e))?;
         let delivered = &body.delivery.body;
         if Delivery::digest_of_sealed_result(&body.sealed_result.0) != delivered.sealed_result {
-            return Err(DomainError::DocumentLink { what: "sealed result" });
+            return Err(DomainError::DocumentLink {
+                what: "sealed result",
+            });
         }
         if delivered.values != order.values {
             return Err(DomainError::invalid(
@@ -168,7 +204,11 @@ impl App {
         Signed<Quote>,
     )> {
         let signed = self.signed_order(order.id).await?;
-        let grant = self.store.document(order.id, DocumentKind::Grant).await?.text;
+        let grant = self
+            .store
+            .document(order.id, DocumentKind::Grant)
+            .await?
+            .text;
         let grant = Signed::parse(grant.as_bytes()).map_err(|e| refused(&e))?;
         let (policy, quote) = self.documents(order).await?;
         Ok((signed, grant, policy, quote))
@@ -177,9 +217,15 @@ impl App {
     async fn take_refusal(&self, pass: &Pass, order: &str, body: Refuse) -> Result<()> {
         let (order, _) = self.opening(pass, order).await?;
         let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
-        let chain =
-            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &chain_order };
-        chain.check_non_delivery(&grant, &body.refusal).map_err(|e| refused(&e))?;
+        let chain = Chain {
+            marketplace: &self.key,
+            policy: &policy,
+            quote: &quote,
+            order: &chain_order,
+        };
+        chain
+            .check_non_delivery(&grant, &body.refusal)
+            .map_err(|e| refused(&e))?;
         let said = &body.refusal.body;
         let why = format!("{}: {}", said.code, said.reason);
         let text = stored(&body.refusal)?;
@@ -197,7 +243,9 @@ fn read_staged(folder: &std::path::Path, count: usize) -> Result<Vec<SubmittedOu
         let bytes = match std::fs::read(folder.join(index.to_string())) {
             Ok(b) => b,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(DomainError::ObjectIncomplete { name: format!("output-{index}") });
+                return Err(DomainError::ObjectIncomplete {
+                    name: format!("output-{index}"),
+                });
             }
             Err(e) => return Err(DomainError::storage(e)),
         };
@@ -211,10 +259,19 @@ fn split_output(bytes: &[u8]) -> Result<SubmittedOutput> {
     let refuse =
         |e: veilbourse_core::wire::WireError| DomainError::invalid("output", e.to_string());
     let mut r = Reader::new(bytes);
-    let ciphertext = r.bytes("output.ciphertext", MAX_PART).map_err(refuse)?.to_vec();
-    let envelope = r.bytes("output.envelope", MAX_PART).map_err(refuse)?.to_vec();
+    let ciphertext = r
+        .bytes("output.ciphertext", MAX_PART)
+        .map_err(refuse)?
+        .to_vec();
+    let envelope = r
+        .bytes("output.envelope", MAX_PART)
+        .map_err(refuse)?
+        .to_vec();
     r.finish("output").map_err(refuse)?;
-    Ok(SubmittedOutput { ciphertext, envelope })
+    Ok(SubmittedOutput {
+        ciphertext,
+        envelope,
+    })
 }
 
 /// `POST /v1/pod/lease`.
@@ -223,7 +280,10 @@ pub async fn pod_lease(site: Data<Site>, req: HttpRequest) -> Answer {
     let work = async {
         let app = &site.app;
         let token = LeaseToken(app.random());
-        let order = app.store.lease_evaluation(machine_id(&pass)?, token, app.now()).await?;
+        let order = app
+            .store
+            .lease_evaluation(machine_id(&pass)?, token, app.now())
+            .await?;
         match order {
             None => Ok(None),
             Some(order) => {
@@ -245,7 +305,9 @@ pub async fn pod_heartbeat(
     order: Path<String>,
     beat: Json<Heartbeat>,
 ) -> Answer {
-    let pass = site.pass(&req, "POST /v1/pod/jobs/{order}/heartbeat").await?;
+    let pass = site
+        .pass(&req, "POST /v1/pod/jobs/{order}/heartbeat")
+        .await?;
     let work = async {
         let app = &site.app;
         let order: OrderId = order.parse()?;
@@ -276,7 +338,9 @@ pub async fn pod_decline(
         let mut why = body.reason.clone();
         why.truncate(why.floor_char_boundary(1000));
         let lease = LeaseToken(body.lease.0);
-        app.store.decline(order, machine_id(&pass)?, lease, &why, app.now()).await?;
+        app.store
+            .decline(order, machine_id(&pass)?, lease, &why, app.now())
+            .await?;
         app.changed(order);
         Ok(())
     };
@@ -291,7 +355,9 @@ pub async fn pod_output(
     at: Path<(String, u32)>,
     body: Bytes,
 ) -> Answer {
-    let pass = site.pass(&req, "PUT /v1/pod/jobs/{order}/outputs/{index}").await?;
+    let pass = site
+        .pass(&req, "PUT /v1/pod/jobs/{order}/outputs/{index}")
+        .await?;
     let work = async {
         let app = &site.app;
         let (order, pod) = app.leased(&pass, &at.0).await?;
@@ -302,7 +368,11 @@ pub async fn pod_output(
             .and_then(Nonce::from_hex)
             .ok_or_else(|| DomainError::invalid("lease", "the header is missing"))?;
         let lease = LeaseToken(lease.0);
-        order.state.lease().ok_or(DomainError::StaleLease)?.check(pod, lease, app.now())?;
+        order
+            .state
+            .lease()
+            .ok_or(DomainError::StaleLease)?
+            .check(pod, lease, app.now())?;
         let signed = app.signed_order(order.id).await?;
         let limit = signed.body.program.outputs.len() as u64;
         if u64::from(at.1) >= limit {
@@ -333,19 +403,22 @@ pub async fn pod_submission(
     order: Path<String>,
     body: Json<Submit>,
 ) -> Answer {
-    let pass = site.pass(&req, "POST /v1/pod/jobs/{order}/submission").await?;
-    let taken = site.app.take_submission(&pass, &order, body.into_inner()).await;
+    let pass = site
+        .pass(&req, "POST /v1/pod/jobs/{order}/submission")
+        .await?;
+    let taken = site
+        .app
+        .take_submission(&pass, &order, body.into_inner())
+        .await;
     taken.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
 /// `GET /v1/pod/jobs/{order}/objects/{name}`.
-pub async fn pod_object(
-    site: Data<Site>,
-    req: HttpRequest,
-    at: Path<(String, String)>,
-) -> Answer {
-    let pass = site.pass(&req, "GET /v1/pod/jobs/{order}/objects/{name}").await?;
+pub async fn pod_object(site: Data<Site>, req: HttpRequest, at: Path<(String, String)>) -> Answer {
+    let pass = site
+        .pass(&req, "GET /v1/pod/jobs/{order}/objects/{name}")
+        .await?;
     let work = async {
         let app = &site.app;
         let (order, _) = app.leased(&pass, &at.0).await?;
@@ -359,7 +432,9 @@ pub async fn pod_object(
         }
     };
     let bytes = work.await.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(bytes))
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .body(bytes))
 }
 
 /// `POST /v1/node/lease`.
@@ -369,8 +444,10 @@ pub async fn node_lease(site: Data<Site>, req: HttpRequest) -> Answer {
         let app = &site.app;
         let node = app.store.machine(machine_id(&pass)?).await?;
         let token = LeaseToken(app.random());
-        let order =
-            app.store.lease_opening(node.id, node.signing_key, token, app.now()).await?;
+        let order = app
+            .store
+            .lease_opening(node.id, node.signing_key, token, app.now())
+            .await?;
         match order {
             None => Ok(None),
             Some(order) => app.node_job(&order).await.map(Some),
@@ -389,8 +466,13 @@ pub async fn node_delivery(
     order: Path<String>,
     body: Json<Deliver>,
 ) -> Answer {
-    let pass = site.pass(&req, "POST /v1/node/jobs/{order}/delivery").await?;
-    let taken = site.app.take_delivery(&pass, &order, body.into_inner()).await;
+    let pass = site
+        .pass(&req, "POST /v1/node/jobs/{order}/delivery")
+        .await?;
+    let taken = site
+        .app
+        .take_delivery(&pass, &order, body.into_inner())
+        .await;
     taken.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
@@ -402,19 +484,22 @@ pub async fn node_refusal(
     order: Path<String>,
     body: Json<Refuse>,
 ) -> Answer {
-    let pass = site.pass(&req, "POST /v1/node/jobs/{order}/non-delivery").await?;
-    let taken = site.app.take_refusal(&pass, &order, body.into_inner()).await;
+    let pass = site
+        .pass(&req, "POST /v1/node/jobs/{order}/non-delivery")
+        .await?;
+    let taken = site
+        .app
+        .take_refusal(&pass, &order, body.into_inner())
+        .await;
     taken.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
 /// `GET /v1/node/jobs/{order}/objects/{name}`: of an order that is opening.
-pub async fn node_object(
-    site: Data<Site>,
-    req: HttpRequest,
-    at: Path<(String, String)>,
-) -> Answer {
-    let pass = site.pass(&req, "GET /v1/node/jobs/{order}/objects/{name}").await?;
+pub async fn node_object(site: Data<Site>, req: HttpRequest, at: Path<(String, String)>) -> Answer {
+    let pass = site
+        .pass(&req, "GET /v1/node/jobs/{order}/objects/{name}")
+        .await?;
     let work = async {
         let app = &site.app;
         let (order, _) = app.opening(&pass, &at.0).await?;
@@ -430,8 +515,12 @@ pub async fn node_object(
             Some(("envelope", i)) => (BlobKind::Envelope, i),
             _ => return Err(missing),
         };
-        app.store.blob(order.id, kind, index.parse().map_err(|_| missing)?).await
+        app.store
+            .blob(order.id, kind, index.parse().map_err(|_| missing)?)
+            .await
     };
     let bytes = work.await.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(bytes))
+    Ok(HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .body(bytes))
 }

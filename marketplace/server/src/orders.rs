@@ -60,11 +60,19 @@ impl App {
             usage: &usage,
         })?;
         // The same links that pod and node will check.
-        let policy = self.store.policy(quote.listing, quote.policy_version).await?;
+        let policy = self
+            .store
+            .policy(quote.listing, quote.policy_version)
+            .await?;
         let policy = Signed::<Policy>::parse(policy.text.as_bytes()).map_err(|e| refused(&e))?;
-        Chain { marketplace: &self.key, policy: &policy, quote: &signed_quote, order: &signed }
-            .check()
-            .map_err(|e| refused(&e))?;
+        Chain {
+            marketplace: &self.key,
+            policy: &policy,
+            quote: &signed_quote,
+            order: &signed,
+        }
+        .check()
+        .map_err(|e| refused(&e))?;
         let sealed_model = check_sealed(&signed.body, sealed_model)?;
         let order = Order {
             id: OrderId::new(now, self.random()),
@@ -99,8 +107,11 @@ impl App {
 
     async fn progress_of(&self, id: OrderId) -> Result<Progress> {
         let o = self.store.order(id).await?;
-        let (stage, per_mille) =
-            self.store.progress(id).await?.unwrap_or_else(|| ("waiting".into(), 0));
+        let (stage, per_mille) = self
+            .store
+            .progress(id)
+            .await?
+            .unwrap_or_else(|| ("waiting".into(), 0));
         Ok(Progress {
             order: id,
             state: o.state.name().into(),
@@ -147,13 +158,22 @@ impl App {
 /// DOC-5, DOC-6: a sealed model exactly where a vector is private, of the
 /// digest that the order names.
 fn check_sealed(order: &OrderDocument, sealed: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    let private =
-        order.program.vectors.iter().any(|v| matches!(v.weights, Weights::Private { .. }));
+    let private = order
+        .program
+        .vectors
+        .iter()
+        .any(|v| matches!(v.weights, Weights::Private { .. }));
     let field = "sealedModel";
     match (private, sealed) {
         (false, None) if order.sealed_model.is_none() => Ok(Vec::new()),
-        (false, _) => Err(DomainError::invalid(field, "no vector is private, none is expected")),
-        (true, None) => Err(DomainError::invalid(field, "a vector is private, it is missing")),
+        (false, _) => Err(DomainError::invalid(
+            field,
+            "no vector is private, none is expected",
+        )),
+        (true, None) => Err(DomainError::invalid(
+            field,
+            "a vector is private, it is missing",
+        )),
         (true, Some(s)) if s.len() > MAX_SEALED_MODEL => Err(DomainError::TooLarge {
             field,
             limit: MAX_SEALED_MODEL as u64,
@@ -161,7 +181,10 @@ fn check_sealed(order: &OrderDocument, sealed: Option<Vec<u8>>) -> Result<Vec<u8
         }),
         (true, Some(s)) => {
             if Some(OrderDocument::digest_of_sealed_model(&s)) != order.sealed_model {
-                return Err(DomainError::invalid(field, "is not of the digest that the order names"));
+                return Err(DomainError::invalid(
+                    field,
+                    "is not of the digest that the order names",
+                ));
             }
             Ok(s)
         }

@@ -43,7 +43,10 @@ impl App {
             after = found.items.last().map(|(cursor, _)| cursor.clone());
             let more = found.more;
             out.extend(
-                found.into_items().into_iter().filter(|m| m.decision == Decision::Approved),
+                found
+                    .into_items()
+                    .into_iter()
+                    .filter(|m| m.decision == Decision::Approved),
             );
             if !more {
                 return Ok(out);
@@ -58,12 +61,16 @@ impl App {
             // The least busy would need load figures; the first is predictable.
             None => pods.into_iter().next(),
         };
-        let pod = pod.ok_or(DomainError::NotFound { what: "approved pod" })?;
+        let pod = pod.ok_or(DomainError::NotFound {
+            what: "approved pod",
+        })?;
         let sealing = pod
             .sealing_key
             .as_deref()
             .and_then(|k| hex::decode(k).ok())
-            .ok_or(DomainError::NotFound { what: "sealing key of the pod" })?;
+            .ok_or(DomainError::NotFound {
+                what: "sealing key of the pod",
+            })?;
         Ok((pod, sealing))
     }
 
@@ -96,16 +103,21 @@ impl App {
         program: Program,
         pod: Option<MachineId>,
     ) -> Result<QuoteOffer> {
-        self.limits.take(Kind::Quote, &pass.viewer().account()?.to_string())?;
+        self.limits
+            .take(Kind::Quote, &pass.viewer().account()?.to_string())?;
         let listing = self.store.listing(listing_id).await?;
         let ListingState::Published { .. } = listing.state else {
             if !listing.state.public() {
                 return Err(DomainError::NotFound { what: "listing" });
             }
-            return Err(DomainError::ListingClosed { state: listing.state.name() });
+            return Err(DomainError::ListingClosed {
+                state: listing.state.name(),
+            });
         };
         let Some(terms) = &listing.policy else {
-            return Err(DomainError::ListingClosed { state: "without a policy" });
+            return Err(DomainError::ListingClosed {
+                state: "without a policy",
+            });
         };
         let policy = self.store.policy(listing_id, terms.version).await?;
         let signed_policy =
@@ -119,12 +131,13 @@ impl App {
         let (pod, sealing_key) = self.choose_pod(pod).await?;
         let nodes = self.approved(MachineKind::Node).await?;
         if !nodes.iter().any(|n| n.signing_key == terms.node_key) {
-            return Err(DomainError::NotFound { what: "approved key node of the policy" });
+            return Err(DomainError::NotFound {
+                what: "approved key node of the policy",
+            });
         }
         let total = admit::price(&terms, &demand)?;
-        let pod_part =
-            i128::from(total.get()) * i128::from(self.config.pod_basis_points)
-                / i128::from(BASIS_POINTS);
+        let pod_part = i128::from(total.get()) * i128::from(self.config.pod_basis_points)
+            / i128::from(BASIS_POINTS);
         let pod_part = MinorUnits::new(i64::try_from(pod_part).unwrap_or(i64::MAX))?;
         let split = Split::of(total, self.config.fee_basis_points, pod_part)?;
         let expected_seconds = expected(&program);
@@ -228,8 +241,9 @@ fn expected_work(manifest: &Manifest, program: &Program, circuits: &[CircuitKey]
 }
 
 fn outputs(manifest: &Manifest, program: &Program) -> Result<Vec<OutputOffer>> {
-    let budgets = budget::check_program(manifest, program)
-        .map_err(|e| DomainError::Program { reason: e.to_string() })?;
+    let budgets = budget::check_program(manifest, program).map_err(|e| DomainError::Program {
+        reason: e.to_string(),
+    })?;
     Ok(program
         .outputs
         .iter()
@@ -263,21 +277,33 @@ fn private_parts(program: &Program) -> Vec<String> {
         "the opened values, from everybody but you and the custodian's key node".to_owned(),
     ];
     for v in &program.vectors {
-        if let Weights::Private { l1_bound, l2_bound, .. } = &v.weights {
+        if let Weights::Private {
+            l1_bound, l2_bound, ..
+        } = &v.weights
+        {
             out.push(format!(
                 "weights of \"{}\", from everybody but you and the pod; public are only the bounds sum |w| range <= {l1_bound} and sum w^2 <= {l2_bound}",
                 v.label
             ));
         } else {
-            out.push(format!("nothing of the weights of \"{}\": they are public", v.label));
+            out.push(format!(
+                "nothing of the weights of \"{}\": they are public",
+                v.label
+            ));
         }
     }
     out
 }
 
 fn seats(program: &Program) -> Vec<Seat> {
-    let private = program.vectors.iter().any(|v| matches!(v.weights, Weights::Private { .. }));
-    let rows = program.outputs.iter().any(|o| matches!(o.over, MatrixRef::Chunk { .. }));
+    let private = program
+        .vectors
+        .iter()
+        .any(|v| matches!(v.weights, Weights::Private { .. }));
+    let rows = program
+        .outputs
+        .iter()
+        .any(|o| matches!(o.over, MatrixRef::Chunk { .. }));
     let weights = |yes: &str, no: &str| (if private { yes } else { no }).to_owned();
     vec![
         Seat { seat: "you", learns: "the opened values; nothing else of the rows".into() },

@@ -17,7 +17,11 @@ use veilbourse_domain::{
 };
 
 impl App {
-    async fn read_document<T: Document>(&self, id: OrderId, kind: DocumentKind) -> Result<Signed<T>> {
+    async fn read_document<T: Document>(
+        &self,
+        id: OrderId,
+        kind: DocumentKind,
+    ) -> Result<Signed<T>> {
         let text = self.store.document(id, kind).await?.text;
         Signed::parse(text.as_bytes()).map_err(|e| refused(&e))
     }
@@ -30,28 +34,43 @@ impl App {
         }
         let order = self.store.order(order_id).await?;
         let OrderState::Released(released) = &order.state else {
-            return Err(DomainError::OrderState { found: order.state.name(), wanted: "released" });
+            return Err(DomainError::OrderState {
+                found: order.state.name(),
+                wanted: "released",
+            });
         };
         let signed = self.signed_order(order_id).await?;
         let submission = self.signed_submission(order_id).await?;
         let quote = self.store.quote(signed.body.quote).await?.signed.text;
         let quote = Signed::<Quote>::parse(quote.as_bytes()).map_err(|e| refused(&e))?;
-        let policy = self.store.policy(order.listing, order.terms.policy_version).await?.text;
+        let policy = self
+            .store
+            .policy(order.listing, order.terms.policy_version)
+            .await?
+            .text;
         let policy = Signed::<Policy>::parse(policy.as_bytes()).map_err(|e| refused(&e))?;
         let manifest = self.manifest(order.listing).await?;
         let circuits = self.circuits_for(&manifest, &signed.body.program)?;
         let mut outputs = Vec::new();
         for (index, _) in (0u32..).zip(&submission.body.outputs) {
             outputs.push(ReceiptOutput {
-                ciphertext: Bytes(self.store.blob(order_id, BlobKind::Ciphertext, index).await?),
+                ciphertext: Bytes(
+                    self.store
+                        .blob(order_id, BlobKind::Ciphertext, index)
+                        .await?,
+                ),
                 envelope: Bytes(self.store.blob(order_id, BlobKind::Envelope, index).await?),
             });
         }
         let body = Receipt {
             version: DOCUMENT_VERSION,
             marketplace: self.id,
-            grant: self.read_document::<Grant>(order_id, DocumentKind::Grant).await?,
-            delivery: self.read_document::<Delivery>(order_id, DocumentKind::Delivery).await?,
+            grant: self
+                .read_document::<Grant>(order_id, DocumentKind::Grant)
+                .await?,
+            delivery: self
+                .read_document::<Delivery>(order_id, DocumentKind::Delivery)
+                .await?,
             manifest: (*manifest).clone(),
             public_key: Bytes(self.objects.read(order.listing, "public-key").await?),
             verifying_keys: circuits.iter().map(|c| Bytes(c.encode())).collect(),
@@ -76,7 +95,9 @@ impl App {
         };
         let receipt = Signed::sign(body, &self.signing).map_err(|e| refused(&e))?;
         let text = stored(&receipt)?;
-        self.store.save_receipt(order_id, text.clone(), self.now()).await?;
+        self.store
+            .save_receipt(order_id, text.clone(), self.now())
+            .await?;
         Ok(text)
     }
 }

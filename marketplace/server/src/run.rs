@@ -33,46 +33,53 @@ impl Running {
 }
 
 fn join(t: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    t.join().unwrap_or_else(|_| Err(io::Error::other("the server thread panicked")))
+    t.join()
+        .unwrap_or_else(|_| Err(io::Error::other("the server thread panicked")))
 }
 
 /// Binds and serves on a thread of its own: websockets need actix's system.
 pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
     let (send, receive) = std::sync::mpsc::channel();
-    let thread = std::thread::Builder::new().name("server".into()).spawn(move || {
-        actix_web::rt::System::new().block_on(async move {
-            let (listen, workers) = (app.config.listen.clone(), app.config.workers);
-            let settlement = actix_web::rt::spawn(app.clone().settle_forever());
-            let site = Data::new(Site::new(app));
-            let server = HttpServer::new(move || {
-                ActixApp::new().app_data(site.clone()).configure(routes)
-            })
-            .workers(workers)
-            .shutdown_timeout(3)
-            .client_request_timeout(Duration::from_secs(15))
-            .bind(listen);
-            let mut server = match server {
-                Ok(s) => s,
-                Err(e) => {
-                    let _ = send.send(Err(io::Error::new(e.kind(), e.to_string())));
-                    return Err(e);
+    let thread = std::thread::Builder::new()
+        .name("server".into())
+        .spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let (listen, workers) = (app.config.listen.clone(), app.config.workers);
+                let settlement = actix_web::rt::spawn(app.clone().settle_forever());
+                let site = Data::new(Site::new(app));
+                let server = HttpServer::new(move || {
+                    ActixApp::new().app_data(site.clone()).configure(routes)
+                })
+                .workers(workers)
+                .shutdown_timeout(3)
+                .client_request_timeout(Duration::from_secs(15))
+                .bind(listen);
+                let mut server = match server {
+                    Ok(s) => s,
+                    Err(e) => {
+                        let _ = send.send(Err(io::Error::new(e.kind(), e.to_string())));
+                        return Err(e);
+                    }
+                };
+                if !signals {
+                    server = server.disable_signals();
                 }
-            };
-            if !signals {
-                server = server.disable_signals();
-            }
-            let address = server.addrs().first().copied();
-            let server = server.run();
-            let _ = send.send(
-                address
-                    .map(|a| (a, server.handle()))
-                    .ok_or_else(|| io::Error::other("bound to no address")),
-            );
-            let ended = server.await;
-            settlement.abort();
-            ended
-        })
-    })?;
+                let address = server.addrs().first().copied();
+                let server = server.run();
+                let _ = send.send(
+                    address
+                        .map(|a| (a, server.handle()))
+                        .ok_or_else(|| io::Error::other("bound to no address")),
+                );
+                let ended = server.await;
+                settlement.abort();
+                ended
+            })
+        })?;
     let (address, handle) = receive.recv().map_err(io::Error::other)??;
-    Ok(Running { address, handle, thread: Some(thread) })
+    Ok(Running {
+        address,
+        handle,
+        thread: Some(thread),
+    })
 }

@@ -1,10 +1,6 @@
 //! The market's acts, as GraphQL asks for them.
 
-use crate::{
-    App,
-    convert::read_value,
-    limits::Kind,
-};
+use crate::{App, convert::read_value, limits::Kind};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -21,9 +17,7 @@ use veilbourse_domain::{
     ports::Store,
     records::{Account, CashRequest, Decision, Machine},
 };
-use veilbourse_graphql::{
-    Caller, MarketplaceInfo, Progress, QuoteOffer, Service, SessionTokens,
-};
+use veilbourse_graphql::{Caller, MarketplaceInfo, Progress, QuoteOffer, Service, SessionTokens};
 use veilbourse_verifier::linear::PrivateArgument;
 
 /// [`App`] behind the GraphQL schema.
@@ -93,15 +87,24 @@ impl Service for Market {
         let account = pass.viewer().account()?;
         let signed = read_value::<KeyRegistration>(&self.0, &registration)?;
         if signed.body.account.as_str() != account.to_string() {
-            return Err(DomainError::invalid("registration", "names another account"));
+            return Err(DomainError::invalid(
+                "registration",
+                "names another account",
+            ));
         }
         let key = PublicKey(signed.key.0);
-        self.0.store.register_key(account, key, self.0.now()).await?;
+        self.0
+            .store
+            .register_key(account, key, self.0.now())
+            .await?;
         Ok(key)
     }
 
     async fn revoke_signing_key(&self, pass: &Pass, key: PublicKey) -> Result<()> {
-        self.0.store.revoke_key(pass.viewer().account()?, key, self.0.now()).await
+        self.0
+            .store
+            .revoke_key(pass.viewer().account()?, key, self.0.now())
+            .await
     }
 
     async fn create_listing(
@@ -112,7 +115,9 @@ impl Service for Market {
         manifest: Value,
         objects: Vec<(String, u64)>,
     ) -> Result<Listing> {
-        self.0.new_listing(pass, title, description, manifest, &objects).await
+        self.0
+            .new_listing(pass, title, description, manifest, &objects)
+            .await
     }
 
     async fn submit_listing(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing> {
@@ -123,22 +128,23 @@ impl Service for Market {
         let listing = self.0.own_listing(pass, id).await?;
         let (terms, signed) = self.0.owners_policy(&listing, &policy).await?;
         let actor = account_actor(pass)?;
-        self.0.store.update_policy(id, terms, signed, &actor, self.0.now()).await
+        self.0
+            .store
+            .update_policy(id, terms, signed, &actor, self.0.now())
+            .await
     }
 
-    async fn step_listing(
-        &self,
-        pass: &Pass,
-        id: ListingId,
-        step: ListingStep,
-    ) -> Result<Listing> {
+    async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep) -> Result<Listing> {
         match step {
             ListingStep::Approve { .. } | ListingStep::Reject { .. } => {}
             // The owner's own steps: somebody else's listing is not found.
             _ => drop(self.0.own_listing(pass, id).await?),
         }
         let actor = account_actor(pass)?;
-        self.0.store.step_listing(id, step, None, &actor, self.0.now()).await
+        self.0
+            .store
+            .step_listing(id, step, None, &actor, self.0.now())
+            .await
     }
 
     async fn request_cash(
@@ -149,7 +155,10 @@ impl Service for Market {
         key: &str,
     ) -> Result<CashRequest> {
         if key.is_empty() || key.len() > 100 {
-            return Err(DomainError::invalid("idempotencyKey", "must have 1 to 100 bytes"));
+            return Err(DomainError::invalid(
+                "idempotencyKey",
+                "must have 1 to 100 bytes",
+            ));
         }
         let app = &self.0;
         let now = app.now();
@@ -174,7 +183,10 @@ impl Service for Market {
         reason: &str,
     ) -> Result<CashRequest> {
         let by = pass.viewer().account()?;
-        self.0.store.decide_cash(id, by, approve, reason, self.0.now()).await
+        self.0
+            .store
+            .decide_cash(id, by, approve, reason, self.0.now())
+            .await
     }
 
     async fn register_machine(
@@ -188,7 +200,9 @@ impl Service for Market {
         if name.trim().is_empty() || name.len() > 200 {
             return Err(DomainError::invalid("name", "must have 1 to 200 bytes"));
         }
-        let length = sealing_key.as_deref().map(|k| hex::decode(k).map(|b| b.len()));
+        let length = sealing_key
+            .as_deref()
+            .map(|k| hex::decode(k).map(|b| b.len()));
         match (kind, length) {
             (MachineKind::Pod, Some(Ok(SEALING_KEY_BYTES))) | (MachineKind::Node, None) => {}
             (MachineKind::Pod, _) => {
@@ -226,7 +240,10 @@ impl Service for Market {
         reason: &str,
     ) -> Result<Machine> {
         let by = pass.viewer().account()?;
-        self.0.store.decide_machine(id, by, approve, reason, self.0.now()).await
+        self.0
+            .store
+            .decide_machine(id, by, approve, reason, self.0.now())
+            .await
     }
 
     async fn quote(

@@ -8,9 +8,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
-use veilbourse_documents::{
-    DOCUMENT_VERSION, Grant, Order as OrderDocument, Signed, Submission,
-};
+use veilbourse_documents::{DOCUMENT_VERSION, Grant, Order as OrderDocument, Signed, Submission};
 use veilbourse_domain::{
     DomainError, Result,
     id::OrderId,
@@ -45,7 +43,10 @@ impl App {
     /// One look at every state that waits for the server.
     pub async fn settle_once(&self) -> Result<()> {
         for state in ["evaluated", "verified"] {
-            let filter = OrderFilter { party: None, state: Some(state.into()) };
+            let filter = OrderFilter {
+                party: None,
+                state: Some(state.into()),
+            };
             let page = PageRequest::new(BATCH, None)?;
             for order in self.store.orders(&filter, &page).await?.into_items() {
                 let id = order.id;
@@ -97,7 +98,11 @@ impl App {
     }
 
     pub(crate) async fn signed_submission(&self, id: OrderId) -> Result<Signed<Submission>> {
-        let text = self.store.document(id, DocumentKind::Submission).await?.text;
+        let text = self
+            .store
+            .document(id, DocumentKind::Submission)
+            .await?
+            .text;
         Signed::parse(text.as_bytes()).map_err(|e| refused(&e))
     }
 
@@ -112,7 +117,10 @@ impl App {
         let order_digest = order.terms.digest;
         let shared = Arc::new((signed, circuits));
         for (index, expected) in (0u32..).zip(submission.body.outputs.clone()) {
-            let ciphertext = self.store.blob(order.id, BlobKind::Ciphertext, index).await?;
+            let ciphertext = self
+                .store
+                .blob(order.id, BlobKind::Ciphertext, index)
+                .await?;
             let envelope = self.store.blob(order.id, BlobKind::Envelope, index).await?;
             let (manifest, key, shared) = (manifest.clone(), key.clone(), shared.clone());
             self.heavy(move || {
@@ -147,7 +155,10 @@ impl App {
     async fn grant_for(&self, id: OrderId) -> Result<()> {
         let order = self.store.order(id).await?;
         let submission = self.signed_submission(id).await?;
-        let policy = self.store.policy(order.listing, order.terms.policy_version).await?;
+        let policy = self
+            .store
+            .policy(order.listing, order.terms.policy_version)
+            .await?;
         let now = self.now();
         let expires = now
             .saturating_add(1000 * u64::from(self.config.grant_seconds))

@@ -9,11 +9,7 @@ use actix_web::{
     web::{Bytes, Data, Path},
 };
 use veilbourse_domain::{
-    DomainError, Result,
-    access::Pass,
-    id::ListingId,
-    listing::ListingState,
-    records::ObjectInfo,
+    DomainError, Result, access::Pass, id::ListingId, listing::ListingState, records::ObjectInfo,
 };
 
 type At = Path<(String, String)>;
@@ -36,7 +32,9 @@ async fn object(site: &Site, pass: &Pass, at: &At) -> Result<(ListingId, ObjectI
 
 /// `HEAD`: where to resume.
 pub async fn head(site: Data<Site>, req: HttpRequest, at: At) -> Answer {
-    let pass = site.pass(&req, "HEAD /v1/listings/{id}/objects/{name}").await?;
+    let pass = site
+        .pass(&req, "HEAD /v1/listings/{id}/objects/{name}")
+        .await?;
     let work = async {
         let (id, info) = object(&site, &pass, &at).await?;
         let offset = site.app.objects.offset(id, &info.name).await?;
@@ -55,20 +53,34 @@ pub async fn head(site: Data<Site>, req: HttpRequest, at: At) -> Answer {
 
 /// `PATCH`: appends at the offset.
 pub async fn patch(site: Data<Site>, req: HttpRequest, at: At, body: Bytes) -> Answer {
-    let pass = site.pass(&req, "PATCH /v1/listings/{id}/objects/{name}").await?;
+    let pass = site
+        .pass(&req, "PATCH /v1/listings/{id}/objects/{name}")
+        .await?;
     let work = async {
         let account = pass.viewer().account()?;
         site.app.limits.take(Kind::Upload, &account.to_string())?;
-        let kind = req.headers().get("content-type").and_then(|v| v.to_str().ok());
+        let kind = req
+            .headers()
+            .get("content-type")
+            .and_then(|v| v.to_str().ok());
         if kind != Some(CONTENT_TYPE) {
-            return Err(DomainError::invalid("content-type", format!("expected {CONTENT_TYPE}")));
+            return Err(DomainError::invalid(
+                "content-type",
+                format!("expected {CONTENT_TYPE}"),
+            ));
         }
         let (id, info) = object(&site, &pass, &at).await?;
         let listing = site.app.store.listing(id).await?;
-        if !matches!(listing.state, ListingState::Draft | ListingState::Rejected { .. }) {
+        if !matches!(
+            listing.state,
+            ListingState::Draft | ListingState::Rejected { .. }
+        ) {
             return Err(DomainError::ObjectImmutable { name: info.name });
         }
-        let (offset, length) = (number(&req, "upload-offset")?, number(&req, "upload-length")?);
+        let (offset, length) = (
+            number(&req, "upload-offset")?,
+            number(&req, "upload-length")?,
+        );
         if length != info.length {
             return Err(DomainError::UploadLength {
                 name: info.name,
@@ -76,22 +88,32 @@ pub async fn patch(site: Data<Site>, req: HttpRequest, at: At, body: Bytes) -> A
                 found: length,
             });
         }
-        let end =
-            site.app.objects.append(id, &info.name, offset, info.length, &body).await?;
+        let end = site
+            .app
+            .objects
+            .append(id, &info.name, offset, info.length, &body)
+            .await?;
         if end == info.length {
             let digest = site.app.objects.digest(id, &info.name).await?;
-            site.app.store.complete_object(id, &info.name, digest).await?;
+            site.app
+                .store
+                .complete_object(id, &info.name, digest)
+                .await?;
         }
         Ok(end)
     };
     let end = work.await.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::NoContent().insert_header(("upload-offset", end.to_string())).finish())
+    Ok(HttpResponse::NoContent()
+        .insert_header(("upload-offset", end.to_string()))
+        .finish())
 }
 
 /// `GET`: the twin of a public listing for everybody, the rest for owner and
 /// staff.
 pub async fn get(site: Data<Site>, req: HttpRequest, at: At) -> Answer {
-    let pass = site.pass(&req, "GET /v1/listings/{id}/objects/{name}").await?;
+    let pass = site
+        .pass(&req, "GET /v1/listings/{id}/objects/{name}")
+        .await?;
     let work = async {
         let id: ListingId = at.0.parse()?;
         let listing = site.app.store.listing(id).await?;

@@ -13,8 +13,7 @@ use veilbourse_core::{
     manifest::Manifest,
 };
 use veilbourse_documents::{
-    Chain, DecryptionClass, EvaluationClass, Order, Receipt, Signed, demand,
-    marketplace_id,
+    Chain, DecryptionClass, EvaluationClass, Order, Receipt, Signed, demand, marketplace_id,
 };
 use veilbourse_verifier::{
     Envelope,
@@ -40,7 +39,10 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     if let Some(expected) = trust.marketplace
         && expected != id
     {
-        return Err(ReceiptRefusal::Marketplace { expected, found: id });
+        return Err(ReceiptRefusal::Marketplace {
+            expected,
+            found: id,
+        });
     }
     let chain = Chain {
         marketplace: &receipt.key,
@@ -56,10 +58,18 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     body.manifest.validate().map_err(ReceiptRefusal::Manifest)?;
     let root = body.manifest.root();
     if root != order.dataset {
-        return Err(ReceiptRefusal::Dataset { expected: order.dataset, found: root });
+        return Err(ReceiptRefusal::Dataset {
+            expected: order.dataset,
+            found: root,
+        });
     }
     let policy = &body.policy.body;
-    let wanted = demand(&body.manifest, &order.program, &policy.kinds, policy.min_cohort)?;
+    let wanted = demand(
+        &body.manifest,
+        &order.program,
+        &policy.kinds,
+        policy.min_cohort,
+    )?;
     if body.delivery.body.values != wanted.values {
         return Err(ReceiptRefusal::Values {
             expected: wanted.values,
@@ -79,7 +89,13 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     };
     outputs(body, &context)?;
     claims(body)?;
-    Ok(report::of(&receipt, &id, &wanted, trust.circuits.is_some(), trust.marketplace.is_some()))
+    Ok(report::of(
+        &receipt,
+        &id,
+        &wanted,
+        trust.circuits.is_some(),
+        trust.marketplace.is_some(),
+    ))
 }
 
 /// The verifying keys are exactly those that the order names and the program
@@ -111,7 +127,10 @@ fn circuits(
         for k in &keys {
             if !trusted.contains(k) {
                 return Err(ReceiptRefusal::VerifyingKeys {
-                    reason: format!("{} is not the circuit's key under the SRS given", k.digest()),
+                    reason: format!(
+                        "{} is not the circuit's key under the SRS given",
+                        k.digest()
+                    ),
                 });
             }
         }
@@ -123,19 +142,34 @@ fn circuits(
 fn outputs(body: &Receipt, context: &OrderContext<'_>) -> Result<(), ReceiptRefusal> {
     let expected = context.program.outputs.len();
     if body.outputs.len() != expected || body.submission.body.outputs.len() != expected {
-        return Err(ReceiptRefusal::Outputs { expected, found: body.outputs.len() });
+        return Err(ReceiptRefusal::Outputs {
+            expected,
+            found: body.outputs.len(),
+        });
     }
-    for ((output, submitted), index) in
-        body.outputs.iter().zip(&body.submission.body.outputs).zip(0u32..)
+    for ((output, submitted), index) in body
+        .outputs
+        .iter()
+        .zip(&body.submission.body.outputs)
+        .zip(0u32..)
     {
         let ciphertext =
             OutputCiphertext::decode(&output.ciphertext.0).map_err(ReceiptRefusal::Ciphertext)?;
         for (what, found, expected) in [
             ("ciphertext", ciphertext.digest(), submitted.ciphertext),
-            ("envelope", Envelope::digest(&output.envelope.0), submitted.envelope),
+            (
+                "envelope",
+                Envelope::digest(&output.envelope.0),
+                submitted.envelope,
+            ),
         ] {
             if found != expected {
-                return Err(ReceiptRefusal::OutputDigest { index, what, expected, found });
+                return Err(ReceiptRefusal::OutputDigest {
+                    index,
+                    what,
+                    expected,
+                    found,
+                });
             }
         }
         context
@@ -173,7 +207,12 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
 pub fn check_file(path: &std::path::Path, trust: &Trust<'_>, json: bool) -> (bool, String) {
     let bytes = match std::fs::read(path) {
         Ok(b) => b,
-        Err(e) => return (false, failure("FILE", &format!("{}: {e}", path.display()), json)),
+        Err(e) => {
+            return (
+                false,
+                failure("FILE", &format!("{}: {e}", path.display()), json),
+            );
+        }
     };
     match verify_receipt(&bytes, trust) {
         Ok(report) if json => (true, report.json().to_string()),

@@ -25,9 +25,16 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let (valid, text) = veilbourse_verify::check_file(
         &cli.receipt,
-        &Trust { marketplace: cli.marketplace, circuits: None },
+        &Trust {
+            marketplace: cli.marketplace,
+            circuits: None,
+        },
         cli.json,
     );
     println!("{}", text.trim_end());
-    if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -52,8 +52,15 @@ pub(crate) fn of(
         .iter()
         .map(|arrow| {
             let recomputed = keys_recomputed && arrow.what.starts_with("the verifying keys");
-            let binding = if recomputed { Binding::Proven } else { arrow.binding };
-            Line { arrow: *arrow, binding }
+            let binding = if recomputed {
+                Binding::Proven
+            } else {
+                arrow.binding
+            };
+            Line {
+                arrow: *arrow,
+                binding,
+            }
         })
         .collect();
     Report {
@@ -83,7 +90,11 @@ impl Report {
             "receipt of order {}\n  marketplace  {}{}\n  dataset      {} ({})\n  outputs      {} proven, {} values opened ({} bits at most)\n  paid         {}.{:02} credits\n  evaluation: proven   decryption: custodian-attested   srs: {}\n",
             self.order_id,
             self.marketplace,
-            if self.marketplace_expected { "" } else { "  (whoever holds this key; none was expected)" },
+            if self.marketplace_expected {
+                ""
+            } else {
+                "  (whoever holds this key; none was expected)"
+            },
             self.dataset,
             self.name,
             self.outputs,

@@ -54,7 +54,12 @@ impl<'a> Mallory<'a> {
     pub async fn new(world: &'a World) -> Result<Self> {
         let (identity, _) = world.new_pod("mallory").await?;
         let machine = world.machine(identity.clone());
-        Ok(Self { world, id: identity.id.clone(), identity, machine })
+        Ok(Self {
+            world,
+            id: identity.id.clone(),
+            identity,
+            machine,
+        })
     }
 
     async fn ordered(
@@ -67,8 +72,7 @@ impl<'a> Mallory<'a> {
         let offer = buyer::quote(&buyer.session, key, listed, query, Some(&self.id)).await?;
         let deadline = crate::clock()() + 600_000;
         let mut rng = crate::rng(None);
-        let ticket =
-            buyer::prepare(key, &offer, listed, query, &buyer.key, deadline, &mut rng)?;
+        let ticket = buyer::prepare(key, &offer, listed, query, &buyer.key, deadline, &mut rng)?;
         let order = buyer::place(&buyer.session, &ticket).await?;
         let job: PodJob = self
             .machine
@@ -79,11 +83,7 @@ impl<'a> Mallory<'a> {
     }
 
     /// Hands in what it likes, properly signed.
-    async fn submit(
-        &self,
-        job: &PodJob,
-        outputs: &[(OutputCiphertext, Vec<u8>)],
-    ) -> Result<()> {
+    async fn submit(&self, job: &PodJob, outputs: &[(OutputCiphertext, Vec<u8>)]) -> Result<()> {
         let path = format!("/v1/pod/jobs/{}", job.order_id);
         let mut digests = Vec::new();
         for ((ciphertext, envelope), index) in outputs.iter().zip(0u32..) {
@@ -93,7 +93,9 @@ impl<'a> Mallory<'a> {
             });
             let mut w = Writer::new();
             w.bytes(&ciphertext.encode()).bytes(envelope);
-            self.machine.put(&format!("{path}/outputs/{index}"), &job.lease, w.finish()).await?;
+            self.machine
+                .put(&format!("{path}/outputs/{index}"), &job.lease, w.finish())
+                .await?;
         }
         let submission = Signed::sign(
             Submission {
@@ -105,8 +107,13 @@ impl<'a> Mallory<'a> {
             },
             &self.identity.key,
         )?;
-        let body = Submit { lease: job.lease, submission };
-        self.machine.post::<_, Value>(&format!("{path}/submission"), &body).await?;
+        let body = Submit {
+            lease: job.lease,
+            submission,
+        };
+        self.machine
+            .post::<_, Value>(&format!("{path}/submission"), &body)
+            .await?;
         Ok(())
     }
 
@@ -146,8 +153,12 @@ impl<'a> Mallory<'a> {
             .chunks(one as usize)
             .map(|p| SumData::decode(p, columns))
             .collect::<Result<_, _>>()?;
-        let key =
-            PublicKey::decode(&self.machine.get(&object("public-key"), PublicKey::ENCODED_LEN).await?)?;
+        let key = PublicKey::decode(
+            &self
+                .machine
+                .get(&object("public-key"), PublicKey::ENCODED_LEN)
+                .await?,
+        )?;
         let program = &job.order.body.program;
         let weights: Vec<Vec<i64>> = program
             .vectors
@@ -177,17 +188,23 @@ impl<'a> Mallory<'a> {
                 &|_| {},
             )
         })?;
-        let mut outputs: Vec<_> =
-            finished.into_iter().map(|f| (f.statement, f.envelope)).collect();
+        let mut outputs: Vec<_> = finished
+            .into_iter()
+            .map(|f| (f.statement, f.envelope))
+            .collect();
         if let Some((statement, envelope)) = outputs.first_mut() {
             if let OutputCiphertext::Traced(lwe) = &mut statement.ciphertext {
                 lwe.b = lwe.b + Fq::reduce(1 << job.manifest.message_log2);
             }
             *envelope = relabel(envelope, &statement.digest())?;
         }
-        let outputs: Vec<_> = outputs.into_iter().map(|(s, e)| (s.ciphertext, e)).collect();
+        let outputs: Vec<_> = outputs
+            .into_iter()
+            .map(|(s, e)| (s.ciphertext, e))
+            .collect();
         self.submit(&job, &outputs).await?;
-        self.expect_refund("tampered result", buyer, &order, before).await
+        self.expect_refund("tampered result", buyer, &order, before)
+            .await
     }
 
     /// Proofs of an earlier order, relabelled for this one: a forgery that
@@ -220,10 +237,14 @@ impl<'a> Mallory<'a> {
         for (output, index) in body.outputs.iter().zip(0u32..) {
             let ciphertext = OutputCiphertext::decode(&output.ciphertext.0)?;
             let statement = context.statement(index, ciphertext.clone())?;
-            outputs.push((ciphertext, relabel(&output.envelope.0, &statement.digest())?));
+            outputs.push((
+                ciphertext,
+                relabel(&output.envelope.0, &statement.digest())?,
+            ));
         }
         self.submit(&job, &outputs).await?;
-        self.expect_refund("forged proof", buyer, &order, before).await
+        self.expect_refund("forged proof", buyer, &order, before)
+            .await
     }
 }
 
@@ -231,7 +252,9 @@ impl<'a> Mallory<'a> {
 /// (1), then the digest.
 fn relabel(envelope: &[u8], statement: &veilbourse_core::digest::Digest) -> Result<Vec<u8>> {
     let mut out = envelope.to_vec();
-    out.get_mut(3..35).context("an envelope holds a digest")?.copy_from_slice(&statement.0);
+    out.get_mut(3..35)
+        .context("an envelope holds a digest")?
+        .copy_from_slice(&statement.0);
     Ok(out)
 }
 
@@ -254,8 +277,7 @@ pub async fn replayed_order(
         held: again == *first && unmoved,
     };
     let mut rng = crate::rng(None);
-    let offer =
-        buyer::quote(&buyer.session, &world.marketplace, listed, query, None).await?;
+    let offer = buyer::quote(&buyer.session, &world.marketplace, listed, query, None).await?;
     let deadline = crate::clock()() + 600_000;
     let fresh = buyer::prepare(
         &world.marketplace,
@@ -266,7 +288,10 @@ pub async fn replayed_order(
         deadline,
         &mut rng,
     )?;
-    let body = Order { nonce: Nonce(ticket.order.body.nonce.0), ..fresh.order.body.clone() };
+    let body = Order {
+        nonce: Nonce(ticket.order.body.nonce.0),
+        ..fresh.order.body.clone()
+    };
     let replay = Ticket {
         order: Signed::sign(body, &buyer.key)?,
         result_secret: Bytes(Vec::new()),

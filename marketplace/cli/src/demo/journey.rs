@@ -77,13 +77,22 @@ pub async fn buy(
     let ticket = buyer::prepare(key, &offer, listed, query, &person.key, deadline, &mut rng)?;
     let order = buyer::place(&person.session, &ticket).await?;
     let ended = buyer::wait(&person.session, &order, |s| {
-        bars.set(name, s.per_mille.min(999), 1000, &format!("{} {}", s.state, s.stage));
+        bars.set(
+            name,
+            s.per_mille.min(999),
+            1000,
+            &format!("{} {}", s.state, s.stage),
+        );
     })
     .await?;
     let released = Instant::now();
     bars.set(name, 1000, 1000, &ended.state);
     if ended.state != "released" {
-        bail!("order {order} of {name} was {}: {:?}", ended.state, ended.refund);
+        bail!(
+            "order {order} of {name} was {}: {:?}",
+            ended.state,
+            ended.refund
+        );
     }
     let Some((pod, handed_in)) = world.report(&order) else {
         bail!("the pod did not report order {order}");
@@ -92,7 +101,10 @@ pub async fn buy(
     let opened = buyer::open(&person.session, &order, &ticket).await?;
     let open = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    let trust = Trust { marketplace: Some(market::marketplace_of(key)), circuits: None };
+    let trust = Trust {
+        marketplace: Some(market::marketplace_of(key)),
+        circuits: None,
+    };
     let report = match verify_receipt(&opened.receipt, &trust) {
         Ok(r) => r,
         Err(e) => bail!("{name}: the receipt is refused by {}: {e}", e.rule()),

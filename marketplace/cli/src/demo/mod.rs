@@ -32,10 +32,7 @@ use veilbourse_client::{
     market::{self, Decide},
     query::{self, Query, Rows},
 };
-use veilbourse_core::{
-    program::MatrixRef,
-    simulation::simulate_program,
-};
+use veilbourse_core::{program::MatrixRef, simulation::simulate_program};
 use veilbourse_documents::{QueryKind, Signed};
 use veilbourse_pod::Circuits;
 use veilbourse_prover::srs::Srs;
@@ -59,7 +56,10 @@ impl Teller {
         }
     }
     fn title(&self, text: &str) {
-        self.say(format_args!("\n── {text} {}", "─".repeat(72usize.saturating_sub(text.chars().count()))));
+        self.say(format_args!(
+            "\n── {text} {}",
+            "─".repeat(72usize.saturating_sub(text.chars().count()))
+        ));
     }
 }
 
@@ -81,7 +81,10 @@ pub async fn run(a: DemoArgs, json: bool) -> Result<bool> {
     let tell = Teller(json);
     let progress = Bars::new(json);
     let dir = folder(&a)?;
-    tell.say(format_args!("everything of this run is in {}", dir.display()));
+    tell.say(format_args!(
+        "everything of this run is in {}",
+        dir.display()
+    ));
 
     tell.title("the custodian encrypts, on its own machine");
     let plain = tokio::task::block_in_place(|| Plain::load(&a))?;
@@ -101,7 +104,12 @@ pub async fn run(a: DemoArgs, json: bool) -> Result<bool> {
     }
     let dataset_dir = dir.join("dataset");
     let (folder, encrypted) = tokio::task::block_in_place(|| {
-        encrypt_to(&plain.built, plain.config.suppression.k_min, &dataset_dir, &progress)
+        encrypt_to(
+            &plain.built,
+            plain.config.suppression.k_min,
+            &dataset_dir,
+            &progress,
+        )
     })?;
 
     tell.title("the market starts: server, pod, key node, on loopback");
@@ -112,9 +120,8 @@ pub async fn run(a: DemoArgs, json: bool) -> Result<bool> {
     };
     let class = class_of(columns).context("more columns than the largest circuit class")?;
     let srs_started = Instant::now();
-    let srs = tokio::task::block_in_place(|| {
-        Srs::dev(log_rows(kind, class), &mut crate::rng(None))
-    })?;
+    let srs =
+        tokio::task::block_in_place(|| Srs::dev(log_rows(kind, class), &mut crate::rng(None)))?;
     std::fs::write(dir.join("srs.bin"), srs.encode())?;
     let srs = Arc::new(srs);
     let srs_seconds = srs_started.elapsed().as_secs_f64();
@@ -125,13 +132,24 @@ pub async fn run(a: DemoArgs, json: bool) -> Result<bool> {
     };
     let mut world = World::start(&dir, &srs, &circuits, &needed).await?;
     world.start_pod(circuits).await?;
-    tell.say(format_args!("server {}   marketplace {}", world.url, market::marketplace_of(&world.marketplace)));
+    tell.say(format_args!(
+        "server {}   marketplace {}",
+        world.url,
+        market::marketplace_of(&world.marketplace)
+    ));
     tell.say(format_args!(
         "SRS {} (dev: made here in {srs_seconds:.1} s; receipts say so)",
         srs.digest()
     ));
 
-    let journey = Journey { a: &a, plain: &plain, folder: &folder, encrypted, progress: &progress, tell: &tell };
+    let journey = Journey {
+        a: &a,
+        plain: &plain,
+        folder: &folder,
+        encrypted,
+        progress: &progress,
+        tell: &tell,
+    };
     let outcome = journey.run(&mut world, &dir).await?;
     world.stop().await?;
     let total = started.elapsed().as_secs_f64();
@@ -173,8 +191,12 @@ struct Comparison {
 impl Journey<'_> {
     async fn run(&self, world: &mut World, dir: &Path) -> Result<Outcome> {
         let (tell, manifest) = (self.tell, &self.folder.manifest);
-        let custodian = world.person("custodian@demo.example", "RAND archive", "CUSTODIAN").await?;
-        let buyer = world.person("buyer@demo.example", "Health economist", "BUYER").await?;
+        let custodian = world
+            .person("custodian@demo.example", "RAND archive", "CUSTODIAN")
+            .await?;
+        let buyer = world
+            .person("buyer@demo.example", "Health economist", "BUYER")
+            .await?;
         let (node, node_key) = world.new_node(&custodian, self.folder).await?;
         world.start_node(&node)?;
 
@@ -192,7 +214,14 @@ impl Journey<'_> {
         );
         dataset::submit(session, &listing, &Signed::sign(body, &custodian.key)?).await?;
         let upload = started.elapsed().as_secs_f64();
-        market::decide(&world.admin, Decide::Listing, listing.as_str(), true, "checked").await?;
+        market::decide(
+            &world.admin,
+            Decide::Listing,
+            listing.as_str(),
+            true,
+            "checked",
+        )
+        .await?;
         tell.say(format_args!(
             "listing {listing}: {} uploaded ({:.2} bytes a slot), every root recomputed, listing proof verified, published",
             bytes(self.folder.bytes()?.0),
@@ -220,8 +249,9 @@ impl Journey<'_> {
             RowsArg::Aggregate => Rows::Aggregate,
             RowsArg::Each => Rows::Each,
         };
-        let coverage =
-            self.plain.coverage(self.a.target.is_some() || self.a.data.is_none());
+        let coverage = self
+            .plain
+            .coverage(self.a.target.is_some() || self.a.data.is_none());
         let model_query = query::model(
             &listed.manifest,
             &self.plain.model,
@@ -232,16 +262,30 @@ impl Journey<'_> {
         )?;
 
         tell.title("order 1: mean and variance in each segment, public weights");
-        let statistics =
-            buy(world, &buyer, &listed, &statistics_query, "statistics", self.progress).await?;
+        let statistics = buy(
+            world,
+            &buyer,
+            &listed,
+            &statistics_query,
+            "statistics",
+            self.progress,
+        )
+        .await?;
         if !tell.0 {
             show_offer(&statistics.offer, false);
         }
         let statistics_match = self.matches(&statistics_query, &statistics);
         self.show_statistics(&statistics);
 
-        let hidden = if blinder.is_some() { "private" } else { "public" };
-        tell.title(&format!("order 2: linear model, {hidden} weights ({})", self.plain.model_source));
+        let hidden = if blinder.is_some() {
+            "private"
+        } else {
+            "public"
+        };
+        tell.title(&format!(
+            "order 2: linear model, {hidden} weights ({})",
+            self.plain.model_source
+        ));
         let model = buy(world, &buyer, &listed, &model_query, "model", self.progress).await?;
         if !tell.0 {
             show_offer(&model.offer, false);
@@ -251,7 +295,10 @@ impl Journey<'_> {
 
         let receipt = dir.join("receipt.json");
         std::fs::write(&receipt, &model.opened.receipt)?;
-        std::fs::write(dir.join("receipt-statistics.json"), &statistics.opened.receipt)?;
+        std::fs::write(
+            dir.join("receipt-statistics.json"),
+            &statistics.opened.receipt,
+        )?;
 
         let mut refused = Vec::new();
         if !self.a.no_attacks {
@@ -261,13 +308,24 @@ impl Journey<'_> {
                 Srs::dev(4, &mut crate::rng(None))
             })?));
             refused.push(
-                mallory.tampered_result(&buyer, &listed, &statistics_query, &none).await?,
+                mallory
+                    .tampered_result(&buyer, &listed, &statistics_query, &none)
+                    .await?,
             );
             let earlier = Signed::parse(&model.opened.receipt)?;
-            refused.push(mallory.forged_proof(&buyer, &listed, &model_query, &earlier).await?);
+            refused.push(
+                mallory
+                    .forged_proof(&buyer, &listed, &model_query, &earlier)
+                    .await?,
+            );
             refused.extend(
                 attacks::replayed_order(
-                    world, &buyer, &listed, &model_query, &model.ticket, &model.order,
+                    world,
+                    &buyer,
+                    &listed,
+                    &model_query,
+                    &model.ticket,
+                    &model.order,
                 )
                 .await?,
             );
@@ -291,10 +349,22 @@ impl Journey<'_> {
         ));
         let checks = vec![
             Check("statistics equal the integer reference", statistics_match),
-            Check("model results equal the integer reference", comparison.matches),
-            Check("both receipts verify offline", statistics.report.outputs + model.report.outputs > 0),
-            Check("every attack was refused and refunded", refused.iter().all(|r| r.held)),
-            Check("the buyer paid exactly the two prices", left == DEPOSIT - paid),
+            Check(
+                "model results equal the integer reference",
+                comparison.matches,
+            ),
+            Check(
+                "both receipts verify offline",
+                statistics.report.outputs + model.report.outputs > 0,
+            ),
+            Check(
+                "every attack was refused and refunded",
+                refused.iter().all(|r| r.held),
+            ),
+            Check(
+                "the buyer paid exactly the two prices",
+                left == DEPOSIT - paid,
+            ),
             Check("the ledger balances", balanced),
         ];
         Ok(Outcome {
@@ -313,8 +383,10 @@ impl Journey<'_> {
     /// The policy of the demo's custodian.
     fn policy(&self, node_key: veilbourse_documents::Key) -> PolicyFile {
         let rows: u64 = self.plain.built.segments.iter().map(|s| s.rows).sum();
-        let (mut kinds, mut values) =
-            (vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate], 10_000);
+        let (mut kinds, mut values) = (
+            vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate],
+            10_000,
+        );
         if self.a.rows == RowsArg::Each {
             // Off by default: a clause of its own, since weights of one column
             // alone would read it out row by row.
@@ -357,20 +429,26 @@ impl Journey<'_> {
 
     fn show_statistics(&self, done: &Done) {
         let manifest = &self.folder.manifest;
-        let Ok(column) = self.statistics_column() else { return };
-        let decoded = query::decode(manifest, &done.ticket.order.body.program, &done.opened.values);
+        let Ok(column) = self.statistics_column() else {
+            return;
+        };
+        let decoded = query::decode(
+            manifest,
+            &done.ticket.order.body.program,
+            &done.opened.values,
+        );
         let mut rows = Vec::new();
         let mut plot = Vec::new();
         for (s, segment) in manifest.segments.iter().enumerate() {
             let of = |label: String| {
                 decoded
                     .iter()
-                    .find(|d| {
-                        d.over == MatrixRef::Traced { segment: s as u32 } && d.label == label
-                    })
+                    .find(|d| d.over == MatrixRef::Traced { segment: s as u32 } && d.label == label)
                     .and_then(|d| d.values.first().copied())
             };
-            let Some(mean) = of(format!("sum of {column}")) else { continue };
+            let Some(mean) = of(format!("sum of {column}")) else {
+                continue;
+            };
             let variance = of(format!("sum of {column}^2")).map(|m2| m2 - mean * mean);
             let expected = self.plain.float.mean(s, column).unwrap_or(f64::NAN);
             let text = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.6}"));
@@ -385,7 +463,14 @@ impl Journey<'_> {
             plot.push((segment.label.clone(), mean, expected));
         }
         self.tell.say(table(
-            &["segment", "rows", "mean", "plaintext", "variance", "plaintext"],
+            &[
+                "segment",
+                "rows",
+                "mean",
+                "plaintext",
+                "variance",
+                "plaintext",
+            ],
             &rows,
         ));
         if plot.len() <= 16 {
@@ -423,8 +508,10 @@ impl Journey<'_> {
                 pairs.sort_by_key(|p| p.0);
             }
         }
-        let max_abs_error =
-            pairs.iter().map(|(_, v, e)| (v - e).abs()).fold(0.0f64, f64::max);
+        let max_abs_error = pairs
+            .iter()
+            .map(|(_, v, e)| (v - e).abs())
+            .fold(0.0f64, f64::max);
         Ok(Comparison {
             matches: self.matches(query, done),
             max_abs_error,
@@ -435,9 +522,13 @@ impl Journey<'_> {
 
     fn show_model(&self, c: &Comparison) {
         let labels: Vec<String> = match self.a.rows {
-            RowsArg::Aggregate => {
-                self.folder.manifest.segments.iter().map(|s| s.label.clone()).collect()
-            }
+            RowsArg::Aggregate => self
+                .folder
+                .manifest
+                .segments
+                .iter()
+                .map(|s| s.label.clone())
+                .collect(),
             RowsArg::Each => (1..=c.values.len()).map(|i| format!("row {i}")).collect(),
         };
         let items: Vec<_> = labels
@@ -449,7 +540,12 @@ impl Journey<'_> {
             .iter()
             .take(12)
             .map(|(l, v, e)| {
-                vec![l.clone(), format!("{v:.6}"), format!("{e:.6}"), format!("{:+.1e}", v - e)]
+                vec![
+                    l.clone(),
+                    format!("{v:.6}"),
+                    format!("{e:.6}"),
+                    format!("{:+.1e}", v - e),
+                ]
             })
             .collect();
         let what = if self.plain.logistic() && self.a.rows == RowsArg::Each {
@@ -457,19 +553,32 @@ impl Journey<'_> {
         } else {
             "prediction"
         };
-        self.tell.say(table(&["", &format!("decrypted {what}"), "float model", "difference"], &rows));
+        self.tell.say(table(
+            &[
+                "",
+                &format!("decrypted {what}"),
+                "float model",
+                "difference",
+            ],
+            &rows,
+        ));
         if items.len() > 12 {
             self.tell.say(format_args!("  … {} more", items.len() - 12));
         }
         self.tell.say(bars(what, &items[..items.len().min(12)]));
-        self.tell.say(format_args!("  largest difference from the float model: {:.3e}", c.max_abs_error));
+        self.tell.say(format_args!(
+            "  largest difference from the float model: {:.3e}",
+            c.max_abs_error
+        ));
     }
 
     async fn ledger(&self, world: &World, names: &HashMap<String, &str>) -> Result<(String, bool)> {
         let (rows, balanced) = market::ledger(&world.admin).await?;
         let text = ledger_table(&rows, |account| {
             let id = account.strip_prefix("user:").unwrap_or(account);
-            names.get(id).map_or_else(|| account.to_owned(), |n| (*n).to_owned())
+            names
+                .get(id)
+                .map_or_else(|| account.to_owned(), |n| (*n).to_owned())
         });
         Ok((text, balanced))
     }
@@ -492,14 +601,44 @@ impl Journey<'_> {
             &[
                 vec!["key generation".into(), f(e.keygen), none(), none()],
                 vec!["encryption".into(), f(e.encrypt), none(), none()],
-                vec!["commitments and listing proof".into(), f(e.commit), none(), none()],
-                vec!["upload and server's checks".into(), f(o.upload), none(), none()],
+                vec![
+                    "commitments and listing proof".into(),
+                    f(e.commit),
+                    none(),
+                    none(),
+                ],
+                vec![
+                    "upload and server's checks".into(),
+                    f(o.upload),
+                    none(),
+                    none(),
+                ],
                 vec!["evaluation".into(), none(), f(s.evaluate), f(m.evaluate)],
                 vec!["proof".into(), none(), f(s.prove), f(m.prove)],
-                vec!["proof, CPU seconds".into(), none(), f(s.prove_cpu), f(m.prove_cpu)],
-                vec!["settlement, with opening".into(), none(), f(s.settle), f(m.settle)],
-                vec!["result fetched and opened".into(), none(), f(s.open), f(m.open)],
-                vec!["receipt verified offline".into(), none(), f(s.verify), f(m.verify)],
+                vec![
+                    "proof, CPU seconds".into(),
+                    none(),
+                    f(s.prove_cpu),
+                    f(m.prove_cpu),
+                ],
+                vec![
+                    "settlement, with opening".into(),
+                    none(),
+                    f(s.settle),
+                    f(m.settle),
+                ],
+                vec![
+                    "result fetched and opened".into(),
+                    none(),
+                    f(s.open),
+                    f(m.open),
+                ],
+                vec![
+                    "receipt verified offline".into(),
+                    none(),
+                    f(s.verify),
+                    f(m.verify),
+                ],
                 vec!["everything".into(), f(total), none(), none()],
             ],
         ));
@@ -508,15 +647,33 @@ impl Journey<'_> {
         tell.say(table(
             &["size", "dataset", "statistics", "model"],
             &[
-                vec!["uploaded".into(), bytes(self.folder.bytes()?.0), none(), none()],
-                vec!["proofs".into(), none(), proof(&o.statistics), proof(&o.model)],
-                vec!["receipt".into(), none(), receipt(&o.statistics), receipt(&o.model)],
+                vec![
+                    "uploaded".into(),
+                    bytes(self.folder.bytes()?.0),
+                    none(),
+                    none(),
+                ],
+                vec![
+                    "proofs".into(),
+                    none(),
+                    proof(&o.statistics),
+                    proof(&o.model),
+                ],
+                vec![
+                    "receipt".into(),
+                    none(),
+                    receipt(&o.statistics),
+                    receipt(&o.model),
+                ],
                 vec!["peak memory".into(), bytes(peak), none(), none()],
             ],
         ));
         tell.title("checks");
         for Check(what, held) in &o.checks {
-            tell.say(format_args!("  {}  {what}", if *held { "held  " } else { "FAILED" }));
+            tell.say(format_args!(
+                "  {}  {what}",
+                if *held { "held  " } else { "FAILED" }
+            ));
         }
         tell.say(format_args!(
             "\nreceipt  {}\n         check it: cargo run --release -p veilbourse-verify -- {0}",
@@ -527,8 +684,11 @@ impl Journey<'_> {
 
     fn summary(&self, o: &Outcome, total: f64, good: bool, peak: u64) -> Result<Value> {
         let (m, s, e) = (&o.model.seconds, &o.statistics.seconds, self.encrypted);
-        let checks: serde_json::Map<String, Value> =
-            o.checks.iter().map(|c| (c.0.to_owned(), json!(c.1))).collect();
+        let checks: serde_json::Map<String, Value> = o
+            .checks
+            .iter()
+            .map(|c| (c.0.to_owned(), json!(c.1)))
+            .collect();
         let attacks: Vec<Value> = o
             .refused
             .iter()

@@ -36,7 +36,11 @@ fn header(csv: &[u8], delimiter: char) -> Result<Vec<String>> {
     let first = csv.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = std::str::from_utf8(first).context("the header is not UTF-8")?;
     // Quoted headers with delimiters inside are the builder's to judge.
-    Ok(line.trim_end_matches('\r').split(delimiter).map(|c| c.trim_matches('"').to_owned()).collect())
+    Ok(line
+        .trim_end_matches('\r')
+        .split(delimiter)
+        .map(|c| c.trim_matches('"').to_owned())
+        .collect())
 }
 
 impl Plain {
@@ -48,10 +52,17 @@ impl Plain {
             None => RAND_TABLE.to_vec(),
         };
         let name = match &a.data {
-            Some(f) => f.file_stem().and_then(|s| s.to_str()).unwrap_or("table").to_owned(),
+            Some(f) => f
+                .file_stem()
+                .and_then(|s| s.to_str())
+                .unwrap_or("table")
+                .to_owned(),
             None => "RAND Health Insurance Experiment".to_owned(),
         };
-        let segment = a.segment.clone().or_else(|| embedded.then(|| "idp".to_owned()));
+        let segment = a
+            .segment
+            .clone()
+            .or_else(|| embedded.then(|| "idp".to_owned()));
         let mut config = schema(a.schema.as_deref(), None, &name, segment, Vec::new())?;
         let columns = header(&csv, config.delimiter)?;
         let target = match (&a.target, embedded) {
@@ -60,7 +71,10 @@ impl Plain {
             (None, false) => columns.last().cloned().unwrap_or_default(),
         };
         if !columns.contains(&target) {
-            bail!("--target {target:?} is no column; the table has {}", columns.join(", "));
+            bail!(
+                "--target {target:?} is no column; the table has {}",
+                columns.join(", ")
+            );
         }
         if config.second_moments == SecondMoments::None {
             config.second_moments = SecondMoments::Squares(vec![target.clone()]);
@@ -87,10 +101,14 @@ impl Plain {
                     .with_context(|| f.display().to_string())?,
                 f.display().to_string(),
             ),
-            (None, true) => (LinearModel::from_json(RAND_MODEL)?, "randhie_ols (least squares)".into()),
-            (None, false) => {
-                (least_squares(&built, &float, &target)?, format!("least squares on {target}"))
-            }
+            (None, true) => (
+                LinearModel::from_json(RAND_MODEL)?,
+                "randhie_ols (least squares)".into(),
+            ),
+            (None, false) => (
+                least_squares(&built, &float, &target)?,
+                format!("least squares on {target}"),
+            ),
         };
         // The demo's custodian overrides suppression by name where its own
         // model needs a column; the report says so.
@@ -109,7 +127,16 @@ impl Plain {
             config.suppression.keep.extend(needed);
             built = read(&csv, &config)?.0;
         }
-        Ok(Self { csv, config, built, float, target, model, model_source, notes })
+        Ok(Self {
+            csv,
+            config,
+            built,
+            float,
+            target,
+            model,
+            model_source,
+            notes,
+        })
     }
 
     /// Bytes of the table.
@@ -119,7 +146,11 @@ impl Plain {
 
     /// Which columns the model must weigh.
     pub fn coverage(&self, explicit: bool) -> Coverage<'_> {
-        if explicit { Coverage::AllBut(&self.target) } else { Coverage::Any }
+        if explicit {
+            Coverage::AllBut(&self.target)
+        } else {
+            Coverage::Any
+        }
     }
 
     /// The float model's prediction of each row, by segment: probabilities of
@@ -138,7 +169,10 @@ impl Plain {
 
 fn read(csv: &[u8], config: &SchemaConfig) -> Result<(Built, FloatTable)> {
     let reader = || Cursor::new(csv);
-    Ok((build_from(reader(), config)?, FloatTable::read(reader(), config)?))
+    Ok((
+        build_from(reader(), config)?,
+        FloatTable::read(reader(), config)?,
+    ))
 }
 
 fn build_from<R: Read + Seek>(r: R, config: &SchemaConfig) -> Result<Built> {
@@ -166,7 +200,9 @@ fn least_squares(built: &Built, float: &FloatTable, target: &str) -> Result<Line
     let n = x_at.len() + 1;
     let mut normal = vec![vec![0.0f64; n + 1]; n];
     for row in float.segments.iter().flat_map(|s| &s.rows) {
-        let x: Vec<f64> = std::iter::once(1.0).chain(x_at.iter().map(|i| row[*i])).collect();
+        let x: Vec<f64> = std::iter::once(1.0)
+            .chain(x_at.iter().map(|i| row[*i]))
+            .collect();
         for (line, a) in normal.iter_mut().zip(&x) {
             for (cell, b) in line.iter_mut().zip(x.iter().chain([&row[y_at]])) {
                 *cell += a * b;
@@ -191,7 +227,9 @@ fn least_squares(built: &Built, float: &FloatTable, target: &str) -> Result<Line
 fn solve(mut m: Vec<Vec<f64>>) -> Vec<f64> {
     let n = m.len();
     for i in 0..n {
-        let pivot = (i..n).max_by(|a, b| m[*a][i].abs().total_cmp(&m[*b][i].abs())).unwrap_or(i);
+        let pivot = (i..n)
+            .max_by(|a, b| m[*a][i].abs().total_cmp(&m[*b][i].abs()))
+            .unwrap_or(i);
         m.swap(i, pivot);
         let upper = m[i].clone();
         for line in m.iter_mut().skip(i + 1) {

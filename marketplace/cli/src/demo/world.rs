@@ -61,22 +61,39 @@ fn password() -> String {
 
 impl World {
     /// Starts the server under an SRS; circuits as the program will need them.
-    pub async fn start(dir: &Path, srs: &Arc<Srs>, circuits: &Circuits, needed: &[(MatrixKind, usize)]) -> Result<Self> {
+    pub async fn start(
+        dir: &Path,
+        srs: &Arc<Srs>,
+        circuits: &Circuits,
+        needed: &[(MatrixKind, usize)],
+    ) -> Result<Self> {
         let mut keys = Vec::new();
         for (kind, columns) in needed {
-            keys.push(tokio::task::block_in_place(|| circuits.get(*kind, *columns))?);
+            keys.push(tokio::task::block_in_place(|| {
+                circuits.get(*kind, *columns)
+            })?);
         }
         let accepted = accepted_keys(srs, keys.iter().map(|k| k.verifying()));
-        std::fs::write(dir.join("accepted-keys.json"), serde_json::to_vec_pretty(&accepted)?)?;
+        std::fs::write(
+            dir.join("accepted-keys.json"),
+            serde_json::to_vec_pretty(&accepted)?,
+        )?;
         let config = ServerConfig {
             dir: dir.join("server"),
             listen: "127.0.0.1:0".into(),
-            limits: Limits { login: 1_000, register: 1_000, quote: 1_000, place: 1_000, upload: 60_000 },
+            limits: Limits {
+                login: 1_000,
+                register: 1_000,
+                quote: 1_000,
+                place: 1_000,
+                upload: 60_000,
+            },
             ..ServerConfig::default()
         };
         let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
         let admin_password = password();
-        app.make_admin("admin@demo.example", &admin_password).await?;
+        app.make_admin("admin@demo.example", &admin_password)
+            .await?;
         let marketplace = app.marketplace_key();
         let running = veilbourse_server::run(app, false)?;
         let url = format!("http://{}", running.address);
@@ -119,7 +136,14 @@ impl World {
     }
 
     async fn approve(&self, id: &Id) -> Result<()> {
-        market::decide(&self.admin, Decide::Machine, id.as_str(), true, "known to us").await?;
+        market::decide(
+            &self.admin,
+            Decide::Machine,
+            id.as_str(),
+            true,
+            "known to us",
+        )
+        .await?;
         Ok(())
     }
 
@@ -132,8 +156,11 @@ impl World {
     pub async fn start_pod(&mut self, circuits: Circuits) -> Result<Id> {
         let (identity, file) = self.new_pod("pod").await?;
         let id = identity.id.clone();
-        let pod =
-            Arc::new(Pod { circuits, sealing: file.sealing()?, secret: file.prf()? });
+        let pod = Arc::new(Pod {
+            circuits,
+            sealing: file.sealing()?,
+            secret: file.prf()?,
+        });
         let machine = Arc::new(self.machine(identity));
         let reports = self.reports.clone();
         self.tasks.push(tokio::spawn(async move {
@@ -162,7 +189,9 @@ impl World {
     ) -> Result<(NodeFolder, Key)> {
         let mut rng = crate::rng(None);
         let folder = NodeFolder::create(&self.dir.join("key-node"), self.marketplace, &mut rng)?;
-        folder.accept(&crate::files::read_json(&self.dir.join("accepted-keys.json"))?)?;
+        folder.accept(&crate::files::read_json(
+            &self.dir.join("accepted-keys.json"),
+        )?)?;
         folder.add(dataset, &public(&custodian.key))?;
         let key = public(&folder.signing(&mut rng)?);
         let id =
@@ -179,8 +208,11 @@ impl World {
         let id = settings.machine.context("the node is registered")?;
         // The demo's SRS is local, which the demo alone accepts.
         let config = folder.config(true, &mut rng)?;
-        let identity =
-            Identity { id, key: config.signing.clone(), marketplace: settings.marketplace };
+        let identity = Identity {
+            id,
+            key: config.signing.clone(),
+            marketplace: settings.marketplace,
+        };
         let machine = self.machine(identity);
         let mut node = KeyNode::open(config, &folder.log())?;
         self.tasks.push(tokio::spawn(async move {

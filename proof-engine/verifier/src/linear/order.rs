@@ -35,7 +35,9 @@ pub struct OrderContext<'a> {
 /// The circuits (kind and column class) that a program's private outputs need,
 /// traced first, each once.
 pub fn required_circuits(manifest: &Manifest, program: &Program) -> Vec<(MatrixKind, usize)> {
-    let Some(class) = class_of(manifest.columns.len()) else { return Vec::new() };
+    let Some(class) = class_of(manifest.columns.len()) else {
+        return Vec::new();
+    };
     let private = |vector: u32| {
         program
             .vectors
@@ -45,7 +47,10 @@ pub fn required_circuits(manifest: &Manifest, program: &Program) -> Vec<(MatrixK
     [MatrixKind::Traced, MatrixKind::Chunk]
         .into_iter()
         .filter(|kind| {
-            program.outputs.iter().any(|o| kind_of(o.over) == *kind && private(o.vector))
+            program
+                .outputs
+                .iter()
+                .any(|o| kind_of(o.over) == *kind && private(o.vector))
         })
         .map(|kind| (kind, class))
         .collect()
@@ -59,7 +64,10 @@ fn kind_of(over: MatrixRef) -> MatrixKind {
 }
 
 fn missing(field: &'static str, what: String) -> Refusal {
-    Refusal::Program(WireError::Invalid { field, reason: what })
+    Refusal::Program(WireError::Invalid {
+        field,
+        reason: what,
+    })
 }
 
 impl OrderContext<'_> {
@@ -80,8 +88,14 @@ impl OrderContext<'_> {
             .get(output.vector as usize)
             .ok_or_else(|| missing("program.vectors", format!("no vector {}", output.vector)))?;
         let visibility = match &vector.weights {
-            Weights::Public { values } => Visibility::Public { weights: values.clone() },
-            Weights::Private { commitment, l1_bound, l2_bound } => Visibility::Private {
+            Weights::Public { values } => Visibility::Public {
+                weights: values.clone(),
+            },
+            Weights::Private {
+                commitment,
+                l1_bound,
+                l2_bound,
+            } => Visibility::Private {
                 commitment: *commitment,
                 l1_bound: *l1_bound,
                 l2_bound: *l2_bound,
