@@ -1,6 +1,7 @@
 //! Private weights from encryption to opening, with the real circuit, Marlin
 //! and SRS: what an order with private weights rests on (LES-1..11).
 
+#![allow(clippy::print_stdout)] // times and sizes, with --nocapture
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::{sync::Arc, time::Instant};
