@@ -1,1 +1,46 @@
-//! async-graphql schema: model, query, mutation, subscription; guards, cursors, complexity.
+//! The GraphQL schema (GQL): model, query, mutation, subscription; the one
+//! policy table is asked at every root field (ACC-1), errors carry stable
+//! codes, lists are cursors.
+
+mod error;
+mod limits;
+mod model;
+mod mutation;
+mod query;
+mod scalar;
+mod service;
+mod subscription;
+
+pub use error::{EXTENSION_CODE, to_graphql};
+pub use limits::{MAX_COMPLEXITY, MAX_DEPTH, MAX_ROOT_FIELDS};
+pub use model::*;
+pub use mutation::Mutation;
+pub use query::Query;
+pub use scalar::Money;
+pub use service::{
+    Caller, MarketplaceInfo, OutputOffer, Progress, QuoteOffer, Seat, Service, SessionTokens,
+};
+pub use subscription::Subscription;
+
+use async_graphql::{Schema, SchemaBuilder};
+use std::sync::Arc;
+
+/// The schema's type.
+pub type MarketSchema = Schema<Query, Mutation, Subscription>;
+
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query, Mutation, Subscription)
+        .limit_depth(MAX_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
+        .extension(limits::RootFields)
+}
+
+/// The schema over a service.
+pub fn schema(service: Arc<dyn Service>) -> MarketSchema {
+    builder().data(service).finish()
+}
+
+/// The schema's text: what `graphql/schema.graphql` holds (drift test).
+pub fn sdl() -> String {
+    builder().finish().sdl()
+}

@@ -236,7 +236,6 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Http, "POST /v1/pod/jobs/{order}/submission", POD),
     (Http, "GET /v1/pod/jobs/{order}/objects/{name}", POD),
     (Http, "POST /v1/node/lease", NODE),
-    (Http, "POST /v1/node/jobs/{order}/heartbeat", NODE),
     (Http, "POST /v1/node/jobs/{order}/delivery", NODE),
     (Http, "POST /v1/node/jobs/{order}/non-delivery", NODE),
     (Http, "GET /v1/node/jobs/{order}/objects/{name}", NODE),

@@ -2,7 +2,9 @@
 //! else sees it (POD-2, POD-3).
 
 mod circuits;
+mod run;
 mod work;
 
 pub use circuits::Circuits;
+pub use run::{PollError, Pod, poll};
 pub use work::{Finished, Job, PodError, Stage, matrix_words, run};

@@ -1,6 +1,6 @@
 //! One job: all outputs of a program, evaluated and proven.
 
-use crate::Circuits;
+use crate::{Circuits, run::kind_of};
 use rand_core::CryptoRng;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -21,7 +21,7 @@ use veilbourse_verifier::{
     commitment::{glwe_columns, slices, traced_columns},
     field::{Fr, fr_bytes},
     linear::{
-        LinearStatement, MatrixKind, PrivateEvidence, Visibility, inputs::commit_weights,
+        LinearStatement, PrivateEvidence, Visibility, inputs::commit_weights,
         verify_linear,
     },
 };
@@ -83,6 +83,8 @@ pub struct Finished {
     pub evaluate: Duration,
     /// Proving time.
     pub prove: Duration,
+    /// Rows of the circuit proven, none with public weights.
+    pub rows: u64,
 }
 
 /// Where a job is, for progress.
@@ -192,14 +194,11 @@ fn one(
             let envelope = prove_public(&statement, job.manifest, columns)?;
             let prove = started.elapsed();
             verify_linear(statement.clone(), job.manifest, None, &envelope)?;
-            Ok(Finished { statement, envelope, evaluate, prove })
+            Ok(Finished { statement, envelope, evaluate, prove, rows: 0 })
         }
         Weights::Private { commitment, l1_bound, l2_bound } => {
             let Some(Some(blinder)) = job.blinders.get(vector) else { return Err(missing) };
-            let kind = match output.over {
-                MatrixRef::Traced { .. } => MatrixKind::Traced,
-                MatrixRef::Chunk { .. } => MatrixKind::Chunk,
-            };
+            let kind = kind_of(output.over);
             let circuit = circuits.get(kind, job.manifest.columns.len())?;
             let request = PrivateRequest {
                 manifest: job.manifest,
@@ -227,7 +226,8 @@ fn one(
                 argument: circuit.verifying(),
             };
             verify_linear(statement.clone(), job.manifest, Some(&evidence), &envelope)?;
-            Ok(Finished { statement, envelope, evaluate, prove })
+            let rows = circuit.verifying().rows();
+            Ok(Finished { statement, envelope, evaluate, prove, rows })
         }
     }
 }

@@ -1,1 +1,28 @@
-//! The actix-web application: authentication, uploads, GraphQL endpoint, settlement.
+//! The actix-web application: authentication, uploads, GraphQL endpoint,
+//! machines, settlement.
+//!
+//! [`App`] holds everything; [`run`] serves it. Time and randomness come in at
+//! [`App::open`].
+
+mod app;
+mod auth;
+mod config;
+mod convert;
+mod http;
+mod keys;
+mod limits;
+mod listings;
+mod machines;
+mod orders;
+mod quotes;
+mod receipts;
+mod run;
+mod service;
+mod settle;
+mod uploads;
+
+pub use app::{App, Clock};
+pub use config::{Limits, ServerConfig};
+pub use http::{NO_ROUTE, routes};
+pub use keys::{read_or_make_key, write_secret};
+pub use run::{Running, run};

@@ -58,6 +58,11 @@ impl CircuitKey {
         self.class
     }
 
+    /// Rows of the circuit, padded to its domain: |H|.
+    pub fn rows(&self) -> u64 {
+        1u64.checked_shl(self.marlin.log_rows).unwrap_or(0)
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();

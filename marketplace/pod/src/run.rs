@@ -1,0 +1,358 @@
+//! Asks the server for work and does it (POD-1..3): what it is given is
+//! checked as if the server were hostile.
+
+use crate::{Circuits, Finished, Job, PodError, Stage, matrix_words, run};
+use rand_core::CryptoRng;
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::sync::watch;
+use veilbourse_core::{
+    ciphertext::{ChunkData, PublicKey, SumData},
+    manifest::Manifest,
+    params::DATA_RING_DIMENSION as N,
+    program::{MatrixRef, Program, Weights},
+    wire::{WireError, Writer},
+};
+use veilbourse_documents::{
+    Chain, DOCUMENT_VERSION, DemandError, DocumentError, Model, Order, SealingSecret, Signed,
+    Submission, SubmittedDigest, Work,
+    api::{Decline, Heartbeat, PodJob, Submit},
+    demand, open_model,
+};
+use veilbourse_eval::expand_chunk;
+use veilbourse_machine::{Machine, MachineError};
+use veilbourse_prover::linear::PodSecret;
+use veilbourse_verifier::{
+    Envelope,
+    field::{Fr, fr_from_bytes},
+    linear::{MatrixKind, PrivateArgument, required_circuits},
+};
+
+/// Between two heartbeats; a lease lasts a minute.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Most bytes of a sealed model.
+const MAX_MODEL: u64 = 4 << 20;
+
+/// A pod's own secrets and proving keys.
+#[derive(Debug)]
+pub struct Pod {
+    /// Proving keys under the pod's SRS.
+    pub circuits: Circuits,
+    /// What models are sealed to.
+    pub sealing: SealingSecret,
+    /// What re-randomisation is derived from (POD-4).
+    pub secret: PodSecret,
+}
+
+/// What went wrong in one round.
+#[derive(Debug, Error)]
+pub enum PollError {
+    /// Between pod and server.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// A document that was given, or one's own.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The program is not allowed by the policy.
+    #[error(transparent)]
+    Demand(#[from] DemandError),
+    /// An object that was given.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The work.
+    #[error(transparent)]
+    Pod(#[from] PodError),
+    /// Something given is not what the order names.
+    #[error("{0}")]
+    Mismatch(String),
+}
+
+impl PollError {
+    /// Whether the job should be given back: not when the connection broke,
+    /// then its lease will end by itself.
+    fn declines(&self) -> bool {
+        !matches!(self, Self::Machine(_))
+    }
+}
+
+/// One round: leases a job, if there is one, does it and hands it in. Whether
+/// there was work.
+pub async fn poll<R: CryptoRng + Send + 'static>(
+    pod: &Arc<Pod>,
+    machine: &Arc<Machine>,
+    rng: R,
+) -> Result<bool, PollError> {
+    let Some(job) = machine.post::<_, PodJob>("/v1/pod/lease", &json!({})).await? else {
+        return Ok(false);
+    };
+    if let Err(e) = work(pod, machine, &job, rng).await {
+        tracing::warn!(order = %job.order_id, error = %e, "job failed");
+        if e.declines() {
+            let mut reason = e.to_string();
+            reason.truncate(reason.floor_char_boundary(1000));
+            let path = format!("/v1/pod/jobs/{}/decline", job.order_id);
+            let body = Decline { lease: job.lease, reason };
+            machine.post::<_, Value>(&path, &body).await?;
+        }
+        return Err(e);
+    }
+    Ok(true)
+}
+
+/// POD-2 of the documents; returns the order's digest.
+fn check_documents(pod: &Pod, machine: &Machine, job: &PodJob) -> Result<(), PollError> {
+    let own = machine.identity();
+    let chain = Chain {
+        marketplace: &own.marketplace,
+        policy: &job.policy,
+        quote: &job.quote,
+        order: &job.order,
+    };
+    chain.check()?;
+    let order = &job.order.body;
+    let mismatch = |what: &str| Err(PollError::Mismatch(what.into()));
+    if order.pod != own.id || order.pod_key.0 != own.key.verifying_key().to_bytes() {
+        return mismatch("the order is for another pod");
+    }
+    job.manifest.validate()?;
+    if job.manifest.root() != order.dataset {
+        return mismatch("the manifest is not of the ordered dataset");
+    }
+    let policy = &job.policy.body;
+    demand(&job.manifest, &order.program, &policy.kinds, policy.min_cohort)?;
+    let mut keys = Vec::new();
+    for (kind, _) in required_circuits(&job.manifest, &order.program) {
+        let circuit = pod
+            .circuits
+            .get(kind, job.manifest.columns.len())
+            .map_err(PodError::from)?;
+        keys.push(circuit.verifying().digest());
+    }
+    if keys != order.verifying_keys {
+        return mismatch("the order accepts other verifying keys than this pod has");
+    }
+    if !keys.is_empty() && pod.circuits.srs().digest() != order.srs.digest {
+        return mismatch("the order accepts another SRS than this pod has");
+    }
+    Ok(())
+}
+
+async fn work<R: CryptoRng + Send + 'static>(
+    pod: &Arc<Pod>,
+    machine: &Arc<Machine>,
+    job: &PodJob,
+    mut rng: R,
+) -> Result<(), PollError> {
+    tokio::task::block_in_place(|| check_documents(pod, machine, job))?;
+    let object = |name: &str| format!("/v1/pod/jobs/{}/objects/{name}", job.order_id);
+    let public_key = machine.get(&object("public-key"), PublicKey::ENCODED_LEN).await?;
+    let public_key = PublicKey::decode(&public_key)?;
+    let sealed = match job.order.body.sealed_model {
+        Some(_) => Some(machine.get(&object("sealed-model"), MAX_MODEL).await?),
+        None => None,
+    };
+    let (weights, blinders) = model(pod, machine, job, sealed.as_deref())?;
+    let matrices = fetch(machine, &object, &job.manifest, &job.order.body.program).await?;
+
+    let order = job.order.digest()?;
+    let (report, mut stages) = watch::channel(("fetched".to_owned(), 0u32));
+    let task = {
+        let (pod, job) = (pod.clone(), job.clone());
+        tokio::task::spawn_blocking(move || {
+            run(
+                Job {
+                    manifest: &job.manifest,
+                    public_key: &public_key,
+                    program: &job.order.body.program,
+                    order,
+                    weights: &weights,
+                    blinders: &blinders,
+                },
+                &pod.circuits,
+                &pod.secret,
+                |over| matrices.get(&over).cloned(),
+                &mut rng,
+                &|stage| {
+                    let (name, i, n) = match stage {
+                        Stage::Evaluate(i, n) => ("evaluating", i, n),
+                        Stage::Prove(i, n) => ("proving", i, n),
+                    };
+                    let name = format!("{name} output {} of {n}", i + 1);
+                    let _ = report.send((name, (1000 * i / n.max(1)) as u32));
+                },
+            )
+        })
+    };
+    let finished = with_heartbeats(machine, job, &mut stages, task).await?;
+    hand_in(machine, job, finished).await
+}
+
+/// Waits for the work, prolonging the lease at each stage and every 10 s.
+async fn with_heartbeats(
+    machine: &Machine,
+    job: &PodJob,
+    stages: &mut watch::Receiver<(String, u32)>,
+    mut task: tokio::task::JoinHandle<Result<Vec<Finished>, PodError>>,
+) -> Result<Vec<Finished>, PollError> {
+    let path = format!("/v1/pod/jobs/{}/heartbeat", job.order_id);
+    loop {
+        type Work = Result<Vec<Finished>, PodError>;
+        let over = |r: Result<Work, tokio::task::JoinError>| match r {
+            Ok(finished) => finished.map_err(PollError::from),
+            Err(e) => Err(PollError::Mismatch(format!("the work stopped: {e}"))),
+        };
+        tokio::select! {
+            r = &mut task => return over(r),
+            _ = tokio::time::sleep(HEARTBEAT) => {}
+            changed = stages.changed() => {
+                if changed.is_err() {
+                    return over((&mut task).await);
+                }
+            }
+        }
+        let (stage, progress) = stages.borrow_and_update().clone();
+        let beat = Heartbeat { lease: job.lease, stage, progress };
+        match machine.post::<_, Value>(&path, &beat).await {
+            Ok(_) => {}
+            // A missed beat is no loss while the lease lasts.
+            Err(e) if e.transient() => tracing::warn!(error = %e, "heartbeat"),
+            Err(e) => {
+                task.abort();
+                return Err(e.into());
+            }
+        }
+    }
+}
+
+type Secrets = (Vec<Vec<i64>>, Vec<Option<Fr>>);
+
+/// POD-2: the model is the one whose digest the order names; each private
+/// vector appears once. That it opens M is checked before evaluation.
+fn model(
+    pod: &Pod,
+    machine: &Machine,
+    job: &PodJob,
+    sealed: Option<&[u8]>,
+) -> Result<Secrets, PollError> {
+    let order = &job.order.body;
+    let opened = match sealed {
+        None => Model { vectors: Vec::new() },
+        Some(sealed) => {
+            if Some(Order::digest_of_sealed_model(sealed)) != order.sealed_model {
+                return Err(PollError::Mismatch("the sealed model is not the ordered one".into()));
+            }
+            let shape = order.program.shape();
+            open_model(sealed, &pod.sealing, &order.dataset, &shape, &machine.identity().id)?
+        }
+    };
+    let mut weights = Vec::new();
+    let mut blinders = Vec::new();
+    for (v, index) in order.program.vectors.iter().zip(0u32..) {
+        match &v.weights {
+            Weights::Public { values } => {
+                weights.push(values.clone());
+                blinders.push(None);
+            }
+            Weights::Private { .. } => {
+                let secret = opened.vectors.iter().find(|m| m.vector == index).ok_or_else(|| {
+                    PollError::Mismatch(format!("the model holds no vector {index}"))
+                })?;
+                let blinder = fr_from_bytes(&secret.blinder).ok_or_else(|| {
+                    PollError::Mismatch(format!("vector {index}: blinder is not canonical"))
+                })?;
+                weights.push(secret.weights.clone());
+                blinders.push(Some(blinder));
+            }
+        }
+    }
+    Ok((weights, blinders))
+}
+
+/// Fetches and decodes what the program touches. That it is what the root
+/// covers shows when the pod verifies its own proof.
+async fn fetch(
+    machine: &Machine,
+    object: &impl Fn(&str) -> String,
+    manifest: &Manifest,
+    program: &Program,
+) -> Result<HashMap<MatrixRef, Vec<Vec<u64>>>, PollError> {
+    let columns = manifest.columns.len();
+    let mut sums = Vec::new();
+    if program.outputs.iter().any(|o| matches!(o.over, MatrixRef::Traced { .. })) {
+        let one = SumData::encoded_len(columns);
+        let all = one.saturating_mul(manifest.segments.len() as u64);
+        let bytes = machine.get(&object("sums"), all).await?;
+        for part in bytes.chunks(one as usize) {
+            sums.push(SumData::decode(part, columns)?);
+        }
+    }
+    let mut matrices = HashMap::new();
+    for output in &program.outputs {
+        if matrices.contains_key(&output.over) {
+            continue;
+        }
+        let chunk = match output.over {
+            MatrixRef::Traced { .. } => None,
+            MatrixRef::Chunk { segment, chunk } => {
+                let name = format!("chunk-{segment}-{chunk}");
+                let bytes = machine.get(&object(&name), ChunkData::encoded_len(columns)).await?;
+                Some(expand_chunk(&ChunkData::decode(&bytes, columns)?))
+            }
+        };
+        let words = matrix_words(
+            output.over,
+            |s| sums.get(s as usize).cloned(),
+            |_, _| chunk.clone(),
+        )
+        .ok_or(PodError::Matrix { over: output.over })?;
+        matrices.insert(output.over, words);
+    }
+    Ok(matrices)
+}
+
+/// POD-3: outputs one by one, then the signed submission over all of them.
+async fn hand_in(
+    machine: &Machine,
+    job: &PodJob,
+    finished: Vec<Finished>,
+) -> Result<(), PollError> {
+    let path = format!("/v1/pod/jobs/{}", job.order_id);
+    let mut outputs = Vec::new();
+    let mut metered = Work::default();
+    let columns = job.manifest.columns.len() as u64;
+    for (f, index) in finished.iter().zip(0u32..) {
+        let ciphertext = f.statement.ciphertext.encode();
+        outputs.push(SubmittedDigest {
+            ciphertext: f.statement.ciphertext.digest(),
+            envelope: Envelope::digest(&f.envelope),
+        });
+        metered.weighted_values += columns * N as u64;
+        metered.constraints += f.rows;
+        metered.bytes += (ciphertext.len() + f.envelope.len()) as u64;
+        let mut w = Writer::new();
+        w.bytes(&ciphertext).bytes(&f.envelope);
+        machine.put(&format!("{path}/outputs/{index}"), &job.lease, w.finish()).await?;
+    }
+    let submission = Signed::sign(
+        Submission {
+            version: DOCUMENT_VERSION,
+            marketplace: machine.marketplace(),
+            order: job.order.digest()?,
+            outputs,
+            work: metered,
+        },
+        &machine.identity().key,
+    )?;
+    let body = Submit { lease: job.lease, submission };
+    machine.post::<_, Value>(&format!("{path}/submission"), &body).await?;
+    Ok(())
+}
+
+/// Which circuit an output is proven with.
+pub(crate) fn kind_of(over: MatrixRef) -> MatrixKind {
+    match over {
+        MatrixRef::Traced { .. } => MatrixKind::Traced,
+        MatrixRef::Chunk { .. } => MatrixKind::Chunk,
+    }
+}

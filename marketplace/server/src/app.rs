@@ -1,0 +1,162 @@
+//! Everything that the server holds.
+
+use crate::{
+    auth::TokenKeys, config::ServerConfig, keys::read_or_make_key, limits::Limiters,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{Notify, Semaphore, broadcast};
+use veilbourse_core::digest::Digest;
+use veilbourse_documents::{Key, SigningKey, api::AcceptedKeys, marketplace_id};
+use veilbourse_domain::{
+    DomainError, Millis, Result,
+    id::OrderId,
+    ports::{ObjectStorage, Store},
+};
+use veilbourse_store::{FileObjects, SqlStore};
+use veilbourse_verifier::linear::CircuitKey;
+
+/// Milliseconds since the epoch, asked for when needed.
+pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// The application.
+pub struct App {
+    /// What it was told.
+    pub config: ServerConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) objects: Arc<dyn ObjectStorage>,
+    clock: Clock,
+    rng: Mutex<ChaCha20Rng>,
+    pub(crate) signing: SigningKey,
+    pub(crate) key: Key,
+    pub(crate) id: Digest,
+    pub(crate) tokens: TokenKeys,
+    pub(crate) accepted: AcceptedKeys,
+    pub(crate) circuits: Vec<CircuitKey>,
+    pub(crate) limits: Limiters,
+    /// Orders that changed, for subscriptions.
+    pub(crate) changes: broadcast::Sender<OrderId>,
+    /// Wakes the settlement task.
+    pub(crate) settle: Notify,
+    /// Proof verification and password hashing at once: bounded memory.
+    pub(crate) heavy: Arc<Semaphore>,
+    /// Manifests by listing: they never change.
+    pub(crate) manifests: crate::convert::ManifestCache,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("id", &self.id).field("config", &self.config).finish()
+    }
+}
+
+impl App {
+    /// Opens database, objects and keys in the configured folder. `accepted`
+    /// are the verifying keys that proofs are checked with.
+    pub async fn open(
+        config: ServerConfig,
+        accepted: AcceptedKeys,
+        clock: Clock,
+        mut rng: ChaCha20Rng,
+    ) -> Result<Arc<Self>> {
+        config.check()?;
+        std::fs::create_dir_all(&config.dir).map_err(DomainError::storage)?;
+        let store = SqlStore::connect(&config.database_url(), config.readers).await?;
+        let objects = FileObjects::new(&config.dir.join("objects"))?;
+        let file = |name: &str| config.dir.join(name);
+        let signing = read_or_make_key(&file("marketplace.key"), &mut rng)
+            .map_err(DomainError::storage)?;
+        let tokens =
+            read_or_make_key(&file("tokens.key"), &mut rng).map_err(DomainError::storage)?;
+        Self::assemble(config, Arc::new(store), Arc::new(objects), signing, &tokens, accepted, clock, rng)
+    }
+
+    /// The same over given storage, for tests with fail points.
+    #[allow(clippy::too_many_arguments)] // one call site besides tests
+    pub fn assemble(
+        config: ServerConfig,
+        store: Arc<dyn Store>,
+        objects: Arc<dyn ObjectStorage>,
+        signing: SigningKey,
+        tokens: &SigningKey,
+        accepted: AcceptedKeys,
+        clock: Clock,
+        rng: ChaCha20Rng,
+    ) -> Result<Arc<Self>> {
+        let key = Key(signing.verifying_key().to_bytes());
+        let id = marketplace_id(&key);
+        let circuits: Vec<CircuitKey> = accepted
+            .keys
+            .iter()
+            .map(|k| CircuitKey::decode(&k.0))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| DomainError::invalid("verifying keys", e.to_string()))?;
+        Ok(Arc::new(Self {
+            limits: Limiters::new(&config.limits),
+            tokens: TokenKeys::new(tokens, &id),
+            config,
+            store,
+            objects,
+            clock,
+            rng: Mutex::new(rng),
+            signing,
+            key,
+            id,
+            accepted,
+            circuits,
+            changes: broadcast::channel(1024).0,
+            settle: Notify::new(),
+            heavy: Arc::new(Semaphore::new(2)),
+            manifests: crate::convert::ManifestCache::default(),
+        }))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// The marketplace's key.
+    pub fn marketplace_key(&self) -> Key {
+        self.key
+    }
+
+    /// Now.
+    pub fn now(&self) -> Millis {
+        (self.clock)()
+    }
+
+    /// Random bytes.
+    pub(crate) fn random<const L: usize>(&self) -> [u8; L] {
+        let mut out = [0u8; L];
+        // A panic elsewhere leaves the generator whole.
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut out);
+        out
+    }
+
+    /// Runs something long off the workers, at most two at once.
+    pub(crate) async fn heavy<T: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let permit =
+            self.heavy.clone().acquire_owned().await.map_err(DomainError::storage)?;
+        tokio::task::spawn_blocking(move || {
+            let out = f();
+            drop(permit);
+            out
+        })
+        .await
+        .map_err(DomainError::storage)
+    }
+
+    /// Tells subscriptions that an order changed.
+    pub(crate) fn changed(&self, id: OrderId) {
+        // Nobody listening is no failure.
+        let _ = self.changes.send(id);
+    }
+}

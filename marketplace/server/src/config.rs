@@ -1,0 +1,133 @@
+//! Configuration: one TOML file, every field with a default that works.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS};
+
+/// Requests a minute, by address (login, register) or account (the rest).
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Logins and refreshes.
+    pub login: u32,
+    /// Registrations.
+    pub register: u32,
+    /// Quotes.
+    pub quote: u32,
+    /// Orders.
+    pub place: u32,
+    /// Upload pieces.
+    pub upload: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { login: 60, register: 30, quote: 120, place: 60, upload: 6_000 }
+    }
+}
+
+/// The server's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Data folder: database, objects, keys.
+    pub dir: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// `sqlite://FILE?mode=rwc` or `postgres://...`; SQLite in `dir` by default.
+    pub database: Option<String>,
+    /// Reading connections.
+    pub readers: u32,
+    /// Worker threads of the HTTP server.
+    pub workers: usize,
+    /// The marketplace's fee in basis points of the price.
+    pub fee_basis_points: u32,
+    /// The pod operator's part in basis points of the price.
+    pub pod_basis_points: u32,
+    /// How long a quote holds, in seconds.
+    pub quote_seconds: u32,
+    /// How long a grant holds, in seconds.
+    pub grant_seconds: u32,
+    /// Rate limits.
+    pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            dir: "veilbourse-data".into(),
+            listen: "127.0.0.1:8080".into(),
+            database: None,
+            readers: 4,
+            workers: 2,
+            fee_basis_points: 500,
+            pod_basis_points: 2_000,
+            quote_seconds: 900,
+            grant_seconds: 600,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Reads TOML; each refusal names field, limit and value.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let c: Self =
+            toml::from_str(text).map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
+        c.check()?;
+        Ok(c)
+    }
+
+    /// Checks the numbers.
+    pub fn check(&self) -> Result<()> {
+        let parts = u64::from(self.fee_basis_points) + u64::from(self.pod_basis_points);
+        if parts > u64::from(BASIS_POINTS) {
+            return Err(DomainError::TooLarge {
+                field: "fee_basis_points + pod_basis_points",
+                limit: u64::from(BASIS_POINTS),
+                value: parts,
+            });
+        }
+        for (field, value) in [
+            ("readers", self.readers),
+            ("quote_seconds", self.quote_seconds),
+            ("grant_seconds", self.grant_seconds),
+            ("limits.login", self.limits.login),
+            ("limits.register", self.limits.register),
+            ("limits.quote", self.limits.quote),
+            ("limits.place", self.limits.place),
+            ("limits.upload", self.limits.upload),
+        ] {
+            if value == 0 {
+                return Err(DomainError::invalid(field, "must be positive"));
+            }
+        }
+        if self.workers == 0 {
+            return Err(DomainError::invalid("workers", "must be positive"));
+        }
+        Ok(())
+    }
+
+    /// The database's URL.
+    pub fn database_url(&self) -> String {
+        self.database.clone().unwrap_or_else(|| {
+            format!("sqlite://{}?mode=rwc", self.dir.join("market.sqlite").display())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_field() {
+        assert!(ServerConfig::from_toml("").is_ok());
+        let over = ServerConfig::from_toml("fee_basis_points = 9000\npod_basis_points = 2000");
+        assert!(matches!(over, Err(DomainError::TooLarge { limit: 10_000, value: 11_000, .. })));
+        let zero = ServerConfig::from_toml("[limits]\nlogin = 0");
+        assert!(matches!(zero, Err(DomainError::Invalid { field: "limits.login", .. })));
+        let unknown = ServerConfig::from_toml("colour = \"blue\"");
+        assert!(matches!(unknown, Err(DomainError::Invalid { field: "configuration", .. })));
+    }
+}

@@ -1,0 +1,437 @@
+//! What pods and key nodes ask (POD-1..3, KEY-1): leases, parts, results.
+
+use crate::{
+    App,
+    convert::{id, refused, stored},
+    http::{Answer, Site},
+};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Bytes, Data, Json, Path},
+};
+use serde_json::json;
+use std::path::PathBuf;
+use veilbourse_core::wire::Reader;
+use veilbourse_documents::{
+    Chain, Delivery, Grant, Nonce, Policy, Quote, Signed,
+    api::{Decline, Deliver, Heartbeat, NodeJob, PodJob, Refuse, Submit, TokenRequest},
+};
+use veilbourse_domain::{
+    DomainError, Result,
+    access::{Pass, Viewer},
+    id::{LeaseToken, MachineId, OrderId},
+    order::{Order, OrderState},
+    records::{BlobKind, DocumentKind, Machine, SubmittedOutput},
+};
+
+/// Most bytes of a ciphertext or envelope that a pod hands in.
+const MAX_PART: u32 = 16 << 20;
+
+fn machine_id(pass: &Pass) -> Result<MachineId> {
+    match pass.viewer() {
+        Viewer::Machine { id, .. } => Ok(*id),
+        _ => Err(DomainError::Unauthenticated),
+    }
+}
+
+/// `POST /v1/machines/token`.
+pub async fn token(site: Data<Site>, req: HttpRequest, login: Json<TokenRequest>) -> Answer {
+    let address = Site::caller_address(&req);
+    let t = site.app.machine_token(&address, &login).await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(t))
+}
+
+impl App {
+    async fn documents(&self, order: &Order) -> Result<(Signed<Policy>, Signed<Quote>)> {
+        let signed = self.signed_order(order.id).await?;
+        let quote = self.store.quote(signed.body.quote).await?.signed.text;
+        let policy = self.store.policy(order.listing, order.terms.policy_version).await?.text;
+        Ok((
+            Signed::parse(policy.as_bytes()).map_err(|e| refused(&e))?,
+            Signed::parse(quote.as_bytes()).map_err(|e| refused(&e))?,
+        ))
+    }
+
+    async fn pod_job(&self, order: &Order) -> Result<PodJob> {
+        let lease = order.state.lease().ok_or(DomainError::StaleLease)?;
+        let (policy, quote) = self.documents(order).await?;
+        Ok(PodJob {
+            order_id: id(order.id)?,
+            lease: Nonce(lease.token.0),
+            lease_end: lease.end,
+            manifest: (*self.manifest(order.listing).await?).clone(),
+            policy,
+            quote,
+            order: self.signed_order(order.id).await?,
+        })
+    }
+
+    async fn node_job(&self, order: &Order) -> Result<NodeJob> {
+        let (policy, quote) = self.documents(order).await?;
+        let grant = self.store.document(order.id, DocumentKind::Grant).await?.text;
+        Ok(NodeJob {
+            order_id: id(order.id)?,
+            manifest: (*self.manifest(order.listing).await?).clone(),
+            policy,
+            quote,
+            order: self.signed_order(order.id).await?,
+            submission: self.signed_submission(order.id).await?,
+            grant: Signed::parse(grant.as_bytes()).map_err(|e| refused(&e))?,
+        })
+    }
+
+    /// The order, if the pod holds its lease; not found otherwise (ACC-6).
+    async fn leased(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
+        let pod = machine_id(pass)?;
+        let order = self.store.order(order.parse()?).await?;
+        match order.state.lease() {
+            Some(l) if l.holder == pod => Ok((order, pod)),
+            _ if order.terms.pod == pod => Err(DomainError::StaleLease),
+            _ => Err(DomainError::NotFound { what: "order" }),
+        }
+    }
+
+    /// The order, if it is this node's to open; not found otherwise.
+    async fn opening(&self, pass: &Pass, order: &str) -> Result<(Order, Machine)> {
+        let node = self.store.machine(machine_id(pass)?).await?;
+        let order = self.store.order(order.parse()?).await?;
+        if order.terms.node_key != node.signing_key {
+            return Err(DomainError::NotFound { what: "order" });
+        }
+        Ok((order, node))
+    }
+
+    /// Where a lease's outputs wait for its submission.
+    fn staged(&self, order: OrderId, lease: LeaseToken) -> PathBuf {
+        self.config.dir.join("submissions").join(order.to_string()).join(lease.to_string())
+    }
+
+    async fn take_submission(&self, pass: &Pass, order: &str, body: Submit) -> Result<()> {
+        let pod = machine_id(pass)?;
+        let order = self.store.order(order.parse()?).await?;
+        let lease = LeaseToken(body.lease.0);
+        let signed = self.signed_order(order.id).await?;
+        let (policy, quote) = self.documents(&order).await?;
+        let chain =
+            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &signed };
+        chain.check_submission(&body.submission).map_err(|e| refused(&e))?;
+        let folder = self.staged(order.id, lease);
+        let count = body.submission.body.outputs.len();
+        let outputs = tokio::task::spawn_blocking(move || read_staged(&folder, count))
+            .await
+            .map_err(DomainError::storage)??;
+        let submission = stored(&body.submission)?;
+        self.store.submit(order.id, pod, lease, submission, outputs, self.now()).await?;
+        let folder = self.config.dir.join("submissions").join(order.id.to_string());
+        if let Err(e) = std::fs::remove_dir_all(&folder) {
+            tracing::warn!(error = %e, "staged outputs stay");
+        }
+        self.changed(order.id);
+        self.settle.notify_one();
+        Ok(())
+    }
+
+    async fn take_delivery(&self, pass: &Pass, order: &str, body: Deliver) -> Result<()> {
+        let (order, _) = self.opening(pass, order).await?;
+        let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
+        let chain =
+            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &chain_order };
+        chain.check_delivery(&grant, &body.delivery).map_err(|e| refused(&e))?;
+        let delivered = &body.delivery.body;
+        if Delivery::digest_of_sealed_result(&body.sealed_result.0) != delivered.sealed_result {
+            return Err(DomainError::DocumentLink { what: "sealed result" });
+        }
+        if delivered.values != order.values {
+            return Err(DomainError::invalid(
+                "delivery.values",
+                format!("{}, the order has {}", delivered.values, order.values),
+            ));
+        }
+        let text = stored(&body.delivery)?;
+        let grant = delivered.grant;
+        self.store
+            .deliver(order.id, grant, text, body.sealed_result.0, self.now())
+            .await?;
+        metrics::counter!("veilbourse_orders_released_total").increment(1);
+        self.receipt(order.id).await?;
+        self.changed(order.id);
+        Ok(())
+    }
+
+    async fn opened_documents(
+        &self,
+        order: &Order,
+    ) -> Result<(
+        Signed<veilbourse_documents::Order>,
+        Signed<Grant>,
+        Signed<Policy>,
+        Signed<Quote>,
+    )> {
+        let signed = self.signed_order(order.id).await?;
+        let grant = self.store.document(order.id, DocumentKind::Grant).await?.text;
+        let grant = Signed::parse(grant.as_bytes()).map_err(|e| refused(&e))?;
+        let (policy, quote) = self.documents(order).await?;
+        Ok((signed, grant, policy, quote))
+    }
+
+    async fn take_refusal(&self, pass: &Pass, order: &str, body: Refuse) -> Result<()> {
+        let (order, _) = self.opening(pass, order).await?;
+        let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
+        let chain =
+            Chain { marketplace: &self.key, policy: &policy, quote: &quote, order: &chain_order };
+        chain.check_non_delivery(&grant, &body.refusal).map_err(|e| refused(&e))?;
+        let said = &body.refusal.body;
+        let why = format!("{}: {}", said.code, said.reason);
+        let text = stored(&body.refusal)?;
+        self.store
+            .non_delivery(order.id, said.grant, text, &why, said.revealed, self.now())
+            .await?;
+        self.changed(order.id);
+        Ok(())
+    }
+}
+
+fn read_staged(folder: &std::path::Path, count: usize) -> Result<Vec<SubmittedOutput>> {
+    let mut out = Vec::with_capacity(count);
+    for index in 0..count {
+        let bytes = match std::fs::read(folder.join(index.to_string())) {
+            Ok(b) => b,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(DomainError::ObjectIncomplete { name: format!("output-{index}") });
+            }
+            Err(e) => return Err(DomainError::storage(e)),
+        };
+        out.push(split_output(&bytes)?);
+    }
+    Ok(out)
+}
+
+/// `length ciphertext length envelope`, nothing after.
+fn split_output(bytes: &[u8]) -> Result<SubmittedOutput> {
+    let refuse =
+        |e: veilbourse_core::wire::WireError| DomainError::invalid("output", e.to_string());
+    let mut r = Reader::new(bytes);
+    let ciphertext = r.bytes("output.ciphertext", MAX_PART).map_err(refuse)?.to_vec();
+    let envelope = r.bytes("output.envelope", MAX_PART).map_err(refuse)?.to_vec();
+    r.finish("output").map_err(refuse)?;
+    Ok(SubmittedOutput { ciphertext, envelope })
+}
+
+/// `POST /v1/pod/lease`.
+pub async fn pod_lease(site: Data<Site>, req: HttpRequest) -> Answer {
+    let pass = site.pass(&req, "POST /v1/pod/lease").await?;
+    let work = async {
+        let app = &site.app;
+        let token = LeaseToken(app.random());
+        let order = app.store.lease_evaluation(machine_id(&pass)?, token, app.now()).await?;
+        match order {
+            None => Ok(None),
+            Some(order) => {
+                app.changed(order.id);
+                app.pod_job(&order).await.map(Some)
+            }
+        }
+    };
+    Ok(match work.await.map_err(|e| site.refuse(e))? {
+        Some(job) => HttpResponse::Ok().json(job),
+        None => HttpResponse::NoContent().finish(),
+    })
+}
+
+/// `POST /v1/pod/jobs/{order}/heartbeat`.
+pub async fn pod_heartbeat(
+    site: Data<Site>,
+    req: HttpRequest,
+    order: Path<String>,
+    beat: Json<Heartbeat>,
+) -> Answer {
+    let pass = site.pass(&req, "POST /v1/pod/jobs/{order}/heartbeat").await?;
+    let work = async {
+        let app = &site.app;
+        let order: OrderId = order.parse()?;
+        let lease = LeaseToken(beat.lease.0);
+        let pod = machine_id(&pass)?;
+        let lease = app
+            .store
+            .heartbeat(order, pod, lease, &beat.stage, beat.progress, app.now())
+            .await?;
+        app.changed(order);
+        Ok(lease.end)
+    };
+    let end = work.await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(json!({ "lease_end": end.to_string() })))
+}
+
+/// `POST /v1/pod/jobs/{order}/decline`.
+pub async fn pod_decline(
+    site: Data<Site>,
+    req: HttpRequest,
+    order: Path<String>,
+    body: Json<Decline>,
+) -> Answer {
+    let pass = site.pass(&req, "POST /v1/pod/jobs/{order}/decline").await?;
+    let work = async {
+        let app = &site.app;
+        let order: OrderId = order.parse()?;
+        let mut why = body.reason.clone();
+        why.truncate(why.floor_char_boundary(1000));
+        let lease = LeaseToken(body.lease.0);
+        app.store.decline(order, machine_id(&pass)?, lease, &why, app.now()).await?;
+        app.changed(order);
+        Ok(())
+    };
+    work.await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `PUT /v1/pod/jobs/{order}/outputs/{index}`: under the current lease alone.
+pub async fn pod_output(
+    site: Data<Site>,
+    req: HttpRequest,
+    at: Path<(String, u32)>,
+    body: Bytes,
+) -> Answer {
+    let pass = site.pass(&req, "PUT /v1/pod/jobs/{order}/outputs/{index}").await?;
+    let work = async {
+        let app = &site.app;
+        let (order, pod) = app.leased(&pass, &at.0).await?;
+        let lease = req
+            .headers()
+            .get("lease")
+            .and_then(|v| v.to_str().ok())
+            .and_then(Nonce::from_hex)
+            .ok_or_else(|| DomainError::invalid("lease", "the header is missing"))?;
+        let lease = LeaseToken(lease.0);
+        order.state.lease().ok_or(DomainError::StaleLease)?.check(pod, lease, app.now())?;
+        let signed = app.signed_order(order.id).await?;
+        let limit = signed.body.program.outputs.len() as u64;
+        if u64::from(at.1) >= limit {
+            return Err(DomainError::TooLarge {
+                field: "output index",
+                limit: limit.saturating_sub(1),
+                value: u64::from(at.1),
+            });
+        }
+        split_output(&body)?;
+        let (folder, index) = (app.staged(order.id, lease), at.1);
+        tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join(index.to_string()), &body)
+        })
+        .await
+        .map_err(DomainError::storage)?
+        .map_err(DomainError::storage)
+    };
+    work.await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /v1/pod/jobs/{order}/submission`.
+pub async fn pod_submission(
+    site: Data<Site>,
+    req: HttpRequest,
+    order: Path<String>,
+    body: Json<Submit>,
+) -> Answer {
+    let pass = site.pass(&req, "POST /v1/pod/jobs/{order}/submission").await?;
+    let taken = site.app.take_submission(&pass, &order, body.into_inner()).await;
+    taken.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `GET /v1/pod/jobs/{order}/objects/{name}`.
+pub async fn pod_object(
+    site: Data<Site>,
+    req: HttpRequest,
+    at: Path<(String, String)>,
+) -> Answer {
+    let pass = site.pass(&req, "GET /v1/pod/jobs/{order}/objects/{name}").await?;
+    let work = async {
+        let app = &site.app;
+        let (order, _) = app.leased(&pass, &at.0).await?;
+        match at.1.as_str() {
+            "sealed-model" => app.store.blob(order.id, BlobKind::SealedModel, 0).await,
+            name if name == "public-key" || name == "sums" || name.starts_with("chunk-") => {
+                app.store.object(order.listing, name).await?;
+                app.objects.read(order.listing, name).await
+            }
+            _ => Err(DomainError::NotFound { what: "object" }),
+        }
+    };
+    let bytes = work.await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(bytes))
+}
+
+/// `POST /v1/node/lease`.
+pub async fn node_lease(site: Data<Site>, req: HttpRequest) -> Answer {
+    let pass = site.pass(&req, "POST /v1/node/lease").await?;
+    let work = async {
+        let app = &site.app;
+        let node = app.store.machine(machine_id(&pass)?).await?;
+        let token = LeaseToken(app.random());
+        let order =
+            app.store.lease_opening(node.id, node.signing_key, token, app.now()).await?;
+        match order {
+            None => Ok(None),
+            Some(order) => app.node_job(&order).await.map(Some),
+        }
+    };
+    Ok(match work.await.map_err(|e| site.refuse(e))? {
+        Some(job) => HttpResponse::Ok().json(job),
+        None => HttpResponse::NoContent().finish(),
+    })
+}
+
+/// `POST /v1/node/jobs/{order}/delivery`.
+pub async fn node_delivery(
+    site: Data<Site>,
+    req: HttpRequest,
+    order: Path<String>,
+    body: Json<Deliver>,
+) -> Answer {
+    let pass = site.pass(&req, "POST /v1/node/jobs/{order}/delivery").await?;
+    let taken = site.app.take_delivery(&pass, &order, body.into_inner()).await;
+    taken.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `POST /v1/node/jobs/{order}/non-delivery`.
+pub async fn node_refusal(
+    site: Data<Site>,
+    req: HttpRequest,
+    order: Path<String>,
+    body: Json<Refuse>,
+) -> Answer {
+    let pass = site.pass(&req, "POST /v1/node/jobs/{order}/non-delivery").await?;
+    let taken = site.app.take_refusal(&pass, &order, body.into_inner()).await;
+    taken.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// `GET /v1/node/jobs/{order}/objects/{name}`: of an order that is opening.
+pub async fn node_object(
+    site: Data<Site>,
+    req: HttpRequest,
+    at: Path<(String, String)>,
+) -> Answer {
+    let pass = site.pass(&req, "GET /v1/node/jobs/{order}/objects/{name}").await?;
+    let work = async {
+        let app = &site.app;
+        let (order, _) = app.opening(&pass, &at.0).await?;
+        let OrderState::Opening(_) = order.state else {
+            return Err(DomainError::NotFound { what: "object" });
+        };
+        let missing = DomainError::NotFound { what: "object" };
+        if at.1 == "public-key" {
+            return app.objects.read(order.listing, "public-key").await;
+        }
+        let (kind, index) = match at.1.split_once('-') {
+            Some(("ciphertext", i)) => (BlobKind::Ciphertext, i),
+            Some(("envelope", i)) => (BlobKind::Envelope, i),
+            _ => return Err(missing),
+        };
+        app.store.blob(order.id, kind, index.parse().map_err(|_| missing)?).await
+    };
+    let bytes = work.await.map_err(|e| site.refuse(e))?;
+    Ok(HttpResponse::Ok().content_type("application/octet-stream").body(bytes))
+}

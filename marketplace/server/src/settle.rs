@@ -1,0 +1,172 @@
+//! Settlement (SET-2, SET-3): verifies what pods submit, grants, and sweeps.
+//! Driven by the states in the store, so that a crash anywhere is resumed by
+//! looking again.
+
+use crate::{
+    App,
+    convert::{refused, stored},
+};
+use std::{sync::Arc, time::Duration};
+use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
+use veilbourse_documents::{
+    DOCUMENT_VERSION, Grant, Order as OrderDocument, Signed, Submission,
+};
+use veilbourse_domain::{
+    DomainError, Result,
+    id::OrderId,
+    order::{Order, OrderState},
+    ports::OrderFilter,
+    records::{BlobKind, DocumentKind, PageRequest},
+};
+use veilbourse_verifier::{Envelope, linear::OrderContext};
+
+/// How often the states are looked at, besides when something is submitted.
+const ROUND: Duration = Duration::from_millis(500);
+/// Orders of a state looked at in a round.
+const BATCH: u32 = 32;
+
+impl App {
+    /// Settles until the application is dropped.
+    pub(crate) async fn settle_forever(self: Arc<Self>) {
+        let mut rounds = 0u32;
+        loop {
+            // A submission wakes it; the timer resumes after crashes and sweeps.
+            let _ = tokio::time::timeout(ROUND, self.settle.notified()).await;
+            if let Err(e) = self.settle_once().await {
+                tracing::error!(error = ?e, "settlement");
+            }
+            rounds = rounds.wrapping_add(1);
+            if rounds.is_multiple_of(120) {
+                self.limits.tidy();
+            }
+        }
+    }
+
+    /// One look at every state that waits for the server.
+    pub async fn settle_once(&self) -> Result<()> {
+        for state in ["evaluated", "verified"] {
+            let filter = OrderFilter { party: None, state: Some(state.into()) };
+            let page = PageRequest::new(BATCH, None)?;
+            for order in self.store.orders(&filter, &page).await?.into_items() {
+                let id = order.id;
+                match self.advance(order).await {
+                    Ok(()) => {}
+                    // Ended by somebody else meanwhile, for example expired.
+                    Err(DomainError::OrderState { .. } | DomainError::Conflict { .. }) => {}
+                    Err(e) => tracing::error!(order = %id, error = ?e, "settlement"),
+                }
+            }
+        }
+        for order in self.store.sweep(self.now(), BATCH).await? {
+            tracing::info!(order = %order.id, state = order.state.name(), "swept");
+            self.changed(order.id);
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, order: Order) -> Result<()> {
+        let id = order.id;
+        if let OrderState::Evaluated(_) = order.state {
+            let started = std::time::Instant::now();
+            match self.verify_submission(&order).await {
+                Ok(()) => {
+                    self.store.verified(id, self.now()).await?;
+                    metrics::histogram!("veilbourse_verify_seconds")
+                        .record(started.elapsed().as_secs_f64());
+                }
+                Err(e) if e.is_internal() => return Err(e),
+                Err(e) => {
+                    // SET-2: the refusal names the rule.
+                    tracing::warn!(order = %id, error = %e, "submission refused");
+                    self.store.reject(id, &e.to_string(), self.now()).await?;
+                    metrics::counter!("veilbourse_submissions_refused_total").increment(1);
+                    self.changed(id);
+                    return Ok(());
+                }
+            }
+            self.changed(id);
+        }
+        self.grant_for(id).await?;
+        self.changed(id);
+        Ok(())
+    }
+
+    pub(crate) async fn signed_order(&self, id: OrderId) -> Result<Signed<OrderDocument>> {
+        let text = self.store.document(id, DocumentKind::Order).await?.text;
+        Signed::parse(text.as_bytes()).map_err(|e| refused(&e))
+    }
+
+    pub(crate) async fn signed_submission(&self, id: OrderId) -> Result<Signed<Submission>> {
+        let text = self.store.document(id, DocumentKind::Submission).await?.text;
+        Signed::parse(text.as_bytes()).map_err(|e| refused(&e))
+    }
+
+    /// SET-2: every envelope, by the server itself.
+    async fn verify_submission(&self, order: &Order) -> Result<()> {
+        let signed = self.signed_order(order.id).await?;
+        let submission = self.signed_submission(order.id).await?;
+        let manifest = self.manifest(order.listing).await?;
+        let circuits = self.circuits_for(&manifest, &signed.body.program)?;
+        let key = self.objects.read(order.listing, "public-key").await?;
+        let key = Arc::new(PublicKey::decode(&key).map_err(DomainError::storage)?);
+        let order_digest = order.terms.digest;
+        let shared = Arc::new((signed, circuits));
+        for (index, expected) in (0u32..).zip(submission.body.outputs.clone()) {
+            let ciphertext = self.store.blob(order.id, BlobKind::Ciphertext, index).await?;
+            let envelope = self.store.blob(order.id, BlobKind::Envelope, index).await?;
+            let (manifest, key, shared) = (manifest.clone(), key.clone(), shared.clone());
+            self.heavy(move || {
+                let refuse = |e: &dyn std::fmt::Display| {
+                    DomainError::invalid("submission", format!("output {index}: {e}"))
+                };
+                let decoded = OutputCiphertext::decode(&ciphertext).map_err(|e| refuse(&e))?;
+                if decoded.digest() != expected.ciphertext
+                    || Envelope::digest(&envelope) != expected.envelope
+                {
+                    return Err(DomainError::DocumentLink { what: "submission" });
+                }
+                let (signed, circuits) = &*shared;
+                OrderContext {
+                    manifest: &manifest,
+                    program: &signed.body.program,
+                    order: order_digest,
+                    public_key: &key,
+                    circuits,
+                    srs: signed.body.srs.digest,
+                }
+                .verify_output(index, &ciphertext, &envelope)
+                .map(drop)
+                .map_err(|e| refuse(&e))
+            })
+            .await??;
+        }
+        Ok(())
+    }
+
+    /// SET-3: the one grant.
+    async fn grant_for(&self, id: OrderId) -> Result<()> {
+        let order = self.store.order(id).await?;
+        let submission = self.signed_submission(id).await?;
+        let policy = self.store.policy(order.listing, order.terms.policy_version).await?;
+        let now = self.now();
+        let expires = now
+            .saturating_add(1000 * u64::from(self.config.grant_seconds))
+            .min(order.terms.deadline.saturating_sub(1));
+        let grant = Signed::sign(
+            Grant {
+                version: DOCUMENT_VERSION,
+                marketplace: self.id,
+                order: order.terms.digest,
+                policy: policy.digest,
+                submission: submission.digest().map_err(|e| refused(&e))?,
+                outputs: submission.body.outputs,
+                node_key: Self::node_key(order.terms.node_key),
+                expires,
+            },
+            &self.signing,
+        )
+        .map_err(|e| refused(&e))?;
+        self.store.grant(id, stored(&grant)?, expires, now).await?;
+        Ok(())
+    }
+}
