@@ -15,12 +15,15 @@ mod mute;
 mod support;
 
 use p3_commit::{OpeningRequest, Pcs as _};
-use p3_field::Field as _;
-use support::{Dataset, TRACED, recorded, slices};
+use p3_field::{Field as _, PrimeField64};
+use support::{Dataset, TRACED, evaluated_on, recorded, slices};
 use veilbourse_core::{
     ciphertext::OutputCiphertext, digest::Digest, field::MODULUS, program::MatrixRef,
 };
-use veilbourse_prover::commitment::{Committed, open};
+use veilbourse_prover::{
+    ProverError,
+    commitment::{Committed, open},
+};
 use veilbourse_verifier::{
     Envelope, Kind, Refusal,
     commitment::{
@@ -332,4 +335,36 @@ fn rows_beyond_the_true_ones_are_never_claimed() {
         assert!(matches!(refused, Refusal::Ciphertext { .. }), "{refused}");
     }
     assert_ne!(d.manifest.root(), Digest::default());
+}
+
+#[test]
+fn words_that_are_not_the_datasets_never_meet_the_re_randomisation() {
+    // LES-10: r is a function of statement and weights. A store that hands the
+    // pod the right words once and words with a known change the next time
+    // would get two outputs under one r, whose difference is linear in the
+    // weights: column f changed by X^f gives w_f away, word by word.
+    let d = Dataset::new(3, &[300], 79);
+    let right = d.columns(TRACED);
+    let mut changed: Vec<Vec<u64>> = right.iter().map(|c| c.to_vec()).collect();
+    for (f, column) in changed.iter_mut().enumerate() {
+        column[f] = (column[f] + 1) % MODULUS;
+    }
+    let a = output_words(&evaluated_on(&d, &WEIGHTS, &right).unwrap().ciphertext);
+    match evaluated_on(&d, &WEIGHTS, &slices(&changed)) {
+        Err(ProverError::Root { .. }) => {}
+        Err(e) => panic!("{e}"),
+        Ok(s) => {
+            let b = output_words(&s.ciphertext);
+            let difference = |f: usize| (Fq::new(b[f]) - Fq::new(a[f])).as_canonical_u64();
+            let signed = |x: u64| {
+                if x > MODULUS / 2 {
+                    -((MODULUS - x) as i64)
+                } else {
+                    x as i64
+                }
+            };
+            let recovered: Vec<i64> = (0..3).map(|f| signed(difference(f))).collect();
+            panic!("the pod's weights are {recovered:?}");
+        }
+    }
 }

@@ -19,7 +19,9 @@ use veilbourse_core::{
 };
 use veilbourse_prover::{
     ProverError,
-    linear::{PodSecret, PrivateCircuit, PrivateRequest, PrivateWitness, prove_private},
+    linear::{
+        PodSecret, PrivateCircuit, PrivateRequest, PrivateWitness, evaluate_private, prove_private,
+    },
 };
 use veilbourse_verifier::{
     commitment::{FRI_BLAKE3_V1, ROWS, commit_root, glwe_columns, traced_columns},
@@ -267,4 +269,29 @@ pub fn recorded(
     let (statement, _) = prove_private(&request, &circuit, &mut rng).unwrap();
     let (equation, witness) = circuit.0.into_inner().unwrap();
     (statement, equation, witness)
+}
+
+/// What a pod evaluates when it is handed these words as the dataset's.
+pub fn evaluated_on(
+    d: &Dataset,
+    weights: &[i64],
+    columns: &[&[u64]],
+) -> Result<LinearStatement, ProverError> {
+    let request = PrivateRequest {
+        manifest: &d.manifest,
+        over: TRACED,
+        order: ORDER,
+        output: 0,
+        weights,
+        weight_blinder: Fr::from(4u64),
+        commitment: Digest(fr_bytes(&Fr::from(77u64))),
+        l1_bound: 1 << 40,
+        l2_bound: 1 << 50,
+        columns,
+        public_key: &d.public_key,
+        secret: &PodSecret::new([8; 32]),
+    };
+    Ok(evaluate_private(&request, &Recorder::default())?
+        .statement()
+        .clone())
 }
