@@ -6,7 +6,7 @@
 //! one thing that does not add up where it is told. The same forgery made by
 //! somebody who knows tau is accepted: what stops it is the degree bound alone.
 
-use ark_bls12_381::{Fr, G1Affine, G1Projective};
+use ark_bls12_381::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{Field, One, Zero};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
@@ -50,6 +50,8 @@ enum Trick {
     Identity,
     /// The right one, by somebody who kept tau.
     Trapdoor,
+    /// The identity for both polynomials, whatever their degrees.
+    Nothing,
 }
 
 const TRICKS: [Trick; 5] = [
@@ -215,7 +217,7 @@ impl Opponent {
             Trick::Shorten | Trick::Truncate => low.into_affine(),
             Trick::Wrap => (low + self.powers[0] * top).into_affine(),
             Trick::Unshifted => self.commit(p),
-            Trick::Identity => G1Affine::zero(),
+            Trick::Identity | Trick::Nothing => G1Affine::zero(),
             Trick::Trapdoor => {
                 let beyond = self.tau.pow([self.key.max_degree + 1]);
                 (low + self.powers[0] * (top * beyond)).into_affine()
@@ -414,7 +416,7 @@ impl Opponent {
 
 /// A polynomial within its bound is committed to honestly.
 fn trick_for(p: &[Fr], size: usize, trick: Trick) -> Trick {
-    if p.len() < size {
+    if p.len() < size && trick != Trick::Nothing {
         Trick::Truncate
     } else {
         trick
@@ -474,4 +476,22 @@ fn zero_polynomials_are_identity_points_and_prove_nothing() {
     }
     let read = MarlinProof::decode(&proof.encode()).unwrap();
     assert_eq!(o.check(31, &read), Err(MarlinRefusal::Pairing));
+}
+
+#[test]
+fn a_key_whose_shift_is_zero_has_no_degree_bound_and_is_no_key() {
+    // MAR-4: the index commitments are right, e(C', h) = e(C, 0) says nothing.
+    let mut o = Opponent::new();
+    o.key.shift_rows = G2Affine::zero();
+    o.key.shift_nonzeros = G2Affine::zero();
+    for lie in [Lie::First, Lie::Second] {
+        // Both bounds need the identity here, also the one that is kept.
+        let mut proof = o.forge(31, [3, 9, 27], false, lie, Trick::Nothing);
+        assert!(proof.g1_shifted.is_zero() && proof.g2_shifted.is_zero());
+        assert_eq!(o.check(31, &proof), Ok(()), "in memory, past its decoder");
+        proof.g1_shifted = proof.g1;
+        assert_eq!(o.check(31, &proof), Err(MarlinRefusal::Pairing));
+    }
+    let refused = VerifyingKey::decode(&o.key.encode()).unwrap_err();
+    assert!(matches!(refused, MarlinRefusal::Key(_)), "{refused}");
 }
