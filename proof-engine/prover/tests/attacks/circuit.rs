@@ -104,9 +104,8 @@ impl Anatomy {
                 checks += 1;
                 Row::Check(checks - 1)
             });
-            match rows.last() {
-                Some(Row::Bit(v) | Row::Trit(v) | Row::Defines(v)) => known[*v] = true,
-                _ => {}
+            if let Some(Row::Bit(v) | Row::Trit(v) | Row::Defines(v)) = rows.last() {
+                known[*v] = true;
             }
         }
         assert!(known.iter().all(|k| *k), "a variable is in no row");
