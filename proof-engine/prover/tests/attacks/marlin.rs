@@ -5,6 +5,8 @@
 //! file. It proves whatever it is told, leaving out every check, and hides the
 //! one thing that does not add up where it is told. The same forgery made by
 //! somebody who knows tau is accepted: what stops it is the degree bound alone.
+//!
+//! Longer than other files: one prover, which split would not read as one.
 
 use ark_bls12_381::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
@@ -228,6 +230,18 @@ impl Opponent {
     /// A proof about y from any assignment. `zeros` sends zero polynomials for
     /// w, z_A and z_B: identity points.
     fn forge(&self, y: u64, witness: [u64; 3], zeros: bool, lie: Lie, trick: Trick) -> MarlinProof {
+        self.run(y, witness, zeros, lie, trick).0
+    }
+
+    /// The proof, and the y for which its first equation holds at beta.
+    fn run(
+        &self,
+        y: u64,
+        witness: [u64; 3],
+        zeros: bool,
+        lie: Lie,
+        trick: Trick,
+    ) -> (MarlinProof, Fr) {
         let (one, key) = (Fr::one(), &self.key);
         let (n, k) = (key.rows() as usize, key.nonzeros() as usize);
         let mut z: Vec<Fr> = [1, y].into_iter().chain(witness).map(Fr::from).collect();
@@ -371,6 +385,15 @@ impl Opponent {
         ] {
             add(&mut at_beta, c, p);
         }
+        let x = key.positions().unwrap();
+        let lagrange = |values: [Fr; 2]| x.interpolate(&values, beta).unwrap();
+        let late = {
+            let batched = xb.0 * (z_b_beta + xb.0 * (t_beta + xb.0 * g1_beta));
+            let outer = at(&at_beta, beta) - batched;
+            let x_beta =
+                (outer - beta * g1_beta + r * eta[1] * z_b_beta) * t_beta.inverse().unwrap();
+            (x_beta - lagrange([one, Fr::zero()])) * lagrange([Fr::zero(), one]).inverse().unwrap()
+        };
         let fg = gamma * g2_gamma + t_beta * size;
         let mut at_gamma = numerator;
         for (c, p) in [
@@ -387,7 +410,7 @@ impl Opponent {
         let [w, z_a, z_b, s] = first;
         let [t, g1, g1_shifted, h1] = second;
         let [g2, g2_shifted, h2] = third;
-        MarlinProof {
+        let proof = MarlinProof {
             w,
             z_a,
             z_b,
@@ -406,11 +429,16 @@ impl Opponent {
             opening_beta,
             opening_gamma,
             blinding_beta: Fr::zero(),
-        }
+        };
+        (proof, late)
     }
 
     fn check(&self, y: u64, proof: &MarlinProof) -> Result<(), MarlinRefusal> {
-        verify(&self.key, &mut transcript(), &[Fr::from(y)], proof)
+        self.check_scalar(Fr::from(y), proof)
+    }
+
+    fn check_scalar(&self, y: Fr, proof: &MarlinProof) -> Result<(), MarlinRefusal> {
+        verify(&self.key, &mut transcript(), &[y], proof)
     }
 }
 
@@ -494,4 +522,26 @@ fn a_key_whose_shift_is_zero_has_no_degree_bound_and_is_no_key() {
     }
     let refused = VerifyingKey::decode(&o.key.encode()).unwrap_err();
     assert!(matches!(refused, MarlinRefusal::Key(_)), "{refused}");
+}
+
+#[test]
+fn public_inputs_chosen_after_the_challenges_are_other_challenges() {
+    // MAR-2: x(beta) is linear in y. A transcript that did not hold y would let
+    // the prover solve for it when everything else is fixed.
+    let o = Opponent::new();
+    let (proof, y) = o.run(30, [3, 9, 27], false, Lie::First, Trick::Shorten);
+    assert_eq!(
+        y,
+        Fr::from(30u64),
+        "the solution for a true statement is itself"
+    );
+    assert_eq!(o.check_scalar(y, &proof), Ok(()));
+    let (proof, y) = o.run(31, [3, 9, 27], false, Lie::First, Trick::Shorten);
+    assert_ne!(y, Fr::from(31u64));
+    let mut t = transcript();
+    challenges::start(&mut t, &o.key, &[y]);
+    let mut other = transcript();
+    challenges::start(&mut other, &o.key, &[Fr::from(31u64)]);
+    assert_ne!(t, other);
+    assert_eq!(o.check_scalar(y, &proof), Err(MarlinRefusal::Pairing));
 }
