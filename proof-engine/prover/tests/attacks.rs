@@ -170,7 +170,7 @@ fn the_matrix_is_the_one_the_manifest_commits_to() {
 
 #[test]
 fn a_listing_opening_is_no_linear_one_and_the_other_way_round() {
-    // TR-1: tags separate the protocols even where the shapes agree.
+    // TR-1, TR-4: the shapes agree; tag and everything absorbed after it do not.
     let d = Dataset::new(1, &[5000], 74);
     let chunk = MatrixRef::Chunk {
         segment: 0,
