@@ -121,6 +121,7 @@ fn verify(
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // sizes and times are for people
 fn private_weights_are_proven_and_open_to_the_integers() {
     let mut rng = ChaCha20Rng::seed_from_u64(20);
     let d = dataset(&mut rng);

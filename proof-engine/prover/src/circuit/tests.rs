@@ -124,6 +124,7 @@ fn check(kind: MatrixKind, class: usize, public: &[Fr], hidden: &[Fr]) -> bool {
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // the sizes are for people
 fn honest_instances_satisfy_it_and_sizes_are_as_stated() {
     for (kind, columns, class, rows, support) in [
         (MatrixKind::Traced, 5, 8, 1 << 15, 1 << 17),
