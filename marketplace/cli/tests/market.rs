@@ -64,7 +64,7 @@ async fn a_good_day_and_what_is_refused_on_it() {
     let other = m.custodian.session.server.get(&path).await;
     assert_eq!(other.unwrap_err().code(), Some("NOT_FOUND"));
 
-    // A tampered result, a forged proof, replays: refused, refunded.
+    // SET-2, LES-12: a tampered result, a forged proof, replays: refused, refunded.
     let mallory = Mallory::new(&m.world).await.expect("approved");
     let none = Circuits::new(common::srs(4));
     let tampered = mallory
