@@ -192,6 +192,7 @@ pub struct EncryptTimes {
     pub commit: f64,
 }
 
+/// `veilbourse custodian ...`.
 pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
     match c {
         CustodianCommand::Register { who, name, key } => {

@@ -1,10 +1,10 @@
 //! `veilbourse demo`: the whole chain on real data, as all four users, through
 //! the public interfaces only; exit code 0 only if every check held.
 
-mod attacks;
-mod journey;
+pub mod attacks;
+pub mod journey;
 mod table;
-mod world;
+pub mod world;
 
 use crate::{
     admin::ledger_table,

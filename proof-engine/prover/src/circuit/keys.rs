@@ -10,6 +10,7 @@ use crate::{
 use ark_bls12_381::Fr;
 use rand_core::CryptoRng;
 use std::sync::Arc;
+use zeroize::Zeroize;
 use veilbourse_core::digest::Digest;
 use veilbourse_verifier::{
     linear::{
@@ -77,9 +78,11 @@ impl PrivateCircuit for CircuitKeys {
         transcript: &mut Transcript,
         rng: &mut R,
     ) -> Result<Vec<u8>, ProverError> {
-        let (public, hidden) = assign(self.class, equation, witness)?;
+        let (public, mut hidden) = assign(self.class, equation, witness)?;
         self.verifying.absorb(transcript);
-        let proof = marlin::prove(&self.srs, &self.proving, transcript, &public, &hidden, rng)?;
-        Ok(proof.encode())
+        let proof = marlin::prove(&self.srs, &self.proving, transcript, &public, &hidden, rng);
+        // POD-3: weights and randomness do not outlive the proof.
+        hidden.zeroize();
+        Ok(proof?.encode())
     }
 }
