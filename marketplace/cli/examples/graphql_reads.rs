@@ -5,7 +5,7 @@
 //! `cargo run --release -p veilbourse --example graphql_reads`
 
 #![allow(clippy::print_stdout)] // a measurement for people
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/over_http/common.rs"]
 mod common;
 
 use common::{Market, settings};

@@ -249,11 +249,17 @@ mod tests {
         let path = dir.path().join("pod.key");
         let mut rng = crate::rng(Some(1));
         let mut made = PodFile::create(&path, Key([1; 32]), &mut rng).expect("new");
-        assert!(PodFile::create(&path, Key([1; 32]), &mut rng).is_err(), "never overwritten");
+        assert!(
+            PodFile::create(&path, Key([1; 32]), &mut rng).is_err(),
+            "never overwritten"
+        );
         let id = Id::parse("01900000-0000-7000-8000-000000000000").expect("an id");
         made.set_machine(&path, id.clone()).expect("noted");
         let read: PodFile = read_json(&path).expect("reads");
-        assert_eq!((&read.prf, &read.sealing, &read.signing), (&made.prf, &made.sealing, &made.signing));
+        assert_eq!(
+            (&read.prf, &read.sealing, &read.signing),
+            (&made.prf, &made.sealing, &made.signing)
+        );
         assert_eq!(read.machine, Some(id));
         #[cfg(unix)]
         {

@@ -20,7 +20,7 @@ use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod, Report};
 use veilbourse_prover::srs::Srs;
-use veilbourse_server::{App, Clock, Limits, Running, ServerConfig};
+use veilbourse_server::{App, Clock, Limits, Running, ServerConfig, StaffRole};
 use veilbourse_verifier::linear::MatrixKind;
 
 const IDLE: Duration = Duration::from_millis(50);
@@ -110,7 +110,7 @@ impl World {
         };
         let app = App::open(config, accepted, clock.clone(), crate::rng(None)).await?;
         let admin_password = password();
-        app.make_admin("admin@demo.example", &admin_password)
+        app.make_staff("admin@demo.example", &admin_password, StaffRole::Admin)
             .await?;
         let marketplace = app.marketplace_key();
         let running = veilbourse_server::run(app, false)?;

@@ -10,7 +10,6 @@ use crate::{
 use ark_bls12_381::Fr;
 use rand_core::CryptoRng;
 use std::sync::Arc;
-use zeroize::Zeroize;
 use veilbourse_core::digest::Digest;
 use veilbourse_verifier::{
     linear::{
@@ -20,6 +19,7 @@ use veilbourse_verifier::{
     },
     transcript::Transcript,
 };
+use zeroize::Zeroize;
 
 /// Proving and verifying key of one kind and column class under one SRS.
 #[derive(Debug)]

@@ -4,9 +4,7 @@
 //! and is right, and the key node revealed each order once. (Every step of
 //! every database transaction is walked by the store's own tests.)
 
-mod common;
-
-use common::{DEPOSIT, built, csv, srs};
+use crate::common::{DEPOSIT, built, csv, srs};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;

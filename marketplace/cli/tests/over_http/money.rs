@@ -1,8 +1,6 @@
 //! Deposits, withdrawals and the audit chain over HTTP (LED-4, LED-5).
 
-mod common;
-
-use common::{bare, settings};
+use crate::common::{bare, settings};
 use serde_json::json;
 use veilbourse::demo::journey::available;
 use veilbourse_client::market::{self, Decide};

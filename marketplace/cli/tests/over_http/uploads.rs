@@ -1,9 +1,7 @@
 //! Uploads over HTTP (UP-1..5): cut anywhere and resumed, wrong offsets and
 //! lengths, and everything that a submission must not let through.
 
-mod common;
-
-use common::{bare, built, policy, settings};
+use crate::common::{bare, built, policy, settings};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;

@@ -1,9 +1,7 @@
 //! The whole chain over HTTP on a small table, public weights: the good day,
 //! orders that differ from their quote, expiry, hostile pods.
 
-mod common;
-
-use common::{DEPOSIT, Market, settings};
+use crate::common::{DEPOSIT, Market, settings};
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
@@ -66,7 +64,7 @@ async fn a_good_day_and_what_is_refused_on_it() {
 
     // SET-2, LES-12: a tampered result, a forged proof, replays: refused, refunded.
     let mallory = Mallory::new(&m.world).await.expect("approved");
-    let none = Circuits::new(common::srs(4));
+    let none = Circuits::new(crate::common::srs(4));
     let tampered = mallory
         .tampered_result(&m.buyer, &listed, &query, &none)
         .await

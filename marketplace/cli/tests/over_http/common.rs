@@ -1,6 +1,6 @@
 //! A market of its own for each test: server, and if wanted pod and key node,
 //! over loopback, with a small table and a clock that the test moves.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code)] // the load generator uses a part
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;

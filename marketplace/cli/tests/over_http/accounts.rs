@@ -1,8 +1,6 @@
 //! Accounts, tokens, roles, limits over HTTP (ACC, GQL).
 
-mod common;
-
-use common::{bare, settings};
+use crate::common::{bare, settings};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use veilbourse_client::{http::Server, market};
