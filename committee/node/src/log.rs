@@ -57,7 +57,7 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
-    /// A policy version of a dataset was acted on: no older one will be.
+    /// A policy version of a dataset was seen: no older one will be acted on.
     PolicySeen {
         /// D.
         dataset: Digest,
