@@ -40,7 +40,8 @@ pub fn schema(service: Arc<dyn Service>) -> MarketSchema {
     builder().data(service).finish()
 }
 
-/// The schema's text: what `graphql/schema.graphql` holds (drift test).
+/// The schema's text: what `graphql/schema.graphql` holds (drift test). It is
+/// public, and so is introspection (GQL-3).
 pub fn sdl() -> String {
     builder().finish().sdl()
 }

@@ -298,8 +298,9 @@ impl KeyNode {
                 let values = held
                     .secret
                     .open(o, job.manifest.message_log2)
-                    .map_err(|e| GateRefusal::Decryption {
-                        reason: e.to_string(),
+                    // KEY-5: nothing of what was found leaves, not even in a refusal.
+                    .map_err(|_| GateRefusal::Decryption {
+                        reason: "a value lies outside its proven range".into(),
                     })?;
                 Ok(OpenedOutput { values })
             })

@@ -460,6 +460,11 @@ fn a_value_outside_its_range_is_not_delivered_but_counted() {
     let mut node = Node::new(config);
     let outcome = process(&mut node, full());
     assert_eq!(code(&outcome), "DECRYPTION");
+    // Nothing of what was found leaves in the refusal's words.
+    assert!(
+        matches!(&outcome, Outcome::Refused(r) if !r.body.reason.contains(|c: char| c.is_ascii_digit())),
+        "{outcome:?}"
+    );
     assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
     assert_eq!(node.revealed(world()), (VALUES, VALUES * width()));
     assert_eq!(process(&mut node, full()), outcome);

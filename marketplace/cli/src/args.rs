@@ -149,6 +149,10 @@ pub struct ServeArgs {
     /// from VEILBOURSE_ADMIN_PASSWORD.
     #[arg(long)]
     pub admin: Option<String>,
+    /// Make a read-only auditor with this mail address; the password is read
+    /// from VEILBOURSE_AUDITOR_PASSWORD.
+    #[arg(long)]
+    pub auditor: Option<String>,
 }
 
 /// Arguments of `pod`.
@@ -290,6 +294,28 @@ pub enum CustodianCommand {
         #[arg(long, default_value = "")]
         description: String,
     },
+    /// Replace a listing's policy by its next version.
+    Policy {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The listing.
+        listing: String,
+        /// The signing key.
+        #[arg(long, default_value = "custodian.key")]
+        key: PathBuf,
+        /// Policy (TOML), with `version` one higher.
+        #[arg(long)]
+        policy: PathBuf,
+    },
+    /// Ask for a withdrawal; an admin approves it.
+    Withdraw {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Amount in credits, for example 250.00.
+        amount: String,
+    },
     /// One's listings, with state, values revealed and earnings.
     Status {
         /// The account.
@@ -410,6 +436,14 @@ pub enum BuyerCommand {
     },
     /// Ask for a deposit; an admin approves it.
     Deposit {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// Amount in credits, for example 250.00.
+        amount: String,
+    },
+    /// Ask for a withdrawal; an admin approves it.
+    Withdraw {
         /// The account.
         #[command(flatten)]
         who: Who,

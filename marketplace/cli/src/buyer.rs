@@ -46,8 +46,8 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
         }
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
         BuyerCommand::Quote { who, query } => {
-            let (_, _, _, offer) = quoted(&who, &query).await?;
-            show_offer(&offer, json);
+            let (_, _, built, offer) = quoted(&who, &query).await?;
+            show_offer(&offer, &built, json);
         }
         BuyerCommand::Order {
             who,
@@ -87,6 +87,9 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
                     money(minor)
                 );
             }
+        }
+        BuyerCommand::Withdraw { who, amount } => {
+            crate::custodian::withdraw(&who, &amount, json).await?;
         }
         BuyerCommand::Balance { who } => balance(&who, json).await?,
     }
@@ -175,9 +178,11 @@ async fn quoted(who: &Who, args: &QueryArgs) -> Result<(Session, (Key, Listed), 
 }
 
 /// Everything that should be seen before paying.
-pub fn show_offer(offer: &Offer, json: bool) {
+pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
     if json {
-        println!("{}", offer.details);
+        let mut details = offer.details.clone();
+        details["maxRoundingError"] = json!(query.max_error);
+        println!("{details}");
         return;
     }
     let d = &offer.details;
@@ -231,6 +236,12 @@ pub fn show_offer(offer: &Offer, json: bool) {
             &rows
         )
     );
+    for (v, e) in query.program.vectors.iter().zip(&query.max_error) {
+        println!(
+            "  \"{}\": rounding the weights moves a value by {e:.2e} a row at most",
+            v.label
+        );
+    }
     println!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
         println!("    {}", part.as_str().unwrap_or_default());
@@ -265,7 +276,7 @@ async fn order(
 ) -> Result<bool> {
     let (session, (marketplace, listed), query, offer) = quoted(who, args).await?;
     if !json {
-        show_offer(&offer, false);
+        show_offer(&offer, &query, false);
     }
     if let Some(limit) = max_price {
         let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;

@@ -4,7 +4,7 @@ use crate::{
     args::{CustodianCommand, ListingAction, Who},
     files::{self, new_signing_key, public, signing_key},
     progress::Bars,
-    show::{bytes, table},
+    show::{bytes, credits, money, table},
 };
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -192,6 +192,7 @@ pub struct EncryptTimes {
     pub commit: f64,
 }
 
+/// `veilbourse custodian ...`.
 pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
     match c {
         CustodianCommand::Register { who, name, key } => {
@@ -265,6 +266,13 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             title,
             description,
         } => list(&who, &dataset, &key, &policy, &title, &description, json).await,
+        CustodianCommand::Policy {
+            who,
+            listing,
+            key,
+            policy,
+        } => update_policy(&who, &listing, &key, &policy, json).await,
+        CustodianCommand::Withdraw { who, amount } => withdraw(&who, &amount, json).await,
         CustodianCommand::Status { who } => status(&who, json).await,
         CustodianCommand::Set {
             who,
@@ -303,6 +311,67 @@ async fn list(
         println!("{}", json!({ "listing": listing, "state": "submitted" }));
     } else {
         println!("listing {listing}: uploaded, verified by the server, submitted for review");
+    }
+    Ok(())
+}
+
+async fn update_policy(
+    who: &Who,
+    listing: &str,
+    key: &Path,
+    policy: &Path,
+    json: bool,
+) -> Result<()> {
+    let text = String::from_utf8(files::read(policy)?)?;
+    let policy: PolicyFile = toml::from_str(&text).with_context(|| policy.display().to_string())?;
+    let signing = signing_key(key, &mut crate::rng(None))?;
+    let session = session(who).await?;
+    let marketplace = market::marketplace_key(&session.server).await?;
+    let listed = veilbourse_client::buyer::listing(&session, listing).await?;
+    let body = policy.body(
+        &marketplace,
+        &listed.id,
+        listed.manifest.root(),
+        crate::clock()(),
+    );
+    let document = "mutation($id: String!, $p: JSON!) { updatePolicy(id: $id, policy: $p) { id } }";
+    let variables = json!({ "id": listing, "p": Signed::sign(body, &signing)? });
+    session
+        .server
+        .graphql("updatePolicy", document, variables)
+        .await?;
+    if json {
+        println!(
+            "{}",
+            json!({ "listing": listing, "policy_version": policy.version })
+        );
+    } else {
+        println!("listing {listing}: policy version {}", policy.version);
+    }
+    Ok(())
+}
+
+/// Asks for a withdrawal.
+pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
+    let minor = credits(amount)
+        .with_context(|| format!("amount {amount:?}: expected credits like 250.00"))?;
+    let mut key = [0u8; 16];
+    rand_core::Rng::fill_bytes(&mut crate::rng(None), &mut key);
+    let document = "mutation($a: Money!, $k: String!) { requestWithdrawal(amount: $a, idempotencyKey: $k) { id } }";
+    let variables = json!({ "a": minor.to_string(), "k": hex::encode(key) });
+    let session = session(who).await?;
+    let made = session
+        .server
+        .graphql("requestWithdrawal", document, variables)
+        .await?;
+    if json {
+        println!("{}", json!({ "withdrawal": made["id"] }));
+    } else {
+        let id = made["id"].as_str().unwrap_or_default();
+        println!(
+            "withdrawal {id} of {} credits waits for an admin",
+            money(minor)
+        );
     }
     Ok(())
 }

@@ -237,3 +237,35 @@ pub fn new_signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningK
         .with_context(|| path.display().to_string())?;
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_keeps_its_secrets() {
+        // POD-4: the same re-randomisation secret after a restart, for its owner alone.
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("pod.key");
+        let mut rng = crate::rng(Some(1));
+        let mut made = PodFile::create(&path, Key([1; 32]), &mut rng).expect("new");
+        assert!(
+            PodFile::create(&path, Key([1; 32]), &mut rng).is_err(),
+            "never overwritten"
+        );
+        let id = Id::parse("01900000-0000-7000-8000-000000000000").expect("an id");
+        made.set_machine(&path, id.clone()).expect("noted");
+        let read: PodFile = read_json(&path).expect("reads");
+        assert_eq!(
+            (&read.prf, &read.sealing, &read.signing),
+            (&made.prf, &made.sealing, &made.signing)
+        );
+        assert_eq!(read.machine, Some(id));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}

@@ -17,7 +17,7 @@ use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
 use veilbourse_prover::srs::Srs;
-use veilbourse_server::{App, ServerConfig};
+use veilbourse_server::{App, ServerConfig, StaffRole};
 
 /// Between two questions for work when there was none.
 const IDLE: Duration = Duration::from_millis(250);
@@ -50,15 +50,18 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
     let accepted: AcceptedKeys = files::read_json(&keys)
         .context("the verifying keys that proofs are checked with; make them with `veilbourse srs dev` and `veilbourse srs key`")?;
     let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
-    if let Some(mail) = &a.admin {
-        let password = std::env::var("VEILBOURSE_ADMIN_PASSWORD")
-            .context("VEILBOURSE_ADMIN_PASSWORD is not set")?;
-        let id = app.make_admin(mail, &password).await?;
-        say(
-            json,
-            &json!({ "admin": id.to_string() }),
-            &format!("admin {mail}: {id}"),
-        );
+    for (mail, role, variable) in [
+        (&a.admin, StaffRole::Admin, "VEILBOURSE_ADMIN_PASSWORD"),
+        (
+            &a.auditor,
+            StaffRole::Auditor,
+            "VEILBOURSE_AUDITOR_PASSWORD",
+        ),
+    ] {
+        let Some(mail) = mail else { continue };
+        let password = std::env::var(variable).with_context(|| format!("{variable} is not set"))?;
+        let id = app.make_staff(mail, &password, role).await?;
+        eprintln!("{mail}: {} ({id})", role.name());
     }
     let key = app.marketplace_key();
     let running = veilbourse_server::run(app, true)?;

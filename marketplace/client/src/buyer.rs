@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Weights};
 use veilbourse_documents::{
-    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model, ModelVector,
-    Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext, SealingSecret, Signed,
-    SigningKey, marketplace_id, open_result, seal_model,
+    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model, ModelContext,
+    ModelVector, Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext, SealingSecret,
+    Signed, SigningKey, marketplace_id, open_result, seal_model,
 };
 use veilbourse_verifier::field::fr_bytes;
 
@@ -180,25 +180,25 @@ pub fn prepare(
             });
         }
     }
+    let result_secret = SealingSecret::generate(rng);
+    let result_key = result_secret.public().map_err(|e| refused(&e))?;
+    let mut nonce = Nonce([0u8; 32]);
+    rng.fill_bytes(&mut nonce.0);
     let sealed = if vectors.is_empty() {
         None
     } else {
+        let context = ModelContext {
+            dataset: &q.dataset,
+            program: &query.program.shape(),
+            pod: &q.pod.id,
+            buyer: &Key(signing.verifying_key().to_bytes()),
+            result_key: &result_key,
+            nonce: &nonce,
+        };
         let model = Model { vectors };
-        let shape = query.program.shape();
-        let sealed = seal_model(
-            &model,
-            &q.pod.sealing_key.0,
-            &q.dataset,
-            &shape,
-            &q.pod.id,
-            rng,
-        )
-        .map_err(|e| refused(&e))?;
-        Some(sealed)
+        let sealed = seal_model(&model, &q.pod.sealing_key.0, &context, rng);
+        Some(sealed.map_err(|e| refused(&e))?)
     };
-    let result_secret = SealingSecret::generate(rng);
-    let mut nonce = [0u8; 32];
-    rng.fill_bytes(&mut nonce);
     let body = Order {
         version: DOCUMENT_VERSION,
         marketplace: q.marketplace,
@@ -215,8 +215,8 @@ pub fn prepare(
         verifying_keys: q.verifying_keys.clone(),
         srs: q.srs.clone(),
         price: q.price.total,
-        result_key: Bytes(result_secret.public().map_err(|e| refused(&e))?),
-        nonce: Nonce(nonce),
+        result_key: Bytes(result_key),
+        nonce,
         deadline,
         sealed_model: sealed.as_deref().map(Order::digest_of_sealed_model),
     };

@@ -26,7 +26,7 @@ pub use receipt::{
 };
 pub use scalar::{Bytes, Id, Key, Nonce, SignatureText};
 pub use seal::{
-    Model, ModelVector, OpenedOutput, OpenedResult, ResultContext, SEALING_KEY_BYTES,
+    Model, ModelContext, ModelVector, OpenedOutput, OpenedResult, ResultContext, SEALING_KEY_BYTES,
     SEALING_SECRET_BYTES, SealingSecret, open_model, open_result, seal_model, seal_result,
 };
 pub use signed::{DOCUMENT_VERSION, Document, MAX_DOCUMENT_BYTES, Signed, marketplace_id};

@@ -1,4 +1,5 @@
-//! The receipt (DOC-11, REC): everything needed to check an order offline.
+//! The receipt (DOC-11, REC): everything needed to check an order offline, and
+//! no private weight, no result, no secret key (REC-6).
 
 use crate::{
     Bytes, Delivery, Document, EvaluationClass, Grant, Id, Order, Policy, Price, Quote, Signed,

@@ -3,7 +3,7 @@
 //!
 //! Wire form: the encapsulated key, then the AEAD ciphertext.
 
-use crate::{DocumentError, Id, Key};
+use crate::{DocumentError, Id, Key, Nonce};
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable, aead::ChaCha20Poly1305, kdf::HkdfSha256,
     kem::XWing, single_shot_open, single_shot_seal_with_rng,
@@ -137,19 +137,46 @@ pub struct Model {
     pub vectors: Vec<ModelVector>,
 }
 
-fn model_aad(dataset: &Digest, program: &Digest, pod: &Id) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.raw(&dataset.0).raw(&program.0).str(pod.as_str());
-    w.finish()
+/// What a sealed model is bound to: without buyer, result key and nonce,
+/// whoever holds the sealed bytes could order them evaluated for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelContext<'a> {
+    /// The dataset root D.
+    pub dataset: &'a Digest,
+    /// The program's public shape.
+    pub program: &'a Digest,
+    /// The pod's id.
+    pub pod: &'a Id,
+    /// The buyer's signing key.
+    pub buyer: &'a Key,
+    /// The key that the order's result is sealed to.
+    pub result_key: &'a [u8],
+    /// The order's nonce.
+    pub nonce: &'a Nonce,
 }
 
-/// Seals a model to a pod, for one dataset and program.
+impl ModelContext<'_> {
+    fn aad(&self) -> Vec<u8> {
+        let Self {
+            dataset,
+            program,
+            pod,
+            buyer,
+            result_key,
+            nonce,
+        } = self;
+        let mut w = Writer::new();
+        w.raw(&dataset.0).raw(&program.0).str(pod.as_str());
+        w.raw(&buyer.0).bytes(result_key).raw(&nonce.0);
+        w.finish()
+    }
+}
+
+/// Seals a model to a pod, for one order.
 pub fn seal_model(
     model: &Model,
     pod_key: &[u8],
-    dataset: &Digest,
-    program: &Digest,
-    pod: &Id,
+    context: &ModelContext<'_>,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, DocumentError> {
     let json = |e: serde_json::Error| DocumentError::Json {
@@ -157,31 +184,16 @@ pub fn seal_model(
         reason: e.to_string(),
     };
     let plain = Zeroizing::new(serde_json::to_vec(model).map_err(json)?);
-    seal(
-        "model",
-        pod_key,
-        MODEL_INFO,
-        &model_aad(dataset, program, pod),
-        &plain,
-        rng,
-    )
+    seal("model", pod_key, MODEL_INFO, &context.aad(), &plain, rng)
 }
 
 /// Opens a model (POD-2, POD-3).
 pub fn open_model(
     sealed: &[u8],
     secret: &SealingSecret,
-    dataset: &Digest,
-    program: &Digest,
-    pod: &Id,
+    context: &ModelContext<'_>,
 ) -> Result<Model, DocumentError> {
-    let plain = open(
-        "model",
-        secret,
-        MODEL_INFO,
-        &model_aad(dataset, program, pod),
-        sealed,
-    )?;
+    let plain = open("model", secret, MODEL_INFO, &context.aad(), sealed)?;
     serde_json::from_slice(&plain).map_err(|e| DocumentError::Json {
         document: "model",
         reason: e.to_string(),

@@ -56,28 +56,83 @@ fn refused<T>(what: &'static str, got: Result<T, DocumentError>) -> bool {
     matches!(got, Err(DocumentError::Seal { what: w }) if w == what)
 }
 
+/// What a model is bound to.
+struct Bound {
+    dataset: Digest,
+    program: Digest,
+    pod: Id,
+    buyer: Key,
+    result_key: Vec<u8>,
+    nonce: Nonce,
+}
+
+impl Bound {
+    fn good() -> Self {
+        Self {
+            dataset: digest(1),
+            program: digest(2),
+            pod: id(3),
+            buyer: key(&signer(BUYER)),
+            result_key: sealing_key(5).0,
+            nonce: Nonce([6; 32]),
+        }
+    }
+    fn context(&self) -> ModelContext<'_> {
+        ModelContext {
+            dataset: &self.dataset,
+            program: &self.program,
+            pod: &self.pod,
+            buyer: &self.buyer,
+            result_key: &self.result_key,
+            nonce: &self.nonce,
+        }
+    }
+}
+
 #[test]
-fn a_model_opens_for_its_pod_dataset_and_program() {
+fn a_model_opens_for_its_pod_and_order() {
     // DOC-6.
     let secret = SealingSecret::generate(&mut rng(1));
     let public = secret.public().unwrap();
     assert_eq!(public.len(), SEALING_KEY_BYTES);
-    let (dataset, program, pod) = (digest(1), digest(2), id(3));
-    let sealed = seal_model(&model(), &public, &dataset, &program, &pod, &mut rng(2)).unwrap();
-    let open = |s: &SealingSecret, d, p, i: &Id| open_model(&sealed, s, &d, &p, i);
-    assert_eq!(open(&secret, dataset, program, &pod).unwrap(), model());
+    let good = Bound::good();
+    let sealed = seal_model(&model(), &public, &good.context(), &mut rng(2)).unwrap();
+    let opened = open_model(&sealed, &secret, &good.context()).unwrap();
+    assert_eq!(opened, model());
     // From the bytes of a key file.
     let again = SealingSecret::from_bytes(*secret.as_bytes());
-    assert_eq!(open(&again, dataset, program, &pod).unwrap(), model());
-    // Another key, dataset, program, pod; the digests exchanged.
+    assert_eq!(
+        open_model(&sealed, &again, &good.context()).unwrap(),
+        model()
+    );
+    // Another key; another part of the context, one at a time.
     let other = SealingSecret::generate(&mut rng(3));
-    assert!(refused("model", open(&other, dataset, program, &pod)));
-    assert!(refused("model", open(&secret, digest(9), program, &pod)));
-    assert!(refused("model", open(&secret, dataset, digest(9), &pod)));
-    assert!(refused("model", open(&secret, program, dataset, &pod)));
-    assert!(refused("model", open(&secret, dataset, program, &id(4))));
+    assert!(refused(
+        "model",
+        open_model(&sealed, &other, &good.context())
+    ));
+    let changes: [&dyn Fn(&mut Bound); 8] = [
+        &|b| b.dataset = digest(9),
+        &|b| b.program = digest(9),
+        &|b| std::mem::swap(&mut b.dataset, &mut b.program),
+        &|b| b.pod = id(4),
+        &|b| b.buyer = key(&signer(STRANGER)),
+        &|b| b.result_key = sealing_key(6).0,
+        &|b| {
+            b.result_key.pop();
+        },
+        &|b| b.nonce = Nonce([7; 32]),
+    ];
+    for (change, index) in changes.iter().zip(0..) {
+        let mut bound = Bound::good();
+        change(&mut bound);
+        assert!(
+            refused("model", open_model(&sealed, &secret, &bound.context())),
+            "change {index}"
+        );
+    }
     // Sealed twice, it is never the same; no secret shows in debug output.
-    let twice = seal_model(&model(), &public, &dataset, &program, &pod, &mut rng(4)).unwrap();
+    let twice = seal_model(&model(), &public, &good.context(), &mut rng(4)).unwrap();
     assert_ne!(sealed, twice);
     assert_eq!(format!("{secret:?}"), "SealingSecret(..)");
 }
@@ -199,12 +254,16 @@ fn a_model_is_no_result_even_with_the_same_context() {
     // DOC-6, DOC-10: the info strings keep them apart, all else being equal.
     let secret = SealingSecret::generate(&mut rng(1));
     let public = secret.public().unwrap();
-    let (dataset, program, pod) = (digest(1), digest(2), id(3));
-    let mut aad = [dataset.0, program.0].concat();
+    let bound = Bound::good();
+    let mut aad = [bound.dataset.0, bound.program.0].concat();
     aad.extend(36u32.to_le_bytes());
-    aad.extend(pod.as_str().as_bytes());
+    aad.extend(bound.pod.as_str().as_bytes());
+    aad.extend(bound.buyer.0);
+    aad.extend((SEALING_KEY_BYTES as u32).to_le_bytes());
+    aad.extend(&bound.result_key);
+    aad.extend(bound.nonce.0);
     let plain = serde_json::to_vec(&model()).unwrap();
-    let open = |sealed: &[u8]| open_model(sealed, &secret, &dataset, &program, &pod);
+    let open = |sealed: &[u8]| open_model(sealed, &secret, &bound.context());
     let right = seal_by_hand(&public, b"veilbourse v1 model", &aad, &plain);
     assert_eq!(open(&right).unwrap(), model());
     let wrong = seal_by_hand(&public, b"veilbourse v1 result", &aad, &plain);

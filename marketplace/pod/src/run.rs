@@ -15,8 +15,8 @@ use veilbourse_core::{
     wire::{WireError, Writer},
 };
 use veilbourse_documents::{
-    Chain, DOCUMENT_VERSION, DemandError, DocumentError, Id, Model, Order, SealingSecret, Signed,
-    Submission, SubmittedDigest, Work,
+    Chain, DOCUMENT_VERSION, DemandError, DocumentError, Id, Model, ModelContext, Order,
+    SealingSecret, Signed, Submission, SubmittedDigest, Work,
     api::{Decline, Heartbeat, PodJob, Submit},
     demand, open_model,
 };
@@ -285,14 +285,15 @@ fn model(
                     "the sealed model is not the ordered one".into(),
                 ));
             }
-            let shape = order.program.shape();
-            open_model(
-                sealed,
-                &pod.sealing,
-                &order.dataset,
-                &shape,
-                &machine.identity().id,
-            )?
+            let context = ModelContext {
+                dataset: &order.dataset,
+                program: &order.program.shape(),
+                pod: &machine.identity().id,
+                buyer: &job.order.key,
+                result_key: &order.result_key.0,
+                nonce: &order.nonce,
+            };
+            open_model(sealed, &pod.sealing, &context)?
         }
     };
     let mut weights = Vec::new();

@@ -27,6 +27,25 @@ const SKEW_MILLIS: u64 = 60_000;
 const AUDIENCE: &str = "veilbourse";
 const PASSWORD_LENGTHS: std::ops::RangeInclusive<usize> = 12..=128;
 
+/// Roles that nobody registers for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaffRole {
+    /// Moderates.
+    Admin,
+    /// Sees what an admin sees, changes nothing.
+    Auditor,
+}
+
+impl StaffRole {
+    /// The role's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
 /// What a token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,17 +195,27 @@ impl App {
         Ok(account)
     }
 
-    /// Makes an admin, from the operator's shell only (ACC-2).
-    pub async fn make_admin(&self, address: &str, password: &str) -> Result<AccountId> {
+    /// Makes an admin or auditor, from the operator's shell only (ACC-2). One
+    /// that is there already stays as it is.
+    pub async fn make_staff(
+        &self,
+        address: &str,
+        password: &str,
+        role: StaffRole,
+    ) -> Result<AccountId> {
+        let role = match role {
+            StaffRole::Admin => Role::Admin,
+            StaffRole::Auditor => Role::Auditor,
+        };
         if let Some(a) = self.store.account_by_mail(&mail(address)?).await? {
-            return if a.roles.contains(&Role::Admin) {
+            return if a.roles.contains(&role) {
                 Ok(a.id)
             } else {
                 Err(DomainError::MailTaken)
             };
         }
         Ok(self
-            .make_account(address, "admin", password, vec![Role::Admin])
+            .make_account(address, role.name(), password, vec![role])
             .await?
             .id)
     }

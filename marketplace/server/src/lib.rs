@@ -22,6 +22,7 @@ mod settle;
 mod uploads;
 
 pub use app::{App, Clock};
+pub use auth::StaffRole;
 pub use config::{Limits, ServerConfig};
 pub use http::{NO_ROUTE, routes};
 pub use keys::{read_or_make_key, write_secret};

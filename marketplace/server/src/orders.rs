@@ -143,15 +143,16 @@ impl App {
                 async move { app.progress_of(id).await.ok() }
             })
             .filter_map(|p| async move { p });
-        // Ends after the item that is the last.
-        let mut over = false;
-        Ok(stream
-            .take_while(move |p| {
-                let go = !over;
-                over |= p.last;
-                async move { go }
-            })
-            .boxed())
+        // Ends with the item that is the last, not when another change comes.
+        let ended = futures::stream::unfold((stream.boxed(), false), |(mut s, over)| async move {
+            if over {
+                return None;
+            }
+            let p = s.next().await?;
+            let last = p.last;
+            Some((p, (s, last)))
+        });
+        Ok(ended.boxed())
     }
 }
 

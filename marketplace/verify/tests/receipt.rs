@@ -15,8 +15,8 @@ use std::{
 use support::{terms::*, *};
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, program::Weights};
 use veilbourse_documents::{
-    ARROWS, Binding, Bytes, DocumentError, EvaluationClass, Model, ModelVector, Order, Signed,
-    SubmittedDigest, marketplace_id, seal_model,
+    ARROWS, Binding, Bytes, DocumentError, EvaluationClass, Model, ModelContext, ModelVector,
+    Order, Signed, SubmittedDigest, marketplace_id, seal_model,
 };
 use veilbourse_verifier::{Envelope, field::fr_bytes, linear::inputs::commit_weights};
 use veilbourse_verify::{ReceiptRefusal, Trust, verify_receipt};
@@ -196,9 +196,16 @@ fn no_private_weight_is_in_a_receipt() {
             blinder: fr_bytes(&blinder),
         }],
     };
-    let pod = &hidden.quote.body.pod;
-    let (shape, key) = (terms.program.shape(), &pod.sealing_key.0);
-    let sealed = seal_model(&model, key, &world.root, &shape, &pod.id, &mut rng).unwrap();
+    let (pod, order) = (&hidden.quote.body.pod, &hidden.order);
+    let context = ModelContext {
+        dataset: &world.root,
+        program: &terms.program.shape(),
+        pod: &pod.id,
+        buyer: &order.key,
+        result_key: &order.body.result_key.0,
+        nonce: &order.body.nonce,
+    };
+    let sealed = seal_model(&model, &pod.sealing_key.0, &context, &mut rng).unwrap();
     hidden.order.body.sealed_model = Some(Order::digest_of_sealed_model(&sealed));
     let text = sign(&hidden).text().unwrap();
     let mut found = Vec::new();

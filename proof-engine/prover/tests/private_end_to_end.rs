@@ -1,6 +1,7 @@
 //! Private weights from encryption to opening, with the real circuit, Marlin
 //! and SRS: what an order with private weights rests on (LES-1..11).
 
+#![allow(clippy::print_stdout)] // times and sizes, with --nocapture
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::{sync::Arc, time::Instant};
@@ -120,6 +121,7 @@ fn verify(
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // sizes and times are for people
 fn private_weights_are_proven_and_open_to_the_integers() {
     let mut rng = ChaCha20Rng::seed_from_u64(20);
     let d = dataset(&mut rng);

@@ -31,7 +31,7 @@ pub struct Parameters {
 impl Parameters {
     /// Whether round r applies the S-box to the whole state.
     pub fn is_full(round: usize) -> bool {
-        round < FULL_ROUNDS / 2 || round >= FULL_ROUNDS / 2 + PARTIAL_ROUNDS
+        !(FULL_ROUNDS / 2..FULL_ROUNDS / 2 + PARTIAL_ROUNDS).contains(&round)
     }
 }
 

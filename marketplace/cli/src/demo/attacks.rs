@@ -194,7 +194,7 @@ impl<'a> Mallory<'a> {
             .collect();
         if let Some((statement, envelope)) = outputs.first_mut() {
             if let OutputCiphertext::Traced(lwe) = &mut statement.ciphertext {
-                lwe.b = lwe.b + Fq::reduce(1 << job.manifest.message_log2);
+                lwe.b += Fq::reduce(1 << job.manifest.message_log2);
             }
             *envelope = relabel(envelope, &statement.digest())?;
         }

@@ -1,10 +1,10 @@
 //! `veilbourse demo`: the whole chain on real data, as all four users, through
 //! the public interfaces only; exit code 0 only if every check held.
 
-mod attacks;
-mod journey;
+pub mod attacks;
+pub mod journey;
 mod table;
-mod world;
+pub mod world;
 
 use crate::{
     admin::ledger_table,
@@ -272,7 +272,7 @@ impl Journey<'_> {
         )
         .await?;
         if !tell.0 {
-            show_offer(&statistics.offer, false);
+            show_offer(&statistics.offer, &statistics_query, false);
         }
         let statistics_match = self.matches(&statistics_query, &statistics);
         self.show_statistics(&statistics);
@@ -288,7 +288,7 @@ impl Journey<'_> {
         ));
         let model = buy(world, &buyer, &listed, &model_query, "model", self.progress).await?;
         if !tell.0 {
-            show_offer(&model.offer, false);
+            show_offer(&model.offer, &model_query, false);
         }
         let comparison = self.compare(&model_query, &model)?;
         self.show_model(&comparison);

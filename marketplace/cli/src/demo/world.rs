@@ -20,7 +20,7 @@ use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod, Report};
 use veilbourse_prover::srs::Srs;
-use veilbourse_server::{App, Limits, Running, ServerConfig};
+use veilbourse_server::{App, Clock, Limits, Running, ServerConfig, StaffRole};
 use veilbourse_verifier::linear::MatrixKind;
 
 const IDLE: Duration = Duration::from_millis(50);
@@ -41,6 +41,8 @@ pub struct World {
     pub url: String,
     /// The server.
     pub server: Server,
+    /// The market's time, and its machines'.
+    pub clock: Clock,
     running: Running,
     tasks: Vec<JoinHandle<()>>,
     /// The marketplace's key, pinned by everybody.
@@ -60,12 +62,35 @@ fn password() -> String {
 }
 
 impl World {
-    /// Starts the server under an SRS; circuits as the program will need them.
+    /// Starts the server under an SRS, in `dir`, with the system's time.
     pub async fn start(
         dir: &Path,
         srs: &Arc<Srs>,
         circuits: &Circuits,
         needed: &[(MatrixKind, usize)],
+    ) -> Result<Self> {
+        let config = ServerConfig {
+            limits: Limits {
+                login: 1_000,
+                register: 1_000,
+                quote: 1_000,
+                place: 1_000,
+                upload: 60_000,
+            },
+            ..ServerConfig::default()
+        };
+        Self::start_with(dir, srs, circuits, needed, config, crate::clock()).await
+    }
+
+    /// The same with settings and a clock of the caller's; `needed` are the
+    /// circuits (kind, columns) whose keys the market accepts.
+    pub async fn start_with(
+        dir: &Path,
+        srs: &Arc<Srs>,
+        circuits: &Circuits,
+        needed: &[(MatrixKind, usize)],
+        config: ServerConfig,
+        clock: Clock,
     ) -> Result<Self> {
         let mut keys = Vec::new();
         for (kind, columns) in needed {
@@ -81,18 +106,11 @@ impl World {
         let config = ServerConfig {
             dir: dir.join("server"),
             listen: "127.0.0.1:0".into(),
-            limits: Limits {
-                login: 1_000,
-                register: 1_000,
-                quote: 1_000,
-                place: 1_000,
-                upload: 60_000,
-            },
-            ..ServerConfig::default()
+            ..config
         };
-        let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
+        let app = App::open(config, accepted, clock.clone(), crate::rng(None)).await?;
         let admin_password = password();
-        app.make_admin("admin@demo.example", &admin_password)
+        app.make_staff("admin@demo.example", &admin_password, StaffRole::Admin)
             .await?;
         let marketplace = app.marketplace_key();
         let running = veilbourse_server::run(app, false)?;
@@ -104,6 +122,7 @@ impl World {
             dir: dir.to_owned(),
             url,
             server,
+            clock,
             running,
             tasks: Vec::new(),
             marketplace,
@@ -149,7 +168,7 @@ impl World {
 
     /// A machine's connection.
     pub fn machine(&self, identity: Identity) -> Machine {
-        Machine::new(identity, &self.url, crate::clock(), crate::rng(None))
+        Machine::new(identity, &self.url, self.clock.clone(), crate::rng(None))
     }
 
     /// Registers, approves and starts the pod.

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use sea_orm::{ConnectionTrait, Database};
+use std::io::Write;
 use veilbourse_domain::{
     Digest, MinorUnits, Result, Split,
     access::{MachineKind, Role},
@@ -42,7 +43,11 @@ impl Place {
     /// Absent, with the reason printed, when no server is named.
     pub async fn postgres(test: &str) -> Option<Self> {
         let Ok(server) = std::env::var("VEILBOURSE_TEST_POSTGRES") else {
-            eprintln!("{test}: PostgreSQL skipped, VEILBOURSE_TEST_POSTGRES is not set");
+            // Straight to the stream: the test harness captures the macros.
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED {test} on PostgreSQL: VEILBOURSE_TEST_POSTGRES is not set"
+            );
             return None;
         };
         let (base, _) = server.rsplit_once('/').expect("postgres://HOST/DATABASE");

@@ -19,6 +19,7 @@ use veilbourse_verifier::{
     },
     transcript::Transcript,
 };
+use zeroize::Zeroize;
 
 /// Proving and verifying key of one kind and column class under one SRS.
 #[derive(Debug)]
@@ -77,9 +78,11 @@ impl PrivateCircuit for CircuitKeys {
         transcript: &mut Transcript,
         rng: &mut R,
     ) -> Result<Vec<u8>, ProverError> {
-        let (public, hidden) = assign(self.class, equation, witness)?;
+        let (public, mut hidden) = assign(self.class, equation, witness)?;
         self.verifying.absorb(transcript);
-        let proof = marlin::prove(&self.srs, &self.proving, transcript, &public, &hidden, rng)?;
-        Ok(proof.encode())
+        let proof = marlin::prove(&self.srs, &self.proving, transcript, &public, &hidden, rng);
+        // POD-3: weights and randomness do not outlive the proof.
+        hidden.zeroize();
+        Ok(proof?.encode())
     }
 }

@@ -1,6 +1,7 @@
 //! The circuit says what LES-5..8 say: honest instances satisfy it, and each
 //! family of hostile witnesses violates it.
 
+#![allow(clippy::print_stdout)] // sizes, for docs/spec/linear.md
 use super::*;
 use ark_ff::{Field, UniformRand};
 use rand_chacha::ChaCha20Rng;
@@ -32,7 +33,11 @@ fn instance(
     let signed = |rng: &mut ChaCha20Rng, log2: u32| -> i64 {
         let limit = (1i64 << log2) - 1;
         if extreme {
-            if seed % 2 == 0 { limit } else { -limit }
+            if seed.is_multiple_of(2) {
+                limit
+            } else {
+                -limit
+            }
         } else {
             (rng.next_u64() % (2 * limit as u64 + 1)) as i64 - limit
         }
@@ -119,6 +124,7 @@ fn check(kind: MatrixKind, class: usize, public: &[Fr], hidden: &[Fr]) -> bool {
 }
 
 #[test]
+#[allow(clippy::print_stdout)] // the sizes are for people
 fn honest_instances_satisfy_it_and_sizes_are_as_stated() {
     for (kind, columns, class, rows, support) in [
         (MatrixKind::Traced, 5, 8, 1 << 15, 1 << 17),
@@ -284,7 +290,7 @@ fn packings_leave_room() {
     // 3^160 < r and ten 25-bit weights, six 41-bit weights, 248 bits likewise.
     let three = (0..TERNARY_PACKED).fold(1.0f64, |x, _| x * 3.0).log2();
     assert!(three < 254.0 && BITS_PACKED < 254 && 25 * WEIGHTS_PACKED < 254);
-    assert!(41 * PUBLIC_WEIGHTS_PACKED < 254);
+    const { assert!(41 * PUBLIC_WEIGHTS_PACKED < 254) };
     // |sum| < 2^108: 256 2^24 2^64 + 8 2^40 2^64 + (2 4096 + 8192) 2^64.
     let most = (256u128 << 24) + (8u128 << 40) + 2 * 4096 + 8192;
     assert!(most < 1 << 44 && QUOTIENT_LOG2 == 45);

@@ -88,16 +88,28 @@ pub struct PrivateRequest<'a> {
 }
 
 /// One output, evaluated and re-randomised, ready to be proven.
-#[derive(Debug)]
 pub struct PrivateEvaluation<'a> {
     request: PrivateRequest<'a>,
     matrix: Matrix,
+    committed: Committed<'a>,
     statement: LinearStatement,
     witness: PrivateWitness,
 }
 
+impl std::fmt::Debug for PrivateEvaluation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PrivateEvaluation")
+            .field("statement", &self.statement)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Evaluates and re-randomises one output. A is a function of the request
 /// (LES-10).
+///
+/// The words are checked against the manifest's root before anything is
+/// computed from them: the same r over other words would give the weights away
+/// by subtraction.
 pub fn evaluate_private<'a, C: PrivateCircuit>(
     request: &PrivateRequest<'a>,
     circuit: &C,
@@ -141,6 +153,13 @@ pub fn evaluate_private<'a, C: PrivateCircuit>(
         public_key: manifest.public_key_body,
         ciphertext: placeholder(&matrix),
     };
+    statement.conform(manifest)?;
+    let committed = Committed::expecting(
+        matrix.set,
+        columns.to_vec(),
+        &matrix.claim.root,
+        &format!("{over:?}"),
+    )?;
     let context = statement.prf_context(manifest, &matrix);
     let witness = PrivateWitness {
         weights: weights.to_vec(),
@@ -158,10 +177,10 @@ pub fn evaluate_private<'a, C: PrivateCircuit>(
         Some((public_key, random)),
     )
     .map_err(|e| ProverError::FalseClaim(e.to_string()))?;
-    statement.conform(manifest)?;
     Ok(PrivateEvaluation {
         request: *request,
         matrix,
+        committed,
         statement,
         witness,
     })
@@ -183,15 +202,10 @@ impl PrivateEvaluation<'_> {
         let Self {
             request,
             matrix,
+            committed,
             statement,
             witness,
         } = self;
-        let committed = Committed::expecting(
-            matrix.set,
-            request.columns.to_vec(),
-            &matrix.claim.root,
-            &format!("{:?}", request.over),
-        )?;
         let binding = circuit.binding(&witness, matrix.ranges.len())?;
         let (mut t, zeta) = statement.transcript(request.manifest, &matrix, Some(&binding));
         let opening = open(&mut t, matrix.set, zeta.0, &[committed])?;

@@ -3,8 +3,9 @@
 //! words, not about what they encrypt.
 #![allow(dead_code)]
 
-use rand::{RngExt, SeedableRng};
+use rand::{CryptoRng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
+use std::cell::RefCell;
 use veilbourse_core::{
     ciphertext::{Glwe, OutputCiphertext, PublicKey, SumData},
     digest::Digest,
@@ -16,10 +17,24 @@ use veilbourse_core::{
     program::MatrixRef,
     ring::Poly,
 };
+use veilbourse_prover::{
+    ProverError,
+    linear::{
+        PodSecret, PrivateCircuit, PrivateRequest, PrivateWitness, evaluate_private, prove_private,
+    },
+};
 use veilbourse_verifier::{
     commitment::{FRI_BLAKE3_V1, ROWS, commit_root, glwe_columns, traced_columns},
-    linear::{LinearStatement, Matrix, Visibility},
+    field::{Fr, fr_bytes},
+    linear::{
+        LinearStatement, Matrix, PrivateEquation, Visibility,
+        inputs::{bind_randomness, commit_weights},
+    },
+    transcript::Transcript,
 };
+
+/// The traced matrix of the first segment.
+pub const TRACED: MatrixRef = MatrixRef::Traced { segment: 0 };
 
 /// Every ciphertext, the words of every matrix, and the manifest over them.
 pub struct Dataset {
@@ -189,4 +204,94 @@ impl Dataset {
             .unwrap(),
         }
     }
+}
+
+/// The order that [`recorded`] is for.
+pub const ORDER: Digest = Digest([41; 32]);
+
+/// Keeps what it is asked to prove, with true commitments and no proof.
+#[derive(Default)]
+struct Recorder(RefCell<Option<(PrivateEquation, PrivateWitness)>>);
+
+impl PrivateCircuit for Recorder {
+    fn verifying_key(&self) -> Digest {
+        Digest([31; 32])
+    }
+    fn srs(&self) -> Digest {
+        Digest([32; 32])
+    }
+    fn binding(&self, w: &PrivateWitness, columns: usize) -> Result<Fr, ProverError> {
+        let m = commit_weights(&w.weights, columns, w.weight_blinder).unwrap();
+        let r = &w.rerandomisation;
+        Ok(bind_randomness(m, &r.c, &r.e, r.blinder))
+    }
+    fn prove<R: CryptoRng>(
+        &self,
+        equation: &PrivateEquation,
+        witness: &PrivateWitness,
+        _: &mut Transcript,
+        _: &mut R,
+    ) -> Result<Vec<u8>, ProverError> {
+        self.0.replace(Some((equation.clone(), witness.clone())));
+        Ok(Vec::new())
+    }
+}
+
+/// Statement, equation and witness of an honest private evaluation by the pod
+/// of this secret, up to the argument of knowledge.
+pub fn recorded(
+    d: &Dataset,
+    over: MatrixRef,
+    weights: &[i64],
+    l1_bound: u64,
+    l2_bound: u64,
+    secret: u8,
+) -> (LinearStatement, PrivateEquation, PrivateWitness) {
+    let blinder = Fr::from(0x1234_5678_9abc_def0u64);
+    let m = commit_weights(weights, d.manifest.columns.len(), blinder).unwrap();
+    let columns = d.columns(over);
+    let request = PrivateRequest {
+        manifest: &d.manifest,
+        over,
+        order: ORDER,
+        output: 0,
+        weights,
+        weight_blinder: blinder,
+        commitment: Digest(fr_bytes(&m)),
+        l1_bound,
+        l2_bound,
+        columns: &columns,
+        public_key: &d.public_key,
+        secret: &PodSecret::new([secret; 32]),
+    };
+    let circuit = Recorder::default();
+    let mut rng = ChaCha12Rng::seed_from_u64(1);
+    let (statement, _) = prove_private(&request, &circuit, &mut rng).unwrap();
+    let (equation, witness) = circuit.0.into_inner().unwrap();
+    (statement, equation, witness)
+}
+
+/// What a pod evaluates when it is handed these words as the dataset's.
+pub fn evaluated_on(
+    d: &Dataset,
+    weights: &[i64],
+    columns: &[&[u64]],
+) -> Result<LinearStatement, ProverError> {
+    let request = PrivateRequest {
+        manifest: &d.manifest,
+        over: TRACED,
+        order: ORDER,
+        output: 0,
+        weights,
+        weight_blinder: Fr::from(4u64),
+        commitment: Digest(fr_bytes(&Fr::from(77u64))),
+        l1_bound: 1 << 40,
+        l2_bound: 1 << 50,
+        columns,
+        public_key: &d.public_key,
+        secret: &PodSecret::new([8; 32]),
+    };
+    Ok(evaluate_private(&request, &Recorder::default())?
+        .statement()
+        .clone())
 }

@@ -1,4 +1,6 @@
 //! Verifies a linear statement (LES-3 public weights, LES-4..9 private ones).
+//! The statement comes from the verifier's side, the envelope only proves it
+//! (LES-12).
 
 use super::{
     LinearStatement, Matrix, PrivateEvidence, Visibility, equation,

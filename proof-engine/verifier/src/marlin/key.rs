@@ -172,7 +172,10 @@ impl VerifyingKey {
                 self.max_degree
             )));
         }
-        if self.g.is_zero() || self.h.is_zero() || self.tau_h.is_zero() || self.gamma_g.is_zero() {
+        // A shift that is zero would make its degree bound hold for anything
+        // (MAR-4): e(C', h) = 1 with C' the identity.
+        let g2 = [self.h, self.tau_h, self.shift_rows, self.shift_nonzeros];
+        if self.g.is_zero() || self.gamma_g.is_zero() || g2.iter().any(AffineRepr::is_zero) {
             return Err(MarlinRefusal::Key(
                 "degenerate structured reference string".into(),
             ));

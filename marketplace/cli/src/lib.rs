@@ -1,0 +1,107 @@
+//! The veilbourse command line, as a library: the binary calls [`main`], tests
+//! use the embedded market of [`demo::world`].
+//!
+//! What people read goes to standard output, progress and errors to standard
+//! error.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
+
+mod admin;
+pub mod args;
+mod buyer;
+pub mod custodian;
+pub mod demo;
+pub mod files;
+mod machines;
+pub mod progress;
+mod security;
+mod show;
+mod srs;
+mod verify;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The system's time, where the command line meets the libraries.
+pub fn clock() -> Arc<dyn Fn() -> u64 + Send + Sync> {
+    Arc::new(|| {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// The system's randomness, or a seed's for replays.
+pub fn rng(seed: Option<u64>) -> ChaCha20Rng {
+    match seed {
+        Some(s) => ChaCha20Rng::seed_from_u64(s),
+        None => rand::make_rng(),
+    }
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => "warn,veilbourse=error",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(r) => r,
+        Err(e) => {
+            eprintln!("error: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let json = cli.json;
+    match runtime.block_on(run(cli)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            if json {
+                println!("{}", serde_json::json!({ "error": format!("{e:#}") }));
+            }
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command; false when it ran and found something wrong.
+async fn run(cli: Cli) -> anyhow::Result<bool> {
+    let json = cli.json;
+    match cli.command {
+        Command::Demo(a) => demo::run(a, json).await,
+        Command::Serve(a) => machines::serve(a, json).await.map(|()| true),
+        Command::Pod(a) => machines::pod(a, json).await.map(|()| true),
+        Command::KeyNode(a) => machines::key_node(a, json).await.map(|()| true),
+        Command::Custodian(c) => custodian::run(c, json).await.map(|()| true),
+        Command::Buyer(c) => buyer::run(c, json).await,
+        Command::Admin(c) => admin::run(c, json).await,
+        Command::Verify(a) => verify::run(&a, json),
+        Command::Srs(c) => srs::run(c, json).map(|()| true),
+        Command::Security => security::run(json),
+        Command::Completions { shell } => {
+            let mut c = Cli::command();
+            clap_complete::generate(shell, &mut c, "veilbourse", &mut std::io::stdout());
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The market over HTTP, each test with a server of its own; one binary, so
+//! that what it links is linked once.
+
+mod accounts;
+mod common;
+mod faults;
+mod money;
+mod orders;
+mod uploads;
