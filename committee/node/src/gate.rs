@@ -50,8 +50,8 @@ refusals! {
     DatasetUnknown { dataset: Digest } => "DATASET_UNKNOWN", "this node holds no key of dataset {dataset}";
     /// The policy is not signed by the custodian pinned here.
     CustodianKey { expected: String, found: String } => "CUSTODIAN_KEY", "policy signed by {found}, the custodian pinned here is {expected}";
-    /// Older than one acted on before.
-    PolicyOld { seen: u32, found: u32 } => "POLICY_OLD", "policy version {found}, version {seen} was acted on before";
+    /// Older than one seen before.
+    PolicyOld { seen: u32, found: u32 } => "POLICY_OLD", "policy version {found}, version {seen} was seen before";
     /// Not valid yet.
     PolicyEarly { valid_from: u64, now: u64 } => "POLICY_EARLY", "policy is valid from {valid_from} (now {now})";
     /// The manifest breaks its own rules.

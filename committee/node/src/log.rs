@@ -1,9 +1,11 @@
 //! The node's append-only log (KEY-4).
 //!
-//! One file: magic, then frames `length u32 | record | chain digest`, where the
-//! chain digest is over the one before and the record. A torn last frame is cut
-//! off when the file is opened; anything damaged before it refuses to start.
-//! An append has been synced to disk when it returns.
+//! One file: magic, then frames `length u32 | check | record | chain digest`,
+//! where the chain digest is over the one before and the record, and the check
+//! is over the one before and the length: a damaged length must not pass for a
+//! frame that reaches beyond the end, or all that follows would be forgotten as
+//! torn. A torn last frame is cut off when the file is opened; anything damaged
+//! before it refuses to start. An append has been synced to disk when it returns.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,6 +23,8 @@ use veilbourse_documents::{Bytes, Delivery, NonDelivery, Nonce, Signed, Submitte
 const MAGIC: &[u8; 8] = b"VBNLOG01";
 /// Most bytes of a record: a sealed result of many rows fits.
 const MAX_RECORD: u32 = 96 << 20;
+/// Bytes of a frame's length and of its check.
+const HEADER: usize = 8;
 
 /// Why the log cannot be used.
 #[derive(Debug, Error)]
@@ -53,7 +57,7 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
-    /// A policy version of a dataset was acted on: no older one will be.
+    /// A policy version of a dataset was seen: no older one will be acted on.
     PolicySeen {
         /// D.
         dataset: Digest,
@@ -109,6 +113,19 @@ fn chain(previous: &Digest, record: &[u8]) -> Digest {
     let mut w = Writer::new();
     w.raw(&previous.0).bytes(record);
     Digest::of(Domain::Other("veilbourse v1 node log"), &w.finish())
+}
+
+/// The first bytes of a frame.
+fn header(previous: &Digest, length: u32) -> [u8; HEADER] {
+    let length = length.to_le_bytes();
+    let mut w = Writer::new();
+    w.raw(&previous.0).raw(&length);
+    let check = Digest::of(Domain::Other("veilbourse v1 node log header"), &w.finish());
+    let mut out = [0; HEADER];
+    for (o, b) in out.iter_mut().zip(length.iter().chain(&check.0)) {
+        *o = *b;
+    }
+    out
 }
 
 impl Log {
@@ -171,10 +188,14 @@ impl Log {
             offset: self.end,
             reason,
         };
-        let Some((length, after)) = rest.split_first_chunk::<4>() else {
+        let Some((found, after)) = rest.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
-        let length = u32::from_le_bytes(*length);
+        let [a, b, c, d, ..] = *found;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        if header(&self.head, length) != *found {
+            return Err(damaged("the check of the length differs".into()));
+        }
         if length > MAX_RECORD {
             return Err(damaged(format!("record of {length} bytes")));
         }
@@ -194,7 +215,7 @@ impl Log {
         }
         let parsed = serde_json::from_slice(record).map_err(|e| damaged(e.to_string()))?;
         self.head = expected;
-        Ok(Some((4 + record.len() + 32, parsed)))
+        Ok(Some((HEADER + record.len() + 32, parsed)))
     }
 
     /// Appends a record; it is on disk when this returns.
@@ -208,15 +229,24 @@ impl Log {
             });
         }
         let digest = chain(&self.head, &bytes);
-        let mut frame = length.to_le_bytes().to_vec();
+        let mut frame = header(&self.head, length).to_vec();
         frame.extend(bytes);
         frame.extend(digest.0);
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&frame)?;
-        self.file.sync_all()?;
+        if let Err(e) = self.write(&frame) {
+            // Part of it may be there: a shorter record in its place would leave
+            // a tail that reads as damage.
+            let _ = self.file.set_len(self.end);
+            return Err(e.into());
+        }
         self.end += frame.len() as u64;
         self.head = digest;
         Ok(())
+    }
+
+    fn write(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(frame)?;
+        self.file.sync_all()
     }
 
     /// Digest of the newest record: what a backup can be compared with.

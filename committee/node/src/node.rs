@@ -157,10 +157,32 @@ impl KeyNode {
             }
             _ => {}
         }
+        self.see_policy(job, now)?;
         match gate::check(&self.config, &self.state, job, parts, now) {
             Ok(passed) => self.open_outputs(job, passed, rng),
             Err(refusal) => self.refuse(order, grant, &refusal),
         }
+    }
+
+    /// KEY-2: the highest version that the pinned custodian signed counts,
+    /// whatever becomes of the job that showed it.
+    fn see_policy(&mut self, job: &NodeJob, now: u64) -> Result<(), NodeError> {
+        let policy = &job.policy.body;
+        let Some(held) = self.config.datasets.get(&policy.dataset) else {
+            return Ok(());
+        };
+        let newer = policy.policy_version > self.state.policy(&policy.dataset);
+        let marketplace = marketplace_id(&self.config.marketplace);
+        if newer
+            && now >= policy.valid_from
+            && job.policy.verify_by(&marketplace, &held.custodian).is_ok()
+        {
+            self.record(Record::PolicySeen {
+                dataset: policy.dataset,
+                policy_version: policy.policy_version,
+            })?;
+        }
+        Ok(())
     }
 
     fn refuse(
@@ -208,12 +230,6 @@ impl KeyNode {
             demand,
             outputs,
         } = passed;
-        if self.state.policy(&body.dataset) < body.policy_version {
-            self.record(Record::PolicySeen {
-                dataset: body.dataset,
-                policy_version: body.policy_version,
-            })?;
-        }
         // KEY-3: counted on disk before anything is decrypted.
         if self.state.spent(&order).is_none() {
             self.record(Record::Spent {

@@ -108,7 +108,7 @@ impl State {
     pub fn revealed(&self, dataset: &Digest) -> Revealed {
         self.revealed.get(dataset).copied().unwrap_or_default()
     }
-    /// The highest policy version acted on.
+    /// The highest policy version seen.
     pub fn policy(&self, dataset: &Digest) -> u32 {
         self.policies.get(dataset).copied().unwrap_or_default()
     }

@@ -85,7 +85,9 @@ impl<T: Document> Signed<T> {
         }
         self.body.check()?;
         let key = VerifyingKey::from_bytes(&self.key.0)
-            .map_err(|_| DocumentError::Key { document: T::TYPE })?;
+            .ok()
+            .filter(|k| !k.is_weak())
+            .ok_or(DocumentError::Key { document: T::TYPE })?;
         key.verify_strict(
             &message(&self.body)?,
             &Signature::from_bytes(&self.signature.0),

@@ -81,7 +81,8 @@ pub enum ReceiptRefusal {
         /// Why.
         refusal: Refusal,
     },
-    /// The verifier refused something else than an output's proof.
+    /// The verifier refused something else than an output's proof: the public
+    /// key (DS-6) or a circuit's key (LES-8).
     #[error(transparent)]
     Verifier(#[from] Refusal),
     /// The receipt claims something else than what was recomputed (REC-1).
@@ -101,8 +102,8 @@ impl ReceiptRefusal {
             Self::Manifest(_) | Self::Dataset { .. } => "DS-5",
             Self::Demand(_) => "ORD-4",
             Self::Values { .. } => "DOC-9",
-            Self::PublicKey(_) => "DS-6",
-            Self::VerifyingKeys { .. } => "LES-8",
+            Self::PublicKey(_) | Self::Verifier(Refusal::PublicKey { .. }) => "DS-6",
+            Self::VerifyingKeys { .. } | Self::Verifier(Refusal::Circuit(_)) => "LES-8",
             Self::Outputs { .. } | Self::Ciphertext(_) | Self::OutputDigest { .. } => "DOC-7",
             Self::Proof { .. } | Self::Verifier(_) => "LES-4",
             Self::Claim { .. } => "REC-1",
