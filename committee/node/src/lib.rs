@@ -13,5 +13,5 @@ mod state;
 pub use gate::{GateRefusal, Parts};
 pub use log::{Log, LogError, Record};
 pub use node::{Dataset, KeyNode, NodeConfig, NodeError, Outcome};
-pub use run::{PollError, poll};
+pub use run::{Ended, PollError, poll};
 pub use state::{Revealed, State};

@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 use serde_json::{Value, json};
 use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
 use veilbourse_documents::{
-    Bytes,
+    Bytes, Id,
     api::{Deliver, NodeJob, Refuse},
 };
 use veilbourse_machine::{Machine, MachineError};
@@ -24,24 +24,32 @@ pub enum PollError {
     Node(#[from] NodeError),
 }
 
-/// One round: leases an order, if there is one, and ends it here. Whether there
-/// was work.
+/// How a round's order ended, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The order's id.
+    pub order_id: Id,
+    /// Code and reason of a refusal; none when the result was delivered.
+    pub refusal: Option<(String, String)>,
+}
+
+/// One round: leases an order, if there is one, and ends it here.
 pub async fn poll<R: CryptoRng>(
     node: &mut KeyNode,
     machine: &Machine,
     rng: &mut R,
-) -> Result<bool, PollError> {
+) -> Result<Option<Ended>, PollError> {
     let Some(job) = machine
         .post::<_, NodeJob>("/v1/node/lease", &json!({}))
         .await?
     else {
-        return Ok(false);
+        return Ok(None);
     };
     let parts = fetch(machine, &job).await?;
     let path = format!("/v1/node/jobs/{}", job.order_id);
     // Proof verification and decryption take tens of milliseconds an output.
     let outcome = tokio::task::block_in_place(|| node.process(&job, &parts, machine.now(), rng))?;
-    match outcome {
+    let refusal = match outcome {
         Outcome::Delivered {
             delivery,
             sealed_result,
@@ -53,20 +61,21 @@ pub async fn poll<R: CryptoRng>(
             machine
                 .post::<_, Value>(&format!("{path}/delivery"), &body)
                 .await?;
+            None
         }
         Outcome::Refused(refusal) => {
-            tracing::warn!(
-                code = refusal.body.code,
-                reason = refusal.body.reason,
-                "refused"
-            );
+            let said = (refusal.body.code.clone(), refusal.body.reason.clone());
             let body = Refuse { refusal: *refusal };
             machine
                 .post::<_, Value>(&format!("{path}/non-delivery"), &body)
                 .await?;
+            Some(said)
         }
-    }
-    Ok(true)
+    };
+    Ok(Some(Ended {
+        order_id: job.order_id,
+        refusal,
+    }))
 }
 
 async fn fetch(machine: &Machine, job: &NodeJob) -> Result<Parts, MachineError> {

@@ -21,7 +21,7 @@ use veilbourse_client::{
     query::{self, Decoded, Query, Rows},
 };
 use veilbourse_core::program::MatrixRef;
-use veilbourse_documents::Key;
+use veilbourse_documents::{Id, Key};
 use veilbourse_server::write_secret;
 use veilbourse_tabular::{Coverage, LinearModel};
 use veilbourse_verify::{Trust, verify_receipt};
@@ -332,14 +332,7 @@ async fn order(
     .await?;
     bars.set("order", 1000, 1000, &ended.state);
     if let Some((reason, detail)) = ended.refund {
-        if json {
-            println!(
-                "{}",
-                json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
-            );
-        } else {
-            println!("refunded ({reason}): {detail}");
-        }
+        say_refunded(&id, &reason, &detail, json);
         return Ok(false);
     }
     open(&session, &folder, json).await
@@ -365,12 +358,59 @@ pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
     rows
 }
 
+fn say_refunded(id: &Id, reason: &str, detail: &str, json: bool) {
+    if json {
+        println!(
+            "{}",
+            json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
+        );
+    } else {
+        println!("order {id} was refunded ({reason}): {detail}");
+    }
+}
+
+/// Variances where an order holds the sums of a column and of its square.
+fn variances(decoded: &[Decoded]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for d in decoded {
+        let square = format!("{}^2", d.label);
+        let second = decoded
+            .iter()
+            .find(|s| s.label == square && s.over == d.over);
+        if let (Some(second), [mean]) = (second, d.values.as_slice())
+            && let [m2] = second.values.as_slice()
+        {
+            let column = d.label.trim_start_matches("sum of ");
+            rows.push(vec![
+                format!("variance of {column}"),
+                d.segment.clone(),
+                d.rows.to_string(),
+                format!("{:.6}", m2 - mean * mean),
+            ]);
+        }
+    }
+    rows
+}
+
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
     let id = ticket
         .order_id
         .clone()
         .context("the order was never placed")?;
+    let standing = buyer::standing(session, &id).await?;
+    match (standing.state.as_str(), &standing.refund) {
+        ("released", _) => {}
+        (_, Some((reason, detail))) => {
+            say_refunded(&id, reason, detail, json);
+            return Ok(false);
+        }
+        (state, None) => bail!(
+            "order {id} is {state} ({} {}%); open it when it is released",
+            standing.stage,
+            standing.per_mille / 10
+        ),
+    }
     let opened = buyer::open(session, &id, &ticket).await?;
     let receipt = folder.join("receipt.json");
     fs::write(&receipt, &opened.receipt).with_context(|| receipt.display().to_string())?;
@@ -405,7 +445,7 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
         "{}",
         table(
             &["output", "segment", "rows", "value"],
-            &result_rows(&decoded)
+            &[result_rows(&decoded), variances(&decoded)].concat()
         )
     );
     println!(

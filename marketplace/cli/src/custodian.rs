@@ -6,7 +6,7 @@ use crate::{
     progress::Bars,
     show::{bytes, credits, money, table},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{fs::File, path::Path};
@@ -226,6 +226,9 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             square,
             out,
         } => {
+            if out.exists() {
+                bail!("--out {}: exists already", out.display());
+            }
             let config = schema(file.as_deref(), name, &stem(&data), segment, square)?;
             let built = read_table(&data, &config)?;
             let bars = Bars::new(json);
@@ -428,7 +431,11 @@ async fn status(who: &Who, json: bool) -> Result<()> {
             &rows
         )
     );
-    println!("  earned {} minor units", text(&balance["posted"]));
+    let posted = balance["posted"]
+        .as_str()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0);
+    println!("  balance {} credits", money(posted));
     Ok(())
 }
 

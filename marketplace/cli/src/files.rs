@@ -123,6 +123,9 @@ pub struct NodeFolder(pub PathBuf);
 impl NodeFolder {
     /// Makes the folder and its key.
     pub fn create(path: &Path, marketplace: Key, rng: &mut impl CryptoRng) -> Result<Self> {
+        if path.join("settings.json").exists() {
+            bail!("{} is a key node's folder already", path.display());
+        }
         fs::create_dir_all(path.join("datasets")).with_context(|| path.display().to_string())?;
         let folder = Self(path.to_owned());
         folder.signing(rng)?;

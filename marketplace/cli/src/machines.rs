@@ -12,7 +12,7 @@ use veilbourse_client::{
     http::Server,
     market::{self, Session},
 };
-use veilbourse_documents::{Id, Key, api::AcceptedKeys};
+use veilbourse_documents::{Id, Key, SrsProvenance, api::AcceptedKeys};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
@@ -70,7 +70,8 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
         json,
         &json!({ "listening": url, "marketplace_key": key, "marketplace": market::marketplace_of(&key) }),
         &format!(
-            "listening on {url}\nmarketplace key {key} (tell it to buyers, pods and key nodes)"
+            "listening on {url}\nmarketplace {}\n  key {key} (tell both to buyers, pods and key nodes)",
+            market::marketplace_of(&key)
         ),
     );
     tokio::task::spawn_blocking(move || running.wait()).await??;
@@ -195,6 +196,11 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         key: config.signing.clone(),
         marketplace: settings.marketplace,
     };
+    if !a.accept_dev_srs && config.accepted.srs.provenance == SrsProvenance::Dev {
+        eprintln!(
+            "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
+        );
+    }
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
@@ -205,8 +211,17 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
     );
     loop {
         match veilbourse_node::poll(&mut node, &machine, &mut rng).await {
-            Ok(true) => say(json, &json!({ "opened": true }), "an order ended here"),
-            Ok(false) => tokio::time::sleep(IDLE).await,
+            Ok(Some(ended)) => {
+                let text = match &ended.refusal {
+                    None => format!("order {}: delivered", ended.order_id),
+                    Some((code, reason)) => {
+                        format!("order {}: REFUSED {code}: {reason}", ended.order_id)
+                    }
+                };
+                let object = json!({ "order": ended.order_id, "refusal": ended.refusal });
+                say(json, &object, &text);
+            }
+            Ok(None) => tokio::time::sleep(IDLE).await,
             Err(e) => {
                 tracing::error!(error = %e, "key node");
                 tokio::time::sleep(BACK_OFF).await;

@@ -3,6 +3,7 @@
 //! one table.
 
 use serde::Serialize;
+use veilbourse_core::program::{Program, Weights};
 
 /// How an arrow is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,6 +59,32 @@ const fn arrow(
     }
 }
 
+/// The arrows of a program: without hidden weights there is no model to seal
+/// and no SNARK whose keys or reference string anything rests on.
+pub fn arrows(program: &Program) -> Vec<Arrow> {
+    let hidden = program
+        .vectors
+        .iter()
+        .any(|v| matches!(v.weights, Weights::Private { .. }));
+    ARROWS
+        .iter()
+        .filter(|a| hidden || !HIDDEN_ONLY.contains(&a.what))
+        .copied()
+        .collect()
+}
+
+const PRIVATE_WEIGHTS: &str = "private weights";
+const KEYS_ARE_THE_CIRCUITS: &str = "the verifying keys are those of the circuits";
+const TRAPDOOR: &str = "nobody knows the trapdoor of the reference string";
+const HIDDEN_ONLY: [&str; 3] = [PRIVATE_WEIGHTS, KEYS_ARE_THE_CIRCUITS, TRAPDOOR];
+
+impl Arrow {
+    /// Whether it is the one that recomputed keys turn from assumed to proven.
+    pub fn is_about_keys(&self) -> bool {
+        self.what == KEYS_ARE_THE_CIRCUITS
+    }
+}
+
 /// Every arrow of an order in custodian-held custody.
 pub const ARROWS: &[Arrow] = &[
     arrow(
@@ -105,7 +132,7 @@ pub const ARROWS: &[Arrow] = &[
     arrow(
         "buyer",
         "pod",
-        "private weights",
+        PRIVATE_WEIGHTS,
         "HPKE seal to the pod; commitment M in the order",
         Binding::Proven,
     ),
@@ -154,15 +181,15 @@ pub const ARROWS: &[Arrow] = &[
     arrow(
         "marketplace",
         "everybody",
-        "the verifying keys are those of the circuits",
+        KEYS_ARE_THE_CIRCUITS,
         "recomputed only with --srs",
         Binding::Assumed,
     ),
     arrow(
         "SRS",
         "everybody",
-        "nobody knows the trapdoor of the reference string",
-        "its provenance: dev (one machine) or ceremony",
+        TRAPDOOR,
+        "its provenance: dev, made on one machine",
         Binding::Assumed,
     ),
 ];

@@ -13,7 +13,7 @@ mod seal;
 mod signed;
 mod terms;
 
-pub use arrows::{ARROWS, Arrow, Binding};
+pub use arrows::{ARROWS, Arrow, Binding, arrows};
 pub use bodies::{
     Delivery, Grant, GrantedOutput, KeyRegistration, MachineLogin, NonDelivery, Order, PodRef,
     Policy, Price, Quote, SrsProvenance, SrsRef, Submission, SubmittedDigest, Work,

@@ -6,7 +6,7 @@ use crate::{
     SrsProvenance, Submission, Work,
 };
 use serde::{Deserialize, Serialize};
-use veilbourse_core::{digest::Digest, manifest::Manifest};
+use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
 
 /// Most bytes of a receipt.
 pub const MAX_RECEIPT_BYTES: usize = 256 << 20;
@@ -107,9 +107,9 @@ impl Document for Receipt {
 }
 
 impl Receipt {
-    /// The arrows as receipts list them (REC-2).
-    pub fn arrow_lines() -> Vec<String> {
-        crate::ARROWS
+    /// The arrows as receipts of a program list them (REC-2).
+    pub fn arrow_lines(program: &Program) -> Vec<String> {
+        crate::arrows(program)
             .iter()
             .map(|a| format!("{} -> {}: {}: {}", a.from, a.to, a.what, a.binding.name()))
             .collect()

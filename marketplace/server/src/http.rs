@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Bytes, Data, Path, ServiceConfig},
 };
 use async_graphql::Data as SessionData;
-use async_graphql_actix_web::{GraphQLResponse, GraphQLSubscription};
+use async_graphql_actix_web::GraphQLSubscription;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::{fmt, sync::Arc, sync::OnceLock};
 use veilbourse_documents::api::ErrorAnswer;
@@ -122,7 +122,7 @@ fn bearer(req: &HttpRequest) -> Option<&str> {
         .strip_prefix("Bearer ")
 }
 
-async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer<GraphQLResponse> {
+async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer {
     let invalid = |reason: String| site.refuse(DomainError::invalid("request", reason));
     let large = |limit: usize| {
         site.refuse(DomainError::TooLarge {
@@ -143,7 +143,22 @@ async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer<Grap
         return Err(large(MAX_REQUEST));
     }
     let request = request.data(site.caller(&req).await);
-    Ok(site.schema.execute(request).await.into())
+    let response = site.schema.execute(request).await;
+    // ACC-5: what is limited is 429 here too, with the wait.
+    let limited = response.errors.iter().find_map(|e| {
+        let x = e.extensions.as_ref()?;
+        let code = x.get("code")?.clone().into_json().ok()?;
+        let wait = x.get("retryAfterSeconds")?.clone().into_json().ok()?;
+        (code == "RATE_LIMITED").then(|| wait.as_str().unwrap_or("1").to_owned())
+    });
+    let mut answer = match &limited {
+        Some(_) => HttpResponse::TooManyRequests(),
+        None => HttpResponse::Ok(),
+    };
+    if let Some(wait) = limited {
+        answer.insert_header((header::RETRY_AFTER, wait));
+    }
+    Ok(answer.json(response))
 }
 
 /// The websocket of subscriptions (graphql-transport-ws): the token comes in

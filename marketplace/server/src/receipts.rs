@@ -80,7 +80,7 @@ impl App {
                 decryption: DecryptionClass::CustodianAttested,
                 srs: signed.body.srs.provenance,
             },
-            arrows: Receipt::arrow_lines(),
+            arrows: Receipt::arrow_lines(&signed.body.program),
             work: submission.body.work,
             settlement: Settlement {
                 order_id: id(order_id)?,

@@ -197,7 +197,7 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
     if body.work != body.submission.body.work {
         return claim("work");
     }
-    if body.arrows != Receipt::arrow_lines() {
+    if body.arrows != Receipt::arrow_lines(&body.order.body.program) {
         return claim("arrows");
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{ARROWS, Arrow, Binding, Demand, Receipt, Signed};
+use veilbourse_documents::{Arrow, Binding, Demand, Receipt, Signed, arrows};
 
 /// One line: what, and how it is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,21 +48,19 @@ pub(crate) fn of(
     marketplace_expected: bool,
 ) -> Report {
     let body = &receipt.body;
-    let lines = ARROWS
-        .iter()
+    let lines = arrows(&body.order.body.program)
+        .into_iter()
         .map(|arrow| {
-            let recomputed = keys_recomputed && arrow.what.starts_with("the verifying keys");
+            let recomputed = keys_recomputed && arrow.is_about_keys();
             let binding = if recomputed {
                 Binding::Proven
             } else {
                 arrow.binding
             };
-            Line {
-                arrow: *arrow,
-                binding,
-            }
+            Line { arrow, binding }
         })
         .collect();
+    let needs_srs = !body.verifying_keys.is_empty();
     Report {
         marketplace: *id,
         marketplace_expected,
@@ -72,7 +70,11 @@ pub(crate) fn of(
         values: demand.values,
         bits: demand.bits,
         outputs: body.outputs.len(),
-        srs: body.assurance.srs.name(),
+        srs: if needs_srs {
+            body.assurance.srs.name()
+        } else {
+            "none needed"
+        },
         price: body.settlement.price.total,
         lines,
     }

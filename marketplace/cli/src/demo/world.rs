@@ -237,8 +237,12 @@ impl World {
         self.tasks.push(tokio::spawn(async move {
             loop {
                 match veilbourse_node::poll(&mut node, &machine, &mut rng).await {
-                    Ok(true) => {}
-                    Ok(false) => tokio::time::sleep(IDLE).await,
+                    Ok(Some(ended)) => {
+                        if let Some((code, reason)) = ended.refusal {
+                            tracing::warn!(code, reason, "key node refused");
+                        }
+                    }
+                    Ok(None) => tokio::time::sleep(IDLE).await,
                     Err(e) => {
                         tracing::error!(error = %e, "key node");
                         tokio::time::sleep(IDLE * 10).await;
