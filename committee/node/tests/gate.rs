@@ -369,7 +369,7 @@ fn a_tampered_result_is_refused_though_pod_and_marketplace_sign_it() {
         let mut ciphertext = OutputCiphertext::decode(&good.parts.ciphertexts[at]).unwrap();
         let one = Fq::reduce(1 << k);
         match &mut ciphertext {
-            OutputCiphertext::Traced(lwe) => lwe.b = lwe.b + one,
+            OutputCiphertext::Traced(lwe) => lwe.b += one,
             OutputCiphertext::Rows { glwe, .. } => glwe.b[5] += one,
         }
         let mut parts = good.parts.clone();

@@ -328,6 +328,8 @@ fn claims_are_what_was_recomputed() {
         }),
         refusal(|r| r.arrows[0] = r.arrows[0].replace("assumed", "proven")),
         refusal(|r| r.arrows.swap(0, 1)),
+        // Those of hidden weights, where none are.
+        refusal(|r| r.arrows = Receipt::arrow_lines(&done().world.private())),
         refusal(|r| r.arrows.push("pod -> everybody: everything: proven".into())),
     ] {
         assert!(claim(&r, "arrows"), "{r}");

@@ -84,7 +84,7 @@ pub fn receipt_of(case: &Case, delivery: Signed<Delivery>) -> Receipt {
             decryption: DecryptionClass::CustodianAttested,
             srs: SrsProvenance::Dev,
         },
-        arrows: Receipt::arrow_lines(),
+        arrows: Receipt::arrow_lines(&job.order.body.program),
         work: job.submission.body.work,
         settlement: Settlement {
             order_id: id(4),
