@@ -68,6 +68,8 @@ refusals! {
     SecondOpening => "SECOND_OPENING", "this order was spent for another grant or other outputs";
     /// Query kind, cohort, conformance or budget.
     Program { cause: DemandError } => "PROGRAM", "program: {cause}";
+    /// Not the price that the custodian's policy asks.
+    Price { expected: i64, found: i64 } => "PRICE", "quoted at {found} minor units, the policy asks {expected}";
     /// Beyond the policy's quota, by this node's own count.
     Quota { what: &'static str, left: u64, needed: u64 } => "QUOTA", "{what} left {left}, needed {needed}";
     /// A reference string that this node does not accept.
@@ -186,6 +188,12 @@ pub fn check(
         policy.min_cohort,
     )
     .map_err(|cause| GateRefusal::Program { cause })?;
+    // Marketplace and buyer may not agree a price between themselves.
+    let found = job.quote.body.price.total;
+    let expected = policy.price_of(demand.values);
+    if found != expected {
+        return Err(GateRefusal::Price { expected, found });
+    }
     match state.spent(&order_digest) {
         Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
             return Err(GateRefusal::SecondOpening);

@@ -239,6 +239,14 @@ fn kind_cohort_and_program_are_held_to_the_policy() {
 }
 
 #[test]
+fn the_price_is_the_policys() {
+    // KEY-2: marketplace and buyer cannot agree another one.
+    let mut t = terms();
+    t.price_order = 3_001;
+    refused(world().config(), &t.unproven(), "PRICE");
+}
+
+#[test]
 fn quotas_are_held_by_the_nodes_own_count() {
     // KEY-2, KEY-3.
     let needed = VALUES * width();

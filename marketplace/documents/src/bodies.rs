@@ -433,6 +433,16 @@ impl Checked for Grant {}
 impl Checked for MachineLogin {}
 impl Checked for KeyRegistration {}
 
+impl Policy {
+    /// What an order that opens so many values costs; saturates, and no quote
+    /// is as high.
+    pub fn price_of(&self, values: u64) -> i64 {
+        let outputs = i64::try_from(values).unwrap_or(i64::MAX);
+        self.price_order
+            .saturating_add(self.price_output.saturating_mul(outputs))
+    }
+}
+
 impl Order {
     /// [`DOCUMENT_VERSION`], for those who build one.
     pub const VERSION: u16 = DOCUMENT_VERSION;

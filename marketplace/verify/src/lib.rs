@@ -76,6 +76,11 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
             found: body.delivery.body.values,
         });
     }
+    if body.quote.body.price.total != policy.price_of(wanted.values) {
+        return Err(ReceiptRefusal::Claim {
+            field: "quote.price",
+        });
+    }
     let public_key = PublicKey::decode(&body.public_key.0).map_err(ReceiptRefusal::PublicKey)?;
     check_public_key(&body.manifest, &public_key)?;
     let circuits = circuits(body, order, &body.manifest, trust)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Arrow, Binding, Demand, Receipt, Signed, arrows};
+use veilbourse_documents::{Arrow, Binding, Demand, Key, Receipt, Signed, arrows};
 
 /// One line: what, and how it is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub struct Report {
     pub marketplace: Digest,
     /// Whether the reader expected that marketplace.
     pub marketplace_expected: bool,
+    /// The custodian's, the buyer's and the key node's keys: who they belong to
+    /// is for the reader to know.
+    pub keys: [(&'static str, Key); 3],
     /// The dataset root.
     pub dataset: Digest,
     /// The dataset's name.
@@ -64,6 +67,11 @@ pub(crate) fn of(
     Report {
         marketplace: *id,
         marketplace_expected,
+        keys: [
+            ("custodian", body.policy.key),
+            ("buyer", body.order.key),
+            ("key node", body.delivery.key),
+        ],
         dataset: body.order.body.dataset,
         name: body.manifest.name.clone(),
         order_id: body.settlement.order_id.to_string(),
@@ -106,6 +114,9 @@ impl Report {
             self.price % 100,
             self.srs,
         );
+        for (who, key) in &self.keys {
+            out.push_str(&format!("  {who:<11}  {key}\n"));
+        }
         for (binding, title) in [
             (Binding::Proven, "Proven (checked here)"),
             (Binding::Attested, "Attested (signatures checked here)"),
@@ -131,6 +142,9 @@ impl Report {
             "order": self.order_id,
             "marketplace": self.marketplace.to_string(),
             "marketplace_expected": self.marketplace_expected,
+            "custodian_key": self.keys[0].1.to_string(),
+            "buyer_key": self.keys[1].1.to_string(),
+            "node_key": self.keys[2].1.to_string(),
             "dataset": self.dataset.to_string(),
             "name": self.name,
             "outputs": self.outputs,

@@ -95,10 +95,8 @@ impl Draft {
     async fn new_listing(&self) -> Id {
         // The folder notes the draft's id; another draft of the same data is
         // another listing.
-        let note = self
-            .folder
-            .object("..")
-            .join(format!("../listing-{}.id", self.custodian.session.account));
+        let name = format!("../listing-{}.id", self.custodian.session.account);
+        let note = self.folder.object(&name);
         let _ = std::fs::remove_file(note);
         dataset::draft(&self.custodian.session, &self.folder, "t", "")
             .await
