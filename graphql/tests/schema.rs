@@ -29,10 +29,13 @@ fn fields(sdl: &str, root: &str) -> BTreeSet<String> {
     let body = &body[..body.find("\n}").expect("it ends")];
     body.lines()
         .skip(1)
-        .filter(|l| l.starts_with('\t') && !l.starts_with("\t\t"))
-        .map(str::trim)
-        .filter(|l| l.chars().next().is_some_and(|c| c.is_ascii_lowercase()))
-        .map(|l| l.split(['(', ':']).next().unwrap_or_default().to_owned())
+        .filter_map(|l| l.strip_prefix('\t'))
+        .filter_map(|l| {
+            let name: String = l.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let field = name.starts_with(|c: char| c.is_ascii_lowercase())
+                && l[name.len()..].starts_with(['(', ':']);
+            field.then_some(name)
+        })
         .collect()
 }
 
