@@ -1,6 +1,9 @@
-//! GraphQL reads a second on SQLite, load generator on the same machine: the
-//! catalogue page of 20 listings and one listing with its policy, beside
-//! `/healthz` of the same server in the same run.
+//! GraphQL reads on SQLite, load generator on the same machine: the catalogue
+//! page of 20 listings and one listing with its policy, beside `/healthz` of
+//! the same server in the same run. Each is asked as fast as answers come, for
+//! the rate, and 1,000 times a second on a clock, for the latencies at that
+//! load (counted from when a request was due, so that a stall counts for all
+//! that it delays).
 //!
 //! `cargo run --release -p veilbourse --example graphql_reads`
 
@@ -21,21 +24,39 @@ use veilbourse_client::{
 };
 use veilbourse_documents::Signed;
 
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: u32 = 8;
 const SECONDS: u64 = 5;
+/// Requests a second on the clock.
+const PACE: u32 = 1000;
 
-/// Asks over and over on several connections; rate and latencies.
-async fn load(url: String, body: Option<String>, seconds: u64) -> (f64, Duration, Duration) {
+/// Asks over and over on several connections, at a pace or without pause; rate
+/// and latencies.
+async fn load(
+    url: String,
+    body: Option<String>,
+    seconds: u64,
+    pace: Option<u32>,
+) -> (f64, Duration, Duration) {
     let client = reqwest::Client::new();
     let body = Arc::new(body);
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let begin = Instant::now();
+    let until = begin + Duration::from_secs(seconds);
     let tasks: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
+        .map(|connection| {
             let (client, url, body) = (client.clone(), url.clone(), body.clone());
             tokio::spawn(async move {
                 let mut times = Vec::new();
-                while Instant::now() < until {
-                    let start = Instant::now();
+                for turn in 0u32.. {
+                    let due = pace.map(|p| {
+                        begin + Duration::from_secs(1) / p * (turn * CONNECTIONS + connection)
+                    });
+                    if let Some(due) = due {
+                        tokio::time::sleep_until(due.into()).await;
+                    }
+                    let start = due.unwrap_or_else(Instant::now);
+                    if start >= until {
+                        break;
+                    }
                     let request = match &*body {
                         Some(b) => client
                             .post(&url)
@@ -94,9 +115,9 @@ async fn main() {
     let graphql = format!("{}/graphql", m.world.url);
     let page = json!({ "query": "{ listings(first: 20) { nodes { id title state priceOrder createdAt } pageInfo { hasNextPage } } }" });
     let one = json!({ "query": format!("{{ listing(id: \"{}\") {{ id title description policy reveals {{ values valuesLeft }} }} }}", m.listing) });
-    load(graphql.clone(), Some(page.to_string()), 1).await;
+    load(graphql.clone(), Some(page.to_string()), 1, None).await;
     println!("{CONNECTIONS} connections, {SECONDS} s each, generator on the same machine\n");
-    println!("| | a second | median ms | p99 ms |\n|---|---|---|---|");
+    println!("| | a second, at most | at {PACE} a second: median ms | p99 ms |\n|---|---|---|---|");
     for (name, url, body) in [
         (
             "/healthz (reference)",
@@ -110,7 +131,8 @@ async fn main() {
         ),
         ("one listing with policy", graphql, Some(one.to_string())),
     ] {
-        let (rate, median, p99) = load(url, body, SECONDS).await;
+        let (rate, _, _) = load(url.clone(), body.clone(), SECONDS, None).await;
+        let (_, median, p99) = load(url, body, SECONDS, Some(PACE)).await;
         let ms = |d: Duration| d.as_secs_f64() * 1e3;
         println!(
             "| {name} | {rate:.0} | {:.2} | {:.2} |",

@@ -2,11 +2,10 @@
 //! G1 up to a maximum degree D that nobody exceeds, three hiding powers, and in
 //! G2 tau and one shift for each size of a sumcheck.
 
-use crate::{ProverError, marlin::random_scalar};
+use crate::{ProverError, marlin::random_scalar, msm::msm};
 use ark_bls12_381::{Bls12_381, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{
-    AffineRepr, CurveGroup, PrimeGroup, VariableBaseMSM, pairing::Pairing,
-    scalar_mul::BatchMulPreprocessing,
+    AffineRepr, CurveGroup, PrimeGroup, pairing::Pairing, scalar_mul::BatchMulPreprocessing,
 };
 use ark_ff::{Field, One, Zero};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
@@ -142,7 +141,7 @@ impl Srs {
                 self.max_degree()
             ))
         })?;
-        Ok(G1Projective::msm_unchecked(bases, p))
+        Ok(msm(bases, p))
     }
 
     /// The hiding part of a commitment.
@@ -151,7 +150,7 @@ impl Srs {
             .hiding
             .get(..p.len())
             .ok_or_else(|| ProverError::Circuit("a hiding polynomial of degree over 2".into()))?;
-        Ok(G1Projective::msm_unchecked(bases, p))
+        Ok(msm(bases, p))
     }
 
     pub(crate) fn verifying_key(
@@ -280,8 +279,8 @@ impl Srs {
         // sum r_i P_i against tau: e(sum r_i P_(i+1), h) = e(sum r_i P_i, tau h).
         let chain = |points: &[G1Affine], rng: &mut _| {
             let r: Vec<Fr> = (1..points.len()).map(|_| random_scalar(rng)).collect();
-            let low = G1Projective::msm_unchecked(&points[..points.len() - 1], &r);
-            let high = G1Projective::msm_unchecked(&points[1..], &r);
+            let low = msm(&points[..points.len() - 1], &r);
+            let high = msm(&points[1..], &r);
             Bls12_381::multi_pairing([high, -low], [self.h, self.tau_h]).is_zero()
         };
         if !chain(&self.powers, rng) || !chain(&self.hiding, rng) {
