@@ -1,7 +1,7 @@
 //! The arrows of ARCHITECTURE.md hold: reads `cargo metadata` and compares each
-//! crate's own dependencies with the table.
+//! crate's own dependencies with the table. No crate declares what it does not use.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 /// crate -> what it may import of ours (normal and build dependencies).
 const ARROWS: &[(&str, &[&str])] = &[
@@ -99,6 +99,49 @@ fn arrows_of_the_architecture_hold() {
         "a crate is missing from the table: {:?}",
         own.keys()
     );
+}
+
+#[test]
+fn every_declared_dependency_is_used() {
+    for package in metadata(&["--no-deps"])["packages"]
+        .as_array()
+        .expect("packages")
+    {
+        let manifest = package["manifest_path"].as_str().expect("path");
+        let folder = Path::new(manifest).parent().expect("folder");
+        let read = |below: &Path| -> String {
+            let mut all = String::new();
+            for file in veilbourse_tests::files(below, "rs") {
+                let text = std::fs::read_to_string(&file).expect("readable");
+                // Modules shared between crates' tests.
+                for shared in text.split("#[path = \"").skip(1) {
+                    let name = shared.split('"').next().expect("a path");
+                    let module = file.parent().expect("folder").join(name);
+                    for f in veilbourse_tests::files(module.parent().expect("folder"), "rs") {
+                        all += &std::fs::read_to_string(f).expect("readable");
+                    }
+                }
+                all += &text;
+            }
+            all
+        };
+        let (all, main) = (read(folder), read(&folder.join("src")));
+        for d in package["dependencies"].as_array().expect("dependencies") {
+            let name = d["name"].as_str().expect("name").replace('-', "_");
+            let named = |text: &str| {
+                text.match_indices(&name).any(|(at, _)| {
+                    let word = |c: char| c.is_alphanumeric() || c == '_';
+                    !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word)
+                })
+            };
+            let text = if d["kind"].as_str() == Some("dev") {
+                &all
+            } else {
+                &main
+            };
+            assert!(named(text), "{manifest} declares {name}, named nowhere");
+        }
+    }
 }
 
 #[test]

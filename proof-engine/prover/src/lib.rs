@@ -7,7 +7,7 @@ mod error;
 pub mod linear;
 pub mod listing;
 pub mod marlin;
-mod msm;
+pub mod msm;
 pub mod r1cs;
 pub mod srs;
 

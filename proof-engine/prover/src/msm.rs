@@ -18,7 +18,7 @@ const SCALAR_BITS: usize = 255;
 const LEAST: usize = 1 << 10;
 
 /// sum scalars_i bases_i; terms without a partner are left out.
-pub(crate) fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
+pub fn msm(bases: &[G1Affine], scalars: &[Fr]) -> G1Projective {
     let n = bases.len().min(scalars.len());
     let each = n.div_ceil(rayon::current_num_threads()).max(LEAST);
     bases[..n]
