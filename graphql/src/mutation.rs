@@ -258,24 +258,18 @@ impl Mutation {
         decide(ctx, "decideWithdrawal", id, approve, reason).await
     }
 
-    /// Registers a pod or key node; an admin approves it.
+    /// Registers a pod or key node by a signed `machine-registration`, which a
+    /// pod's sealing key is part of; an admin approves it.
     async fn register_machine(
         &self,
         ctx: &Context<'_>,
         kind: MachineRole,
         name: String,
-        signing_key: String,
-        sealing_key: Option<String>,
+        registration: Json<Value>,
     ) -> Result<MachineEntry> {
         let p = pass(ctx, Surface::Mutation, "registerMachine")?;
         let m = service(ctx)?
-            .register_machine(
-                &p,
-                kind.into(),
-                &name,
-                parsed(ctx, &signing_key)?,
-                sealing_key,
-            )
+            .register_machine(&p, kind.into(), &name, registration.0)
             .await
             .map_err(refuse(ctx))?;
         Ok(m.into())

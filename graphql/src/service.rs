@@ -203,8 +203,7 @@ pub trait Service: Send + Sync {
         pass: &Pass,
         kind: MachineKind,
         name: &str,
-        signing_key: PublicKey,
-        sealing_key: Option<String>,
+        registration: Value,
     ) -> Result<Machine>;
     /// POD, KEY.
     async fn decide_machine(

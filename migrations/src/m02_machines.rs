@@ -10,7 +10,7 @@ crate::schema::migration!(
             operator TEXT NOT NULL REFERENCES accounts(id),
             name TEXT NOT NULL,
             signing_key TEXT NOT NULL UNIQUE,
-            sealing_key TEXT,
+            registration TEXT NOT NULL,
             decision TEXT NOT NULL,
             reason TEXT NOT NULL,
             created_at BIGINT NOT NULL

@@ -40,6 +40,9 @@ pub struct PolicyFile {
     pub price_order: i64,
     /// Price of each value on top.
     pub price_output: i64,
+    /// Least part of the price that is yours, in basis points.
+    #[serde(default = "custodian_part")]
+    pub custodian_basis_points: u32,
     /// Counts up from 1.
     #[serde(default = "one")]
     pub version: u32,
@@ -47,6 +50,11 @@ pub struct PolicyFile {
 
 fn one() -> u32 {
     1
+}
+
+/// What a marketplace of default settings leaves to the custodian.
+fn custodian_part() -> u32 {
+    7_500
 }
 
 impl PolicyFile {
@@ -75,6 +83,7 @@ impl PolicyFile {
             quota_bits: self.quota_bits,
             price_order: self.price_order,
             price_output: self.price_output,
+            custodian_basis_points: self.custodian_basis_points,
             min_class: EvaluationClass::Proven,
             valid_from: now,
         }

@@ -104,7 +104,15 @@ pub async fn pod(a: PodArgs, json: bool) -> Result<()> {
         let mut file = PodFile::create(&a.key, marketplace, &mut rng)?;
         let key = public(&file.signing()?);
         let sealing = file.sealing()?.public()?;
-        let id = market::register_machine(&session, "POD", &a.name, &key, Some(&sealing)).await?;
+        let id = market::register_machine(
+            &session,
+            "POD",
+            &a.name,
+            &marketplace,
+            &file.signing()?,
+            Some(sealing),
+        )
+        .await?;
         file.set_machine(&a.key, id.clone())?;
         registered(json, "pod", &id, &key, &marketplace);
         return Ok(());
@@ -159,8 +167,10 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         let session = operator(&a.server, a.email.as_deref(), a.password.as_deref()).await?;
         let marketplace = market::marketplace_key(&session.server).await?;
         let folder = NodeFolder::create(&a.dir, marketplace, &mut rng)?;
-        let key = public(&folder.signing(&mut rng)?);
-        let id = market::register_machine(&session, "NODE", &a.name, &key, None).await?;
+        let signing = folder.signing(&mut rng)?;
+        let key = public(&signing);
+        let id = market::register_machine(&session, "NODE", &a.name, &marketplace, &signing, None)
+            .await?;
         folder.set_machine(id.clone())?;
         registered(json, "key node", &id, &key, &marketplace);
         return Ok(());

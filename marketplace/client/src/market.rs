@@ -5,7 +5,8 @@ use rand_core::CryptoRng;
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    DOCUMENT_VERSION, Id, Key, KeyRegistration, Signed, SigningKey, marketplace_id,
+    Bytes, DOCUMENT_VERSION, Id, Key, KeyRegistration, MachineRegistration, Signed, SigningKey,
+    marketplace_id,
 };
 
 /// Tokens of a session.
@@ -178,19 +179,27 @@ pub async fn decide(
     session.server.graphql(name, document, variables).await
 }
 
-/// Registers a machine; its id.
+/// Registers a machine by its signed registration; its id.
 pub async fn register_machine(
     session: &Session,
     kind: &str,
     name: &str,
-    signing_key: &Key,
-    sealing_key: Option<&[u8]>,
+    marketplace: &Key,
+    key: &SigningKey,
+    sealing_key: Option<Vec<u8>>,
 ) -> Result<Id, ClientError> {
-    let document = "mutation($kind: MachineRole!, $name: String!, $key: String!, $seal: String) {
-        registerMachine(kind: $kind, name: $name, signingKey: $key, sealingKey: $seal) { id } }";
-    let variables = json!({
-        "kind": kind, "name": name, "key": signing_key.to_string(), "seal": sealing_key.map(hex::encode),
-    });
+    let registration = Signed::sign(
+        MachineRegistration {
+            version: DOCUMENT_VERSION,
+            marketplace: marketplace_id(marketplace),
+            sealing_key: sealing_key.map(Bytes),
+        },
+        key,
+    )
+    .map_err(|e| ClientError::refused("key", e))?;
+    let document = "mutation($kind: MachineRole!, $name: String!, $registration: JSON!) {
+        registerMachine(kind: $kind, name: $name, registration: $registration) { id } }";
+    let variables = json!({ "kind": kind, "name": name, "registration": registration });
     let made = session
         .server
         .graphql("registerMachine", document, variables)

@@ -2,10 +2,13 @@
 
 use crate::{
     Bytes, Custody, DOCUMENT_VERSION, Document, DocumentError, EvaluationClass, Id, Key, Nonce,
-    QueryKind, SEALING_KEY_BYTES,
+    QueryKind, SignatureText, Signed, check_sealing_key,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::{digest::Digest, program::Program};
+
+/// Parts of a whole.
+const BASIS_POINTS: u32 = 10_000;
 
 macro_rules! documents {
     ($($(#[doc = $doc:literal])+ $name:ident $text:literal { $($(#[$fm:meta])+ $field:ident : $ty:ty),* $(,)? })*) => {$(
@@ -79,6 +82,9 @@ pub struct PodRef {
     pub signing_key: Key,
     /// The key that models are sealed to (X-Wing).
     pub sealing_key: Bytes,
+    /// The pod's own signature of it, from its [`MachineRegistration`]: whoever
+    /// makes the quote cannot put a key of its own in its place.
+    pub sealing_signature: SignatureText,
 }
 
 /// Where a structured reference string comes from.
@@ -170,6 +176,8 @@ documents! {
         /// Price of each output value on top.
         #[serde(with = "veilbourse_core::decimal")]
         price_output: i64,
+        /// Least part of the price that is the custodian's, in basis points.
+        custodian_basis_points: u32,
         /// Least evaluation class.
         min_class: EvaluationClass,
         /// Not before, milliseconds since the epoch.
@@ -315,6 +323,12 @@ documents! {
         /// Used once.
         nonce: Nonce,
     }
+    /// Possession of a machine's signing key, and what a pod opens models with
+    /// (POD-5).
+    MachineRegistration "machine-registration" {
+        /// X-Wing public key; pods only.
+        sealing_key: Option<Bytes>,
+    }
     /// Possession of a signing key, for an account (ACC-7).
     KeyRegistration "key-registration" {
         /// The account's id.
@@ -350,6 +364,13 @@ impl Checked for Policy {
                 return bad(field, format!("{v} is negative"));
             }
         }
+        if self.custodian_basis_points > BASIS_POINTS {
+            let found = self.custodian_basis_points;
+            return bad(
+                "custodian_basis_points",
+                format!("{found} is over {BASIS_POINTS}"),
+            );
+        }
         Ok(())
     }
 }
@@ -363,32 +384,29 @@ impl Checked for Quote {
                 "the parts are not a split of the total",
             ));
         }
-        if self.pod.sealing_key.0.len() != SEALING_KEY_BYTES {
-            return Err(invalid(
-                Self::TYPE,
-                "pod.sealing_key",
-                format!(
-                    "{} bytes, expected {SEALING_KEY_BYTES}",
-                    self.pod.sealing_key.0.len()
-                ),
-            ));
-        }
-        Ok(())
+        check_sealing_key(&self.pod.sealing_key.0)
+            .map_err(|reason| invalid(Self::TYPE, "pod.sealing_key", reason))?;
+        let pod = &self.pod;
+        let sealing = Signed {
+            body: MachineRegistration {
+                version: self.version,
+                marketplace: self.marketplace,
+                sealing_key: Some(pod.sealing_key.clone()),
+            },
+            key: pod.signing_key,
+            signature: pod.sealing_signature,
+        };
+        sealing.verify().map_err(|_| {
+            let reason = "is not the pod's for this sealing key and marketplace";
+            invalid(Self::TYPE, "pod.sealing_signature", reason)
+        })
     }
 }
 
 impl Checked for Order {
     fn check(&self) -> Result<(), DocumentError> {
-        if self.result_key.0.len() != SEALING_KEY_BYTES {
-            return Err(invalid(
-                Self::TYPE,
-                "result_key",
-                format!(
-                    "{} bytes, expected {SEALING_KEY_BYTES}",
-                    self.result_key.0.len()
-                ),
-            ));
-        }
+        check_sealing_key(&self.result_key.0)
+            .map_err(|reason| invalid(Self::TYPE, "result_key", reason))?;
         if self.price < 0 {
             return Err(invalid(
                 Self::TYPE,
@@ -428,6 +446,14 @@ impl Checked for NonDelivery {
     }
 }
 
+impl Checked for MachineRegistration {
+    fn check(&self) -> Result<(), DocumentError> {
+        let key = self.sealing_key.as_ref();
+        key.map_or(Ok(()), |k| check_sealing_key(&k.0))
+            .map_err(|reason| invalid(Self::TYPE, "sealing_key", reason))
+    }
+}
+
 impl Checked for Submission {}
 impl Checked for Grant {}
 impl Checked for MachineLogin {}
@@ -440,6 +466,13 @@ impl Policy {
         let outputs = i64::try_from(values).unwrap_or(i64::MAX);
         self.price_order
             .saturating_add(self.price_output.saturating_mul(outputs))
+    }
+
+    /// The least that the custodian must get of a total, rounded down.
+    pub fn custodian_part(&self, total: i64) -> i64 {
+        let part =
+            i128::from(total) * i128::from(self.custodian_basis_points) / i128::from(BASIS_POINTS);
+        i64::try_from(part).unwrap_or(i64::MAX)
     }
 }
 

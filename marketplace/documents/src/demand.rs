@@ -2,12 +2,23 @@
 //! KEY-2): the same decision at server, key node and offline verifier.
 
 use crate::QueryKind;
+use std::collections::HashSet;
 use thiserror::Error;
 use veilbourse_core::{
     budget::{self, BudgetError},
     manifest::Manifest,
-    program::{MatrixRef, Program, Weights},
+    program::{MAX_OUTPUTS, MatrixRef, Program, Weights},
 };
+
+/// Most values that one order opens: 6 MB as decimal text, sealed.
+pub const MAX_VALUES: u64 = 1 << 18;
+/// Most bytes of an order's ciphertexts and proofs, by the estimate below: a
+/// receipt holds them in base64 and is at most 256 MiB.
+const MAX_PART_BYTES: u64 = 160_000_000;
+/// Bytes of an output with its proof, at most, beside those of its columns.
+const OUTPUT_BYTES: u64 = 170_000;
+/// Bytes of an output's proof for each column.
+const COLUMN_BYTES: u64 = 1_000;
 
 /// What a program opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +40,17 @@ pub enum DemandError {
     /// Does not conform or does not fit (LES-1, BUD).
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// More than can be delivered in one piece: nothing may be opened that then
+    /// fits into no result and no receipt.
+    #[error("{value} {what} in one order; the limit is {limit}")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        limit: u64,
+        /// Asked for.
+        value: u64,
+    },
     /// The same output twice.
     #[error("output {index} repeats an earlier one")]
     DuplicateOutput {
@@ -66,13 +88,25 @@ pub fn demand(
     allowed: &[QueryKind],
     min_cohort: u64,
 ) -> Result<Demand, DemandError> {
+    let outputs = program.outputs.len() as u64;
+    let each = OUTPUT_BYTES + COLUMN_BYTES * manifest.columns.len() as u64;
+    let parts = outputs.saturating_mul(each);
+    for (what, limit, value) in [
+        ("outputs", u64::from(MAX_OUTPUTS), outputs),
+        ("bytes of ciphertexts and proofs", MAX_PART_BYTES, parts),
+    ] {
+        if value > limit {
+            return Err(DemandError::TooMuch { what, limit, value });
+        }
+    }
     if program.dataset != manifest.root() {
         return Err(DemandError::Dataset);
     }
     let mut kinds = Vec::new();
     let mut values = 0u64;
+    let mut seen = HashSet::with_capacity(program.outputs.len());
     for (o, index) in program.outputs.iter().zip(0u32..) {
-        if program.outputs.iter().take(index as usize).any(|p| p == o) {
+        if !seen.insert((o.over, o.vector)) {
             return Err(DemandError::DuplicateOutput { index });
         }
         let private = match program.vectors.get(o.vector as usize).map(|v| &v.weights) {
@@ -106,6 +140,13 @@ pub fn demand(
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
+    }
+    if values > MAX_VALUES {
+        return Err(DemandError::TooMuch {
+            what: "values",
+            limit: MAX_VALUES,
+            value: values,
+        });
     }
     budget::check_program(manifest, program)?;
     let width = 63u64.saturating_sub(u64::from(manifest.message_log2));

@@ -15,10 +15,11 @@ mod terms;
 
 pub use arrows::{ARROWS, Arrow, Binding, arrows};
 pub use bodies::{
-    Delivery, Grant, GrantedOutput, KeyRegistration, MachineLogin, NonDelivery, Order, PodRef,
-    Policy, Price, Quote, SrsProvenance, SrsRef, Submission, SubmittedDigest, Work,
+    Delivery, Grant, GrantedOutput, KeyRegistration, MachineLogin, MachineRegistration,
+    NonDelivery, Order, PodRef, Policy, Price, Quote, SrsProvenance, SrsRef, Submission,
+    SubmittedDigest, Work,
 };
-pub use demand::{Demand, DemandError, demand};
+pub use demand::{Demand, DemandError, MAX_VALUES, demand};
 pub use error::DocumentError;
 pub use links::Chain;
 pub use receipt::{
@@ -27,7 +28,8 @@ pub use receipt::{
 pub use scalar::{Bytes, Id, Key, Nonce, SignatureText};
 pub use seal::{
     Model, ModelContext, ModelVector, OpenedOutput, OpenedResult, ResultContext, SEALING_KEY_BYTES,
-    SEALING_SECRET_BYTES, SealingSecret, open_model, open_result, seal_model, seal_result,
+    SEALING_SECRET_BYTES, SealingSecret, check_sealing_key, open_model, open_result, seal_model,
+    seal_result,
 };
 pub use signed::{DOCUMENT_VERSION, Document, MAX_DOCUMENT_BYTES, Signed, marketplace_id};
 pub use terms::{Custody, EvaluationClass, QueryKind};

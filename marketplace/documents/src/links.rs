@@ -94,6 +94,17 @@ impl Chain<'_> {
                 &p.min_class.name(),
             )?;
         }
+        let least = p.custodian_part(q.price.total);
+        if q.price.custodian < least {
+            return Err(DocumentError::Invalid {
+                document: Quote::TYPE,
+                field: "price.custodian",
+                reason: format!(
+                    "{} of {} is below the policy's {least}",
+                    q.price.custodian, q.price.total
+                ),
+            });
+        }
         same("order", "quote", &o.quote, "quote", &self.quote.digest()?)?;
         same("order", "listing", &o.listing, "quote", &q.listing)?;
         same("order", "dataset", &o.dataset, "quote", &q.dataset)?;

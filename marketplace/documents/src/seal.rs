@@ -61,6 +61,19 @@ impl SealingSecret {
     }
 }
 
+/// Whether anything can be sealed to this key: X-Wing's length, and the checks
+/// of its parts (FIPS 203, 7.2: every coefficient below the modulus). A key
+/// that nothing can be sealed to would let its owner have results evaluated
+/// and counted, and then not delivered.
+pub fn check_sealing_key(key: &[u8]) -> Result<(), String> {
+    if key.len() != SEALING_KEY_BYTES {
+        return Err(format!("{} bytes, expected {SEALING_KEY_BYTES}", key.len()));
+    }
+    <XWing as Kem>::PublicKey::from_bytes(key)
+        .map(|_| ())
+        .map_err(|_| "is not an X-Wing public key".into())
+}
+
 fn seal(
     what: &'static str,
     key: &[u8],

@@ -190,3 +190,38 @@ fn what_does_not_conform_is_refused_by_its_own_variant() {
     short.vectors[0].weights = Weights::Public { values: vec![1, 1] };
     assert!(matches!(all(&short), Err(DemandError::Budget(_))));
 }
+
+#[test]
+fn an_order_opens_no_more_than_can_be_delivered() {
+    // ORD-4: counted before anything is compared or summed.
+    let m = manifest();
+    let refused = |outputs: usize, what: &'static str, limit: u64, value: u64| {
+        let p = program(&m, &vec![traced(0, 0); outputs]);
+        let e = Err(DemandError::TooMuch { what, limit, value });
+        assert_eq!(demand(&m, &p, QueryKind::ALL, 2), e);
+    };
+    refused(100_000, "outputs", 1024, 100_000);
+    // Two columns: 172,000 bytes an output at most.
+    let bytes = "bytes of ciphertexts and proofs";
+    refused(931, bytes, 160_000_000, 931 * 172_000);
+    let p = program(&m, &vec![traced(0, 0); 930]);
+    assert_eq!(
+        demand(&m, &p, QueryKind::ALL, 2),
+        Err(DemandError::DuplicateOutput { index: 1 })
+    );
+
+    let mut large = manifest();
+    large.segments[0].rows = 65 * 4096;
+    large.segments[0].chunks = vec![digest(40); 65];
+    let chunks: Vec<ProgramOutput> = (0..65).map(|c| chunk(0, c, 0)).collect();
+    let most = demand(&large, &program(&large, &chunks[..64]), QueryKind::ALL, 2).unwrap();
+    assert_eq!(most.values, MAX_VALUES);
+    assert_eq!(
+        demand(&large, &program(&large, &chunks), QueryKind::ALL, 2),
+        Err(DemandError::TooMuch {
+            what: "values",
+            limit: MAX_VALUES,
+            value: 65 * 4096
+        })
+    );
+}

@@ -317,3 +317,24 @@ fn digests_of_sealed_parts_are_of_different_domains() {
     assert_ne!(as_model, Delivery::digest_of_sealed_result(bytes));
     assert_ne!(as_model, Order::digest_of_sealed_model(b"other bytes"));
 }
+
+#[test]
+fn what_passes_as_a_sealing_key_can_be_sealed_to() {
+    // ORD-3, DOC-4: a result key that fails only at the seal would have its
+    // values opened and counted for nothing.
+    let good = sealing_key(3).0;
+    check_sealing_key(&good).unwrap();
+    assert!(check_sealing_key(&good[1..]).is_err());
+    assert!(check_sealing_key(&unusable_key().0).is_err());
+    // One coefficient of the modulus, 3329, where ML-KEM packs twelve bits.
+    let mut modulus = good.clone();
+    modulus[0] = 0x01;
+    modulus[1] = modulus[1] & 0xf0 | 0x0d;
+    assert!(check_sealing_key(&modulus).is_err());
+    // X25519 takes every point, zero too (RFC 7748): the seal still works.
+    let mut zero = good;
+    zero[SEALING_KEY_BYTES - 32..].fill(0);
+    check_sealing_key(&zero).unwrap();
+    let c = context();
+    seal_result(&result(), &zero, &c, &mut rng(1)).unwrap();
+}

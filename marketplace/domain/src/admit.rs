@@ -69,9 +69,11 @@ pub fn check_demand(
                 rows,
                 minimum,
             },
-            DemandError::Budget(_) | DemandError::Vector { .. } => DomainError::Program {
-                reason: e.to_string(),
-            },
+            DemandError::Budget(_) | DemandError::Vector { .. } | DemandError::TooMuch { .. } => {
+                DomainError::Program {
+                    reason: e.to_string(),
+                }
+            }
         }
     })
 }

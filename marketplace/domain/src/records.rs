@@ -141,8 +141,9 @@ pub struct Machine {
     pub name: String,
     /// Ed25519 key, unique.
     pub signing_key: PublicKey,
-    /// HPKE public key in hex (pods).
-    pub sealing_key: Option<String>,
+    /// Its signed `machine-registration`: possession of the key, and a pod's
+    /// sealing key.
+    pub registration: String,
     /// Whether it may work.
     pub decision: Decision,
     /// The admin's reason.

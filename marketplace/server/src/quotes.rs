@@ -13,7 +13,8 @@ use veilbourse_core::{
     program::{MatrixRef, Program, Weights},
 };
 use veilbourse_documents::{
-    Bytes, DOCUMENT_VERSION, EvaluationClass, Key, PodRef, Policy, Price, Quote, Signed, Work,
+    DOCUMENT_VERSION, EvaluationClass, Key, MachineRegistration, PodRef, Policy, Price, Quote,
+    Signed, Work,
 };
 use veilbourse_domain::{
     DomainError, MinorUnits, Result, Split,
@@ -54,7 +55,7 @@ impl App {
         }
     }
 
-    async fn choose_pod(&self, wanted: Option<MachineId>) -> Result<(Machine, Vec<u8>)> {
+    async fn choose_pod(&self, wanted: Option<MachineId>) -> Result<(Machine, PodRef)> {
         let pods = self.approved(MachineKind::Pod).await?;
         let pod = match wanted {
             Some(id) => pods.into_iter().find(|p| p.id == id),
@@ -64,14 +65,17 @@ impl App {
         let pod = pod.ok_or(DomainError::NotFound {
             what: "approved pod",
         })?;
-        let sealing = pod
-            .sealing_key
-            .as_deref()
-            .and_then(|k| hex::decode(k).ok())
-            .ok_or(DomainError::NotFound {
+        let registration = Signed::<MachineRegistration>::parse(pod.registration.as_bytes())
+            .map_err(DomainError::storage)?;
+        let reference = PodRef {
+            id: id(pod.id)?,
+            signing_key: registration.key,
+            sealing_key: registration.body.sealing_key.ok_or(DomainError::NotFound {
                 what: "sealing key of the pod",
-            })?;
-        Ok((pod, sealing))
+            })?,
+            sealing_signature: registration.signature,
+        };
+        Ok((pod, reference))
     }
 
     /// The circuits that a program needs, from those accepted here.
@@ -128,7 +132,7 @@ impl App {
         let usage = self.store.usage(listing_id).await?;
         check_quota(&terms, &usage, demand.values, demand.bits)?;
         let circuits = self.circuits_for(&manifest, &program)?;
-        let (pod, sealing_key) = self.choose_pod(pod).await?;
+        let (pod, reference) = self.choose_pod(pod).await?;
         let nodes = self.approved(MachineKind::Node).await?;
         if !nodes.iter().any(|n| n.signing_key == terms.node_key) {
             return Err(DomainError::NotFound {
@@ -140,6 +144,16 @@ impl App {
             / i128::from(BASIS_POINTS);
         let pod_part = MinorUnits::new(i64::try_from(pod_part).unwrap_or(i64::MAX))?;
         let split = Split::of(total, self.config.fee_basis_points, pod_part)?;
+        let least = signed_policy.body.custodian_part(total.get());
+        if split.custodian.get() < least {
+            return Err(DomainError::invalid(
+                "policy.custodian_basis_points",
+                format!(
+                    "asks for {least}; this marketplace's split leaves {}",
+                    split.custodian
+                ),
+            ));
+        }
         let expected_seconds = expected(&program);
         let now = self.now();
         let quote = Signed::sign(
@@ -152,11 +166,7 @@ impl App {
                 policy: policy.digest,
                 policy_version: terms.version,
                 program: program.shape(),
-                pod: PodRef {
-                    id: id(pod.id)?,
-                    signing_key: Key(pod.signing_key.0),
-                    sealing_key: Bytes(sealing_key),
-                },
+                pod: reference,
                 price: Price {
                     total: total.get(),
                     fee: split.fee.get(),

@@ -6,7 +6,7 @@ use futures::stream::BoxStream;
 use serde_json::Value;
 use std::sync::Arc;
 use veilbourse_core::program::Program;
-use veilbourse_documents::{KeyRegistration, SEALING_KEY_BYTES};
+use veilbourse_documents::{KeyRegistration, MachineRegistration, Signed};
 use veilbourse_domain::{
     DomainError, MinorUnits, Result,
     access::{MachineKind, Pass, Role, Viewer},
@@ -194,36 +194,30 @@ impl Service for Market {
         pass: &Pass,
         kind: MachineKind,
         name: &str,
-        signing_key: PublicKey,
-        sealing_key: Option<String>,
+        registration: Value,
     ) -> Result<Machine> {
         if name.trim().is_empty() || name.len() > 200 {
             return Err(DomainError::invalid("name", "must have 1 to 200 bytes"));
         }
-        let length = sealing_key
-            .as_deref()
-            .map(|k| hex::decode(k).map(|b| b.len()));
-        match (kind, length) {
-            (MachineKind::Pod, Some(Ok(SEALING_KEY_BYTES))) | (MachineKind::Node, None) => {}
-            (MachineKind::Pod, _) => {
-                return Err(DomainError::invalid(
-                    "sealingKey",
-                    format!("a pod needs one of {SEALING_KEY_BYTES} bytes in hex"),
-                ));
-            }
+        let app = &self.0;
+        let signed: Signed<MachineRegistration> = read_value(app, &registration)?;
+        let bad = |reason: &str| DomainError::invalid("registration", reason);
+        match (kind, &signed.body.sealing_key) {
+            (MachineKind::Pod, Some(_)) | (MachineKind::Node, None) => {}
+            (MachineKind::Pod, None) => return Err(bad("a pod needs a sealing key")),
             (MachineKind::Node, Some(_)) => {
-                return Err(DomainError::invalid("sealingKey", "a key node has none"));
+                return Err(bad("a key node has no sealing key"));
             }
         }
-        let app = &self.0;
+        let registration = signed.text().map_err(DomainError::storage)?;
         let now = app.now();
         let machine = Machine {
             id: MachineId::new(now, app.random()),
             kind,
             operator: pass.viewer().account()?,
             name: name.trim().to_owned(),
-            signing_key,
-            sealing_key,
+            signing_key: PublicKey(signed.key.0),
+            registration,
             decision: Decision::Pending,
             reason: String::new(),
             created_at: now,

@@ -3,7 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    rows::{self, Where, get, maybe_number, number, parsed, t, text, vals},
+    rows::{self, Where, maybe_number, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
 use sea_orm::QueryResult;
@@ -45,7 +45,7 @@ fn machine(r: &QueryResult) -> Result<Machine> {
         operator: parsed(r, "operator")?,
         name: text(r, "name")?,
         signing_key: parsed(r, "signing_key")?,
-        sealing_key: get(r, "sealing_key")?,
+        registration: text(r, "registration")?,
         decision: Decision::parse(&text(r, "decision")?)?,
         reason: text(r, "reason")?,
         created_at: number(r, "created_at")?,
@@ -287,7 +287,7 @@ impl Identities for SqlStore {
             }
             tx.exec_one(
                 "machine",
-                "INSERT INTO machines (id, kind, operator, name, signing_key, sealing_key, decision, reason, created_at)
+                "INSERT INTO machines (id, kind, operator, name, signing_key, registration, decision, reason, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6, 'pending', '', $7)",
                 vals![
                     t(m.id),
@@ -295,7 +295,7 @@ impl Identities for SqlStore {
                     t(m.operator),
                     &m.name,
                     t(m.signing_key),
-                    m.sealing_key.clone(),
+                    &m.registration,
                     m.created_at,
                 ],
             )

@@ -3,9 +3,9 @@
 use super::{NOW, World, id, key, rng, signer, srs};
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
 use veilbourse_documents::{
-    Bytes, Custody, DOCUMENT_VERSION, EvaluationClass, Grant, Key, Nonce, Order, PodRef, Policy,
-    Price, QueryKind, Quote, SealingSecret, Signed, SigningKey, SrsRef, Submission,
-    SubmittedDigest, Work, api::NodeJob, marketplace_id,
+    Bytes, Custody, DOCUMENT_VERSION, EvaluationClass, Grant, Key, MachineRegistration, Nonce,
+    Order, PodRef, Policy, Price, QueryKind, Quote, SealingSecret, Signed, SigningKey, SrsRef,
+    Submission, SubmittedDigest, Work, api::NodeJob, marketplace_id,
 };
 use veilbourse_node::Parts;
 use veilbourse_verifier::Envelope;
@@ -103,6 +103,7 @@ impl Terms {
                 quota_bits: self.quota_bits,
                 price_order: self.price_order,
                 price_output: 0,
+                custodian_basis_points: 7_500,
                 min_class: EvaluationClass::Proven,
                 valid_from: self.valid_from,
             },
@@ -110,6 +111,12 @@ impl Terms {
         )
         .unwrap();
         let sealing = SealingSecret::generate(&mut rng(200)).public().unwrap();
+        let registration = MachineRegistration {
+            version,
+            marketplace,
+            sealing_key: Some(Bytes(sealing.clone())),
+        };
+        let registration = Signed::sign(registration, &signer(POD)).unwrap();
         let quote = Signed::sign(
             Quote {
                 version,
@@ -123,6 +130,7 @@ impl Terms {
                 pod: PodRef {
                     id: id(3),
                     signing_key: key(&signer(POD)),
+                    sealing_signature: registration.signature,
                     sealing_key: Bytes(sealing),
                 },
                 price: Price {

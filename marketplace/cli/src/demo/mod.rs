@@ -401,6 +401,7 @@ impl Journey<'_> {
             quota_bits: values * 63,
             price_order: 2_500,
             price_output: if self.a.rows == RowsArg::Each { 5 } else { 250 },
+            custodian_basis_points: 7_500,
             version: 1,
         }
     }

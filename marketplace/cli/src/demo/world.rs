@@ -145,10 +145,10 @@ impl World {
     pub async fn new_pod(&self, name: &str) -> Result<(Identity, PodFile)> {
         let path = self.dir.join(format!("{name}.pod"));
         let mut file = PodFile::create(&path, self.marketplace, &mut crate::rng(None))?;
-        let key = public(&file.signing()?);
-        let sealing = file.sealing()?.public()?;
+        let (key, sealing) = (file.signing()?, file.sealing()?.public()?);
+        let (operator, market) = (&self.operator, &self.marketplace);
         let id =
-            market::register_machine(&self.operator, "POD", name, &key, Some(&sealing)).await?;
+            market::register_machine(operator, "POD", name, market, &key, Some(sealing)).await?;
         file.set_machine(&path, id.clone())?;
         self.approve(&id).await?;
         Ok((file.identity(id)?, file))
@@ -212,9 +212,11 @@ impl World {
             &self.dir.join("accepted-keys.json"),
         )?)?;
         folder.add(dataset, &public(&custodian.key))?;
-        let key = public(&folder.signing(&mut rng)?);
+        let signing = folder.signing(&mut rng)?;
+        let key = public(&signing);
+        let (session, market) = (&custodian.session, &self.marketplace);
         let id =
-            market::register_machine(&custodian.session, "NODE", "key node", &key, None).await?;
+            market::register_machine(session, "NODE", "key node", market, &signing, None).await?;
         folder.set_machine(id.clone())?;
         self.approve(&id).await?;
         Ok((folder, key))

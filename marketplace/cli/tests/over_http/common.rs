@@ -115,6 +115,7 @@ pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, no
         quota_bits: 20_000,
         price_order: 1_000,
         price_output: 100,
+        custodian_basis_points: 7_500,
         version: 1,
     }
     .body(&m.marketplace, listing, folder.manifest.root(), now)

@@ -240,6 +240,7 @@ async fn nothing_is_lost_when_processes_are_killed() {
         quota_bits: 100_000,
         price_order: 1_000,
         price_output: 100,
+        custodian_basis_points: 7_500,
         version: 1,
     }
     .body(

@@ -58,7 +58,12 @@ pub fn changes() -> Vec<Change> {
     for d in CHAIN {
         // DOC-2.
         out.push(both(d, "/version", json!(2), Version));
-        out.push(both(d, "/marketplace", other(), Marketplace));
+        let met = match d {
+            // POD-5: the pod signed its sealing key for one marketplace.
+            "quote" => Invalid("quote", "pod.sealing_signature"),
+            _ => Marketplace,
+        };
+        out.push(both(d, "/marketplace", other(), met));
     }
     out.extend([
         // DOC-3. What the custodian may set freely binds through the policy's
@@ -144,6 +149,26 @@ pub fn changes() -> Vec<Change> {
             json!("-1"),
             Invalid("policy", "price_output"),
         ),
+        c(
+            "policy",
+            "/custodian_basis_points",
+            json!(7_600),
+            POLICY,
+            Free,
+        ),
+        c(
+            "policy",
+            "/custodian_basis_points",
+            json!(8_000),
+            POLICY,
+            Invalid("quote", "price.custodian"),
+        ),
+        both(
+            "policy",
+            "/custodian_basis_points",
+            json!(10_001),
+            Invalid("policy", "custodian_basis_points"),
+        ),
         // Less than what is offered: no downgrade.
         c("policy", "/min_class", json!("replicated"), POLICY, Free),
         c("policy", "/valid_from", json!("101"), POLICY, Free),
@@ -174,19 +199,30 @@ pub fn changes() -> Vec<Change> {
             QUOTE,
             Link("order", "pod"),
         ),
-        c(
+        // POD-5: the pod's own signature holds its two keys together.
+        both(
             "quote",
             "/pod/signing_key",
             stranger(),
-            QUOTE,
-            Link("order", "pod_key"),
+            Invalid("quote", "pod.sealing_signature"),
         ),
-        c(
+        both(
             "quote",
             "/pod/sealing_key",
             json!(sealing_key(99)),
-            QUOTE,
-            Free,
+            Invalid("quote", "pod.sealing_signature"),
+        ),
+        both(
+            "quote",
+            "/pod/sealing_signature",
+            json!(SignatureText([7; 64])),
+            Invalid("quote", "pod.sealing_signature"),
+        ),
+        both(
+            "quote",
+            "/pod/sealing_key",
+            json!(unusable_key()),
+            Invalid("quote", "pod.sealing_key"),
         ),
         both(
             "quote",
@@ -230,6 +266,13 @@ pub fn changes() -> Vec<Change> {
             json!({ "total": "3001", "fee": "151", "pod": "500", "custodian": "2350" }),
             QUOTE,
             Link("order", "price"),
+        ),
+        // DOC-3: the policy's least part for the custodian.
+        both(
+            "quote",
+            "/price",
+            json!({ "total": "3000", "fee": "150", "pod": "601", "custodian": "2249" }),
+            Invalid("quote", "price.custodian"),
         ),
         c(
             "quote",
@@ -313,6 +356,13 @@ pub fn changes() -> Vec<Change> {
             "order",
             "/result_key",
             json!("aGk="),
+            Invalid("order", "result_key"),
+        ),
+        // Nothing could be sealed to it after the values were counted.
+        both(
+            "order",
+            "/result_key",
+            json!(unusable_key()),
             Invalid("order", "result_key"),
         ),
         c("order", "/nonce", json!(Nonce([1; 32])), ORDER, Free),

@@ -131,6 +131,21 @@ pub fn sealing_key(seed: u64) -> Bytes {
     Bytes(SealingSecret::generate(&mut rng(seed)).public().unwrap())
 }
 
+/// Of the right length, but with coefficients above ML-KEM's modulus.
+pub fn unusable_key() -> Bytes {
+    Bytes(vec![0xff; SEALING_KEY_BYTES])
+}
+
+/// The pod's signature of its sealing key.
+pub fn sealing_signature(marketplace: &Digest, key: &Bytes) -> SignatureText {
+    let body = MachineRegistration {
+        version: DOCUMENT_VERSION,
+        marketplace: *marketplace,
+        sealing_key: Some(key.clone()),
+    };
+    Signed::sign(body, &signer(POD)).unwrap().signature
+}
+
 fn outputs() -> Vec<SubmittedDigest> {
     (0..2)
         .map(|i| SubmittedDigest {
@@ -163,6 +178,7 @@ impl Bodies {
             quota_bits: 50_000,
             price_order: 2_500,
             price_output: 250,
+            custodian_basis_points: 7_500,
             min_class: EvaluationClass::Proven,
             valid_from: 100,
         };
@@ -179,6 +195,7 @@ impl Bodies {
                 id: id(3),
                 signing_key: key(&signer(POD)),
                 sealing_key: sealing_key(7),
+                sealing_signature: sealing_signature(&marketplace, &sealing_key(7)),
             },
             price: Price {
                 total: 3_000,

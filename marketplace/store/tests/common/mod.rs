@@ -232,7 +232,7 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
             operator: account(OPERATOR),
             name: kind.name().into(),
             signing_key: key,
-            sealing_key: Some("00".into()),
+            registration: "{}".into(),
             decision: veilbourse_domain::records::Decision::Pending,
             reason: String::new(),
             created_at: 1,
