@@ -107,7 +107,8 @@ pub struct KeyNode {
 }
 
 impl KeyNode {
-    /// Opens the node's log and replays it (KEY-4).
+    /// Opens the node's log and replays it (KEY-4). The log must exist:
+    /// [`Log::create`] makes it when the node is initialised.
     pub fn open(config: NodeConfig, log: &Path) -> Result<Self, NodeError> {
         let (log, records) = Log::open(log)?;
         Ok(Self {
@@ -125,6 +126,11 @@ impl KeyNode {
     /// What it remembers.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Head of the log: see [`Log::head`].
+    pub fn log_head(&self) -> Digest {
+        self.log.head()
     }
 
     fn record(&mut self, record: Record) -> Result<(), NodeError> {

@@ -3,7 +3,10 @@
 use crate::{KeyNode, NodeError, Outcome, Parts};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
-use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
+use veilbourse_core::{
+    ciphertext::{OutputCiphertext, PublicKey},
+    digest::Digest,
+};
 use veilbourse_documents::{
     Bytes, Id,
     api::{Deliver, NodeJob, Refuse},
@@ -31,6 +34,8 @@ pub struct Ended {
     pub order_id: Id,
     /// Code and reason of a refusal; none when the result was delivered.
     pub refusal: Option<(String, String)>,
+    /// Head of the node's log after it, for the operator to note.
+    pub log_head: Digest,
 }
 
 /// One round: leases an order, if there is one, and ends it here.
@@ -75,6 +80,7 @@ pub async fn poll<R: CryptoRng>(
     Ok(Some(Ended {
         order_id: job.order_id,
         refusal,
+        log_head: node.log_head(),
     }))
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::{path::PathBuf, sync::OnceLock};
 use support::{terms::*, *};
-use veilbourse_node::{KeyNode, LogError, NodeError, Outcome};
+use veilbourse_node::{KeyNode, Log, LogError, NodeError, Outcome};
 
 /// Bytes of a frame before its record: length and its check.
 const HEADER: usize = 8;
@@ -267,6 +267,8 @@ fn a_log_torn_while_it_was_made_starts_empty() {
     for cut in 0..=8 {
         disk.write(&past.log[..cut]);
         let mut node = disk.open().unwrap();
+        // The start finished what was cut off.
+        assert_eq!(std::fs::read(disk.path()).unwrap(), &past.log[..8]);
         assert_eq!(node.state().revealed(&past.world.root).values, 0);
         if cut % 4 == 0 {
             let outcome = process(&mut node, &past.second, 3);
@@ -280,9 +282,69 @@ fn a_log_torn_while_it_was_made_starts_empty() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_not_made_anew() {
+    // KEY-4: an initialised node whose log was deleted would count from zero.
+    let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
+    drop(disk.open().unwrap());
+    std::fs::remove_file(disk.path()).unwrap();
+    for _ in 0..2 {
+        let got = disk.open();
+        assert!(
+            matches!(&got, Err(NodeError::Log(LogError::Missing { path })) if *path == disk.path()),
+            "{got:?}"
+        );
+        assert!(!disk.path().exists(), "refusing makes nothing");
+    }
+}
+
+#[test]
+fn a_log_is_made_once_and_never_over_another() {
+    // KEY-4.
+    let past = past();
+    let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
+    // Made and not yet used: the same again, also where making it was cut off.
+    Log::create(&disk.path()).unwrap();
+    disk.write(b"");
+    Log::create(&disk.path()).unwrap();
+    assert_eq!(std::fs::read(disk.path()).unwrap(), &past.log[..8]);
+    disk.write(&past.log);
+    let got = Log::create(&disk.path());
+    assert!(matches!(got, Err(LogError::Exists { .. })), "{got:?}");
+    assert_eq!(std::fs::read(disk.path()).unwrap(), past.log);
+    assert_eq!(
+        disk.open()
+            .unwrap()
+            .state()
+            .revealed(&past.world.root)
+            .values,
+        VALUES + 1
+    );
+}
+
+#[test]
+fn the_head_covers_every_record() {
+    // KEY-4: what the operator notes; all zero before the first record.
+    let past = past();
+    let disk = Disk::new();
+    let mut heads = std::collections::HashSet::new();
+    for at in frames(&past.log) {
+        disk.write(&past.log[..at]);
+        let head = disk.open().unwrap().log_head();
+        assert_eq!(head.0 == [0; 32], at == 8);
+        if at > 8 {
+            assert_eq!(head.0, past.log[at - CHAIN..at], "the last chain digest");
+        }
+        assert!(heads.insert(head));
+    }
+}
+
+#[test]
 fn one_node_at_a_time() {
     // KEY-3: two would each spend what the other does not see.
     let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
     let node = disk.open().unwrap();
     let second = disk.open();
     assert!(
