@@ -1,7 +1,10 @@
 //! The gate (KEY-2): everything that must hold before the secret key is
 //! touched, in order, each failure its own refusal with a stable code.
 
-use crate::{node::NodeConfig, state::State};
+use crate::{
+    node::NodeConfig,
+    state::{Standing, State},
+};
 use thiserror::Error;
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
@@ -9,7 +12,8 @@ use veilbourse_core::{
     wire::WireError,
 };
 use veilbourse_documents::{
-    Chain, Demand, DemandError, DocumentError, SrsProvenance, api::NodeJob, demand,
+    Chain, Demand, DemandError, DocumentError, Id, Policy, Signed, SrsProvenance, api::NodeJob,
+    demand, marketplace_id,
 };
 use veilbourse_verifier::{
     Envelope, Refusal,
@@ -52,6 +56,10 @@ refusals! {
     CustodianKey { expected: String, found: String } => "CUSTODIAN_KEY", "policy signed by {found}, the custodian pinned here is {expected}";
     /// Older than one seen before.
     PolicyOld { seen: u32, found: u32 } => "POLICY_OLD", "policy version {found}, version {seen} was seen before";
+    /// The custodian signed another one of the same version.
+    PolicyConflict { version: u32 } => "POLICY_CONFLICT", "another policy of version {version} was seen before";
+    /// Another listing of the dataset has a newer policy.
+    PolicyReplaced { listing: Id, seen: u64, found: u64 } => "POLICY_OLD", "policy valid from {found}, one of listing {listing} valid from {seen} was seen before";
     /// Not valid yet.
     PolicyEarly { valid_from: u64, now: u64 } => "POLICY_EARLY", "policy is valid from {valid_from} (now {now})";
     /// The manifest breaks its own rules.
@@ -109,6 +117,54 @@ pub struct Passed {
     pub outputs: Vec<OutputCiphertext>,
 }
 
+/// Whether the node may act on a policy (KEY-6): its own dataset's, signed by
+/// the custodian pinned here, replaced by none seen before, valid by now.
+/// Returns whether it is newer than those seen.
+pub fn policy(
+    config: &NodeConfig,
+    state: &State,
+    policy: &Signed<Policy>,
+    now: u64,
+) -> Result<bool, GateRefusal> {
+    policy.verify_for(&marketplace_id(&config.marketplace))?;
+    let body = &policy.body;
+    let dataset = body.dataset;
+    let held = config
+        .datasets
+        .get(&dataset)
+        .ok_or(GateRefusal::DatasetUnknown { dataset })?;
+    if policy.key != held.custodian {
+        return Err(GateRefusal::CustodianKey {
+            expected: held.custodian.to_string(),
+            found: policy.key.to_string(),
+        });
+    }
+    let found = body.policy_version;
+    let new = match state.standing(body, &policy.digest()?) {
+        Standing::New => true,
+        Standing::Current => false,
+        Standing::Older { seen } => return Err(GateRefusal::PolicyOld { seen, found }),
+        Standing::Conflicting => return Err(GateRefusal::PolicyConflict { version: found }),
+        Standing::Replaced {
+            listing,
+            valid_from: seen,
+        } => {
+            return Err(GateRefusal::PolicyReplaced {
+                listing,
+                seen,
+                found: body.valid_from,
+            });
+        }
+    };
+    if now < body.valid_from {
+        return Err(GateRefusal::PolicyEarly {
+            valid_from: body.valid_from,
+            now,
+        });
+    }
+    Ok(new)
+}
+
 /// Checks everything (KEY-2).
 pub fn check(
     config: &NodeConfig,
@@ -133,32 +189,7 @@ pub fn check(
             found: order.node_key.to_string(),
         });
     }
-    // The dataset and its custodian.
-    let dataset = config
-        .datasets
-        .get(&order.dataset)
-        .ok_or(GateRefusal::DatasetUnknown {
-            dataset: order.dataset,
-        })?;
-    if job.policy.key != dataset.custodian {
-        return Err(GateRefusal::CustodianKey {
-            expected: dataset.custodian.to_string(),
-            found: job.policy.key.to_string(),
-        });
-    }
-    let seen = state.policy(&order.dataset);
-    if policy.policy_version < seen {
-        return Err(GateRefusal::PolicyOld {
-            seen,
-            found: policy.policy_version,
-        });
-    }
-    if now < policy.valid_from {
-        return Err(GateRefusal::PolicyEarly {
-            valid_from: policy.valid_from,
-            now,
-        });
-    }
+    self::policy(config, state, &job.policy, now)?;
     job.manifest
         .validate()
         .map_err(|cause| GateRefusal::Manifest { cause })?;

@@ -14,4 +14,4 @@ pub use gate::{GateRefusal, Parts};
 pub use log::{Log, LogError, Record};
 pub use node::{Dataset, KeyNode, NodeConfig, NodeError, Outcome};
 pub use run::{Ended, PollError, poll};
-pub use state::{Revealed, State};
+pub use state::{Revealed, Standing, State};

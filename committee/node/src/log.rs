@@ -18,9 +18,9 @@ use veilbourse_core::{
     digest::{Digest, Domain},
     wire::Writer,
 };
-use veilbourse_documents::{Bytes, Delivery, NonDelivery, Nonce, Signed, SubmittedDigest};
+use veilbourse_documents::{Bytes, Delivery, Id, NonDelivery, Nonce, Signed, SubmittedDigest};
 
-const MAGIC: &[u8; 8] = b"VBNLOG01";
+const MAGIC: &[u8; 8] = b"VBNLOG02";
 /// Most bytes of a record: a sealed result of many rows fits.
 const MAX_RECORD: u32 = 96 << 20;
 /// Bytes of a frame's length and of its check.
@@ -33,7 +33,7 @@ pub enum LogError {
     #[error("node log: {0}")]
     Io(#[from] std::io::Error),
     /// Not a log, or of another version.
-    #[error("node log: not a log of this version")]
+    #[error("node log: not a log of this version (it should begin with VBNLOG02)")]
     Magic,
     /// A node that was initialised has a log: without it counts and nonces would
     /// begin at zero.
@@ -74,12 +74,19 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
-    /// A policy version of a dataset was seen: no older one will be acted on.
+    /// A policy of a dataset was seen: none that it replaces will be acted on (KEY-6).
     PolicySeen {
         /// D.
         dataset: Digest,
-        /// The version.
+        /// The listing that the policy names.
+        listing: Id,
+        /// Its version there.
         policy_version: u32,
+        /// Digest of the signed policy.
+        digest: Digest,
+        /// From when it is valid: the order between listings of one dataset.
+        #[serde(with = "veilbourse_core::decimal")]
+        valid_from: u64,
     },
     /// Values were spent, before anything was decrypted (KEY-3).
     Spent {

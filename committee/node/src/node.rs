@@ -11,7 +11,7 @@ use thiserror::Error;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
     Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput, OpenedResult,
-    ResultContext, Signed, SigningKey,
+    Policy, ResultContext, Signed, SigningKey,
     api::{AcceptedKeys, NodeJob},
     marketplace_id, seal_result,
 };
@@ -82,6 +82,9 @@ pub enum NodeError {
     /// Signing or sealing.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// A policy that the node will not act on.
+    #[error("policy: {0}")]
+    Policy(#[from] GateRefusal),
 }
 
 /// How a job ended.
@@ -163,32 +166,33 @@ impl KeyNode {
             }
             _ => {}
         }
-        self.see_policy(job, now)?;
+        // KEY-6: a policy counts from when it is seen, whatever becomes of the
+        // job that showed it; one that may not be acted on stops at the gate.
+        match self.learn_policy(&job.policy, now) {
+            Ok(_) | Err(NodeError::Policy(_)) => {}
+            Err(e) => return Err(e),
+        }
         match gate::check(&self.config, &self.state, job, parts, now) {
             Ok(passed) => self.open_outputs(job, passed, rng),
             Err(refusal) => self.refuse(order, grant, &refusal),
         }
     }
 
-    /// KEY-2: the highest version that the pinned custodian signed counts,
-    /// whatever becomes of the job that showed it.
-    fn see_policy(&mut self, job: &NodeJob, now: u64) -> Result<(), NodeError> {
-        let policy = &job.policy.body;
-        let Some(held) = self.config.datasets.get(&policy.dataset) else {
-            return Ok(());
-        };
-        let newer = policy.policy_version > self.state.policy(&policy.dataset);
-        let marketplace = marketplace_id(&self.config.marketplace);
-        if newer
-            && now >= policy.valid_from
-            && job.policy.verify_by(&marketplace, &held.custodian).is_ok()
-        {
+    /// KEY-6: remembers a policy that replaces those seen, from wherever it
+    /// comes; returns whether it did.
+    pub fn learn_policy(&mut self, policy: &Signed<Policy>, now: u64) -> Result<bool, NodeError> {
+        let new = gate::policy(&self.config, &self.state, policy, now)?;
+        if new {
+            let body = &policy.body;
             self.record(Record::PolicySeen {
-                dataset: policy.dataset,
-                policy_version: policy.policy_version,
+                dataset: body.dataset,
+                listing: body.listing.clone(),
+                policy_version: body.policy_version,
+                digest: policy.digest()?,
+                valid_from: body.valid_from,
             })?;
         }
-        Ok(())
+        Ok(new)
     }
 
     fn refuse(

@@ -166,7 +166,7 @@ fn policy_and_grant_are_of_now() {
 
 #[test]
 fn an_older_policy_than_seen_is_refused() {
-    // KEY-2, DOC-3.
+    // KEY-6, DOC-3.
     let mut node = Node::new(world().config());
     assert!(matches!(
         process(&mut node, small()),
@@ -187,7 +187,7 @@ fn an_older_policy_than_seen_is_refused() {
     let mut forged = t.unproven();
     forged.job.policy.body.policy_version = 9;
     assert_eq!(code(&process(&mut node, &forged)), "DOCUMENT");
-    assert_eq!(node.node.state().policy(&world().root), 3);
+    assert_eq!(node.node.state().policy_version(&world().root, &id(1)), 3);
     // A custodian tightens its policy: from the first job that shows it, also
     // one that it refuses, the looser one is over.
     t.policy_version = 5;
@@ -201,7 +201,124 @@ fn an_older_policy_than_seen_is_refused() {
     drop(node);
     let log = folder.path().join("log");
     let node = KeyNode::open(world().config(), &log).unwrap();
-    assert_eq!(node.state().policy(&world().root), 5);
+    assert_eq!(node.state().policy_version(&world().root, &id(1)), 5);
+}
+
+/// A refusal's words.
+fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Refused(r) => &r.body.reason,
+        Outcome::Delivered { .. } => panic!("delivered"),
+    }
+}
+
+#[test]
+fn a_policy_of_a_withdrawn_listing_is_over_once_its_successor_was_seen() {
+    // KEY-6: versions are counted in each listing; across the listings of a
+    // dataset the later beginning counts.
+    let node = &mut Node::new(world().config());
+    // Each order has its own nonce: a refusal ends an order.
+    let mut nonce = 10;
+    let mut code_of = |node: &mut Node, listing: u8, version: u32, from: u64| {
+        nonce += 1;
+        let mut t = terms();
+        (t.nonce, t.listing, t.policy_version, t.valid_from) = (nonce, listing, version, from);
+        let outcome = process(node, &t.unproven());
+        (code(&outcome).to_owned(), reason(&outcome).to_owned())
+    };
+    // PUBLIC_KEY: as far as a job without its parts comes.
+    let (early, late) = (NOW - 1000, NOW - 500);
+    assert_eq!(code_of(node, 1, 3, early).0, "PUBLIC_KEY");
+    // Withdrawn, listed again as 2 under stricter terms, counted from 1.
+    assert_eq!(code_of(node, 2, 1, late).0, "PUBLIC_KEY");
+    let (code, reason) = code_of(node, 1, 3, early);
+    assert_eq!(code, "POLICY_OLD");
+    assert!(reason.contains(id(2).as_str()), "{reason}");
+    // Nor a version of the old listing that was never seen here, as old or as new.
+    assert_eq!(code_of(node, 1, 4, early + 1).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 4, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 7, 9, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 2, 1, late).0, "PUBLIC_KEY");
+    // In one listing the version counts, and what it replaced stays replaced.
+    assert_eq!(code_of(node, 2, 2, early).0, "PUBLIC_KEY");
+    assert_eq!(code_of(node, 2, 1, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 5, late).0, "POLICY_OLD");
+    // The custodian returns to the first listing: a later beginning and version.
+    assert_eq!(code_of(node, 1, 2, late + 1).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 4, late + 1).0, "PUBLIC_KEY");
+    assert_eq!(code_of(node, 2, 2, early).0, "POLICY_OLD");
+    // All of it from disk too.
+    let log = node.folder.path().join("copy");
+    std::fs::copy(node.folder.path().join("log"), &log).unwrap();
+    let again = KeyNode::open(world().config(), &log).unwrap();
+    for (listing, version, from) in [(1, 4, late + 1), (2, 2, early), (1, 3, early), (7, 1, NOW)] {
+        let mut t = terms();
+        (t.listing, t.policy_version, t.valid_from) = (listing, version, from);
+        let policy = t.papers().policy;
+        let digest = policy.digest().unwrap();
+        assert_eq!(
+            again.state().standing(&policy.body, &digest),
+            node.node.state().standing(&policy.body, &digest)
+        );
+    }
+}
+
+#[test]
+fn two_policies_of_one_version_are_not_both_acted_on() {
+    // KEY-6.
+    let mut node = Node::new(world().config());
+    let mut t = terms();
+    assert_eq!(code(&process(&mut node, &t.unproven())), "PUBLIC_KEY");
+    t.nonce = 2;
+    t.quota_values += 1;
+    assert_eq!(code(&process(&mut node, &t.unproven())), "POLICY_CONFLICT");
+    t.policy_version += 1;
+    t.nonce = 3;
+    assert_eq!(code(&process(&mut node, &t.unproven())), "PUBLIC_KEY");
+}
+
+#[test]
+fn the_operator_can_tell_the_node_a_policy() {
+    // KEY-6: without waiting for a job that shows it.
+    let mut node = Node::new(world().config());
+    let mut told = terms();
+    told.listing = 2;
+    told.policy_version = 1;
+    let policy = told.papers().policy;
+    assert!(node.node.learn_policy(&policy, NOW).unwrap());
+    assert!(!node.node.learn_policy(&policy, NOW).unwrap(), "known");
+    assert_eq!(code(&process(&mut node, &terms().unproven())), "POLICY_OLD");
+    // What the node would not act on is not recorded: not valid yet, of
+    // another custodian or marketplace, older.
+    let refused = |node: &mut Node, change: &dyn Fn(&mut Terms), expected: &str| {
+        let mut t = told.clone();
+        t.policy_version = 5;
+        change(&mut t);
+        let log = node.folder.path().join("log");
+        let before = std::fs::read(&log).unwrap();
+        match node.node.learn_policy(&t.papers().policy, NOW) {
+            Err(veilbourse_node::NodeError::Policy(r)) => assert_eq!(r.code(), expected),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+    };
+    refused(&mut node, &|t| t.valid_from = NOW + 1, "POLICY_EARLY");
+    refused(
+        &mut node,
+        &|t| t.custodian = signer(STRANGER),
+        "CUSTODIAN_KEY",
+    );
+    refused(&mut node, &|t| t.marketplace = signer(STRANGER), "DOCUMENT");
+    refused(
+        &mut node,
+        &|t| t.dataset = Digest([9; 32]),
+        "DATASET_UNKNOWN",
+    );
+    refused(&mut node, &|t| t.listing = 1, "POLICY_OLD");
+    let mut forged = policy;
+    forged.body.policy_version = 9;
+    assert!(node.node.learn_policy(&forged, NOW).is_err());
+    assert_eq!(node.node.state().policy_version(&world().root, &id(2)), 1);
 }
 
 #[test]
@@ -270,6 +387,7 @@ fn quotas_are_held_by_the_nodes_own_count() {
         let mut node = Node::new(world().config());
         process(&mut node, small());
         let mut t = terms();
+        t.policy_version += 1;
         (t.quota_values, t.quota_bits) = (values, bits);
         let outcome = process(&mut node, &t.unproven());
         assert_eq!(code(&outcome), expected, "{values} {bits}");

@@ -12,7 +12,7 @@ use veilbourse_client::{
     http::Server,
     market::{self, Session},
 };
-use veilbourse_documents::{Id, Key, SrsProvenance, api::AcceptedKeys};
+use veilbourse_documents::{Id, Key, Policy, Signed, SrsProvenance, api::AcceptedKeys};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
@@ -204,6 +204,20 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
+    for path in &a.policy {
+        let policy: Signed<Policy> =
+            Signed::parse(&files::read(path)?).with_context(|| path.display().to_string())?;
+        let new = node
+            .learn_policy(&policy, crate::clock()())
+            .with_context(|| path.display().to_string())?;
+        let (listing, version) = (&policy.body.listing, policy.body.policy_version);
+        let how = if new { "remembered" } else { "known" };
+        say(
+            json,
+            &json!({ "listing": listing, "policy_version": version, "policy": how }),
+            &format!("policy version {version} of listing {listing}: {how}"),
+        );
+    }
     let head = node.log_head();
     say(
         json,
