@@ -5,6 +5,7 @@ use crate::{
     node::NodeConfig,
     state::{Standing, State},
 };
+use rand_core::CryptoRng;
 use thiserror::Error;
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
@@ -12,13 +13,17 @@ use veilbourse_core::{
     wire::WireError,
 };
 use veilbourse_documents::{
-    Chain, Demand, DemandError, DocumentError, Id, Policy, Signed, SrsProvenance, api::NodeJob,
-    demand, marketplace_id,
+    Chain, Demand, DemandError, DocumentError, Id, OpenedResult, Policy, ResultContext, Signed,
+    SrsProvenance, api::NodeJob, demand, marketplace_id, seal_result,
 };
 use veilbourse_verifier::{
     Envelope, Refusal,
     linear::{CircuitKey, OrderContext, PrivateArgument, check_public_key, required_circuits},
 };
+
+/// Most values of an order: written out (a value takes 22 bytes), sealed and in
+/// base64, they fit the 32 MiB of a request to the server.
+pub const MAX_VALUES: u64 = 1_000_000;
 
 /// The binary parts of a job, fetched by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,6 +81,10 @@ refusals! {
     SecondOpening => "SECOND_OPENING", "this order was spent for another grant or other outputs";
     /// Query kind, cohort, conformance or budget.
     Program { cause: DemandError } => "PROGRAM", "program: {cause}";
+    /// A result key that nothing can be sealed to.
+    ResultKey => "RESULT_KEY", "nothing can be sealed to the order's result key";
+    /// More values than a delivery can carry.
+    ResultSize { limit: u64, found: u64 } => "RESULT_SIZE", "the order opens {found} values, a delivery carries at most {limit}";
     /// Not the price that the custodian's policy asks.
     Price { expected: i64, found: i64 } => "PRICE", "quoted at {found} minor units, the policy asks {expected}";
     /// Beyond the policy's quota, by this node's own count.
@@ -172,6 +181,7 @@ pub fn check(
     job: &NodeJob,
     parts: &Parts,
     now: u64,
+    rng: &mut impl CryptoRng,
 ) -> Result<Passed, GateRefusal> {
     // Documents, under the marketplace's pinned key.
     let chain = Chain {
@@ -225,6 +235,24 @@ pub fn check(
     if found != expected {
         return Err(GateRefusal::Price { expected, found });
     }
+    // Whatever would keep a decrypted result from its buyer is found before
+    // anything is spent.
+    if demand.values > MAX_VALUES {
+        return Err(GateRefusal::ResultSize {
+            limit: MAX_VALUES,
+            found: demand.values,
+        });
+    }
+    let context = ResultContext {
+        order: order_digest,
+        grant: grant_digest,
+        node_key: here,
+    };
+    let nothing = OpenedResult {
+        outputs: Vec::new(),
+    };
+    seal_result(&nothing, &order.result_key.0, &context, rng)
+        .map_err(|_| GateRefusal::ResultKey)?;
     match state.spent(&order_digest) {
         Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
             return Err(GateRefusal::SecondOpening);

@@ -172,7 +172,7 @@ impl KeyNode {
             Ok(_) | Err(NodeError::Policy(_)) => {}
             Err(e) => return Err(e),
         }
-        match gate::check(&self.config, &self.state, job, parts, now) {
+        match gate::check(&self.config, &self.state, job, parts, now, rng) {
             Ok(passed) => self.open_outputs(job, passed, rng),
             Err(refusal) => self.refuse(order, grant, &refusal),
         }

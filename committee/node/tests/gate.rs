@@ -3,6 +3,7 @@
 
 mod support;
 
+use ed25519_dalek::Signer;
 use std::sync::OnceLock;
 use support::{terms::*, *};
 use veilbourse_core::{
@@ -10,7 +11,9 @@ use veilbourse_core::{
     digest::Digest,
     field::Fq,
 };
-use veilbourse_documents::{Chain, Delivery, QueryKind, Signed};
+use veilbourse_documents::{
+    Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
+};
 use veilbourse_eval::SecretKey;
 use veilbourse_node::{KeyNode, NodeConfig, Outcome, Parts};
 use veilbourse_verifier::linear::OrderContext;
@@ -575,6 +578,74 @@ fn a_refused_grant_stays_refused_and_another_is_looked_at() {
     assert_eq!(code(&outcome), "SECOND_OPENING");
     assert!(matches!(&outcome, Outcome::Refused(r) if r.body.revealed));
     assert_eq!(process(&mut node, &again), delivered);
+}
+
+/// Signed whatever it says: a hostile buyer's, marketplace's or pod's document.
+fn force_sign<T: Document>(body: T, signer: &SigningKey) -> Signed<T> {
+    let mut message = format!("veilbourse v1 {}\n", T::TYPE).into_bytes();
+    message.extend(serde_json_canonicalizer::to_vec(&body).unwrap());
+    Signed {
+        key: key(signer),
+        signature: SignatureText(signer.sign(&message).to_bytes()),
+        body,
+    }
+}
+
+/// A complete and proven job of a hostile buyer: the order is whatever `change`
+/// makes of an honest one.
+fn hostile(change: impl FnOnce(&mut Order)) -> Case {
+    let honest = small();
+    let mut body = honest.job.order.body.clone();
+    body.nonce = Nonce([0xee; 32]);
+    change(&mut body);
+    let order = force_sign(body, &signer(BUYER));
+    let digest = order.digest().unwrap();
+    let parts = world().prove(&order.body.program, digest);
+    let mut job = honest.terms.with_parts(parts.clone()).job;
+    job.submission.body.order = digest;
+    job.submission = force_sign(job.submission.body, &signer(POD));
+    job.grant.body.order = digest;
+    job.grant.body.submission = job.submission.digest().unwrap();
+    job.grant = force_sign(job.grant.body, &signer(MARKETPLACE));
+    job.order = order;
+    Case {
+        terms: honest.terms.clone(),
+        job,
+        parts,
+    }
+}
+
+#[test]
+fn a_result_key_that_nothing_can_be_sealed_to_spends_nothing() {
+    // KEY-2, KEY-3: otherwise any buyer could burn the quota for nothing.
+    let mut node = Node::new(world().config());
+    assert!(matches!(
+        process(&mut node, &hostile(|_| {})),
+        Outcome::Delivered { .. }
+    ));
+    let bad: [&dyn Fn(&mut Vec<u8>); 4] = [
+        &|k| k.fill(0xff),
+        // Not a reduced coefficient of the ML-KEM half, alone.
+        &|k| k[..3].fill(0xff),
+        &|k| {
+            k.pop();
+        },
+        &Vec::clear,
+    ];
+    for change in bad {
+        let case = hostile(|o| change(&mut o.result_key.0));
+        let mut node = Node::new(world().config());
+        let outcome = process(&mut node, &case);
+        // Documents refuse by its form what they see; the gate tries the rest.
+        assert!(
+            ["RESULT_KEY", "DOCUMENT"].contains(&code(&outcome)),
+            "{outcome:?}"
+        );
+        assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
+        assert_eq!(node.revealed(world()), (0, 0));
+        assert!(node.node.state().spent(&case.order()).is_none());
+        assert_eq!(process(&mut node, &case), outcome);
+    }
 }
 
 #[test]
