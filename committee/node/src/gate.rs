@@ -126,6 +126,19 @@ pub struct Passed {
     pub outputs: Vec<OutputCiphertext>,
 }
 
+impl GateRefusal {
+    /// Refused for a policy that was replaced meanwhile, or by the clock.
+    fn is_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::PolicyOld { .. }
+                | Self::PolicyConflict { .. }
+                | Self::PolicyReplaced { .. }
+                | Self::PolicyEarly { .. }
+        )
+    }
+}
+
 /// Whether the node may act on a policy (KEY-6): its own dataset's, signed by
 /// the custodian pinned here, replaced by none seen before, valid by now.
 /// Returns whether it is newer than those seen.
@@ -199,7 +212,14 @@ pub fn check(
             found: order.node_key.to_string(),
         });
     }
-    self::policy(config, state, &job.policy, now)?;
+    // KEY-7: the decision to open was made in time, when it was spent for: what
+    // only time has changed since does not undo it.
+    let spent = state.spent(&order_digest);
+    let decided = spent.is_some_and(|s| s.grant == grant_digest);
+    match self::policy(config, state, &job.policy, now) {
+        Err(e) if !(decided && e.is_of_time()) => return Err(e),
+        _ => {}
+    }
     job.manifest
         .validate()
         .map_err(|cause| GateRefusal::Manifest { cause })?;
@@ -210,7 +230,7 @@ pub fn check(
             found: root,
         });
     }
-    if now >= grant.expires {
+    if now >= grant.expires && !decided {
         return Err(GateRefusal::GrantExpired {
             expires: grant.expires,
             now,
@@ -253,7 +273,7 @@ pub fn check(
     };
     seal_result(&nothing, &order.result_key.0, &context, rng)
         .map_err(|_| GateRefusal::ResultKey)?;
-    match state.spent(&order_digest) {
+    match spent {
         Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
             return Err(GateRefusal::SecondOpening);
         }

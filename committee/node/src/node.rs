@@ -153,7 +153,8 @@ impl KeyNode {
     ) -> Result<Outcome, NodeError> {
         let order = job.order.digest()?;
         let grant = job.grant.digest()?;
-        // What ended stays ended, for the grant it ended with.
+        // KEY-7: what ended stays ended. A refusal ends the order, whatever grant
+        // it was signed for; a delivery answers its own grant alone.
         match self.state.ended(&order) {
             Some(Ended::Delivered(delivery, sealed)) if delivery.body.grant == grant => {
                 return Ok(Outcome::Delivered {
@@ -161,7 +162,7 @@ impl KeyNode {
                     sealed_result: sealed.0.clone(),
                 });
             }
-            Some(Ended::Refused(refusal)) if refusal.body.grant == grant => {
+            Some(Ended::Refused(refusal)) => {
                 return Ok(Outcome::Refused(refusal.clone()));
             }
             _ => {}
@@ -201,8 +202,11 @@ impl KeyNode {
         grant: Digest,
         refusal: &GateRefusal,
     ) -> Result<Outcome, NodeError> {
-        // DOC-9: whoever has revealed does not sign that nothing was revealed.
-        let revealed = matches!(self.state.ended(&order), Some(Ended::Delivered(..)));
+        // KEY-7: an order that was spent for is delivered sooner or later, so no
+        // document says that nothing is revealed; except where what was decrypted
+        // cannot be delivered, which ends it.
+        let revealed = self.state.spent(&order).is_some()
+            && !matches!(refusal, GateRefusal::Decryption { .. });
         let mut reason = refusal.to_string();
         reason.truncate(reason.floor_char_boundary(2000));
         let signed = Box::new(Signed::sign(
@@ -217,7 +221,7 @@ impl KeyNode {
             },
             &self.config.signing,
         )?);
-        // A refusal for another grant than the delivered one is not the order's end.
+        // What says that something is revealed is not the order's end: the delivery is.
         if !revealed {
             self.record(Record::Refused {
                 order,

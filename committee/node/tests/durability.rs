@@ -165,28 +165,57 @@ fn a_crash_anywhere_in_the_last_order_neither_forgets_nor_reveals_twice() {
 }
 
 #[test]
-fn values_spent_before_a_crash_stay_spent_though_nothing_is_delivered() {
-    // KEY-3: the node comes back too late; nothing had left it.
+fn what_was_spent_for_before_a_crash_is_delivered_and_never_refused() {
+    // KEY-3, KEY-7: the power fails after "spent"; nothing had left the node.
     let past = past();
     let starts = frames(&past.log);
     let disk = Disk::new();
     disk.write(&past.log[..starts[4]]);
     let mut node = disk.open().unwrap();
-    let outcome = node
-        .process(
-            &past.second.job,
-            &past.second.parts,
-            NOW + 5_000,
-            &mut rng(1),
-        )
-        .unwrap();
-    assert_eq!(code(&outcome), "GRANT_EXPIRED");
-    assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
-    assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
-    // Another grant of the same order does not open what was spent for the first.
+    // A second grant of the same order does not open it, and does not get a
+    // document with which the buyer is refunded, as its result is still to come.
+    let log = std::fs::read(disk.path()).unwrap();
     let again = process(&mut node, &past.second.granted_again(), 1);
     assert_eq!(code(&again), "SECOND_OPENING");
+    assert!(matches!(&again, Outcome::Refused(r) if r.body.revealed));
+    // Nor do parts or documents that do not hold: they may be better next time.
+    let mut broken = past.second.clone();
+    broken.parts.ciphertexts[0][100] ^= 1;
+    let outcome = process(&mut node, &broken, 1);
+    assert_eq!(code(&outcome), "OUTPUT_DIGEST");
+    assert!(matches!(&outcome, Outcome::Refused(r) if r.body.revealed));
+    assert_eq!(std::fs::read(disk.path()).unwrap(), log, "not its end");
+    // The custodian has tightened its policy meanwhile, and the grant is over:
+    // the decision to open was made before.
+    let mut tight = past.second.terms.clone();
+    tight.policy_version += 1;
+    tight.quota_values = 0;
+    assert!(node.learn_policy(&tight.papers().policy, NOW).unwrap());
+    let late = NOW + 5_000;
+    let outcome = node
+        .process(&past.second.job, &past.second.parts, late, &mut rng(1))
+        .unwrap();
+    let opened = open(
+        &outcome,
+        &past.second.terms.result_secret(),
+        past.second.order(),
+        past.second.grant(),
+    );
+    assert_eq!(
+        values(&opened),
+        past.world.expected(&past.second.terms.program)
+    );
+    // Counted once.
     assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
+    assert_eq!(process(&mut node, &past.second, 2), outcome);
+    let again = process(&mut node, &past.second.granted_again(), 2);
+    assert!(matches!(&again, Outcome::Refused(r) if r.body.revealed));
+    assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
+    // A new order under the replaced policy is refused.
+    let mut other = past.second.terms.clone();
+    other.nonce = 77;
+    let outcome = process(&mut node, &other.unproven(), 3);
+    assert_eq!(code(&outcome), "POLICY_OLD");
 }
 
 #[test]

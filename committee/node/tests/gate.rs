@@ -10,6 +10,7 @@ use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
     field::Fq,
+    program::{MatrixRef, ProgramOutput},
 };
 use veilbourse_documents::{
     Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
@@ -534,7 +535,7 @@ fn a_proof_for_another_order_or_output_is_refused() {
 
 #[test]
 fn another_grant_for_a_delivered_order_says_that_it_was_revealed() {
-    // KEY-3, DOC-9: who has revealed does not sign that nothing was revealed.
+    // KEY-7, DOC-9: who has revealed does not sign that nothing was revealed.
     let mut node = Node::new(world().config());
     let first = process(&mut node, small());
     let again = small().granted_again();
@@ -554,30 +555,33 @@ fn another_grant_for_a_delivered_order_says_that_it_was_revealed() {
 }
 
 #[test]
-fn a_refused_grant_stays_refused_and_another_is_looked_at() {
-    // KEY-2.
+fn a_refusal_ends_the_order_for_every_grant() {
+    // KEY-7: whoever said that nothing was revealed reveals nothing of it later.
     let mut node = Node::new(world().config());
     let late = node
         .node
         .process(&small().job, &small().parts, NOW + 5_000, &mut rng(1))
         .unwrap();
     assert_eq!(code(&late), "GRANT_EXPIRED");
-    // In time and complete, it is refused by the very same document.
-    assert_eq!(process(&mut node, small()), late);
+    assert!(matches!(&late, Outcome::Refused(r) if !r.body.revealed));
+    let log = node.folder.path().join("log");
+    let before = std::fs::read(&log).unwrap();
+    // In time and complete, under this grant or another, before and after
+    // another start: the very same document.
     let again = small().granted_again();
-    let delivered = process(&mut node, &again);
-    let opened = open(
-        &delivered,
-        &small().terms.result_secret(),
-        again.order(),
-        again.grant(),
-    );
-    assert_eq!(values(&opened), world().expected(&small().terms.program));
-    // Now the first grant is a second opening of a revealed order.
-    let outcome = process(&mut node, small());
-    assert_eq!(code(&outcome), "SECOND_OPENING");
-    assert!(matches!(&outcome, Outcome::Refused(r) if r.body.revealed));
-    assert_eq!(process(&mut node, &again), delivered);
+    assert_eq!(again.order(), small().order());
+    assert_ne!(again.grant(), small().grant());
+    for _ in 0..2 {
+        assert_eq!(process(&mut node, small()), late);
+        assert_eq!(process(&mut node, &again), late);
+        let Node { folder, node: open } = node;
+        drop(open);
+        let open = KeyNode::open(world().config(), &log).unwrap();
+        node = Node { folder, node: open };
+    }
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+    assert_eq!(node.revealed(world()), (0, 0));
+    assert!(node.node.state().spent(&small().order()).is_none());
 }
 
 /// Signed whatever it says: a hostile buyer's, marketplace's or pod's document.
@@ -649,6 +653,32 @@ fn a_result_key_that_nothing_can_be_sealed_to_spends_nothing() {
 }
 
 #[test]
+fn more_values_than_a_delivery_carries_are_refused_before_they_are_spent() {
+    // KEY-2, KEY-3: the server takes no larger delivery.
+    let rows = 4096u64;
+    for (chunks, expected) in [(244, "PUBLIC_KEY"), (245, "RESULT_SIZE")] {
+        let mut t = terms();
+        let segment = &mut t.manifest.segments[0];
+        segment.rows = chunks * rows;
+        segment.chunks = vec![segment.chunks[0]; chunks as usize];
+        t.dataset = t.manifest.root();
+        t.program.dataset = t.dataset;
+        let over = |chunk| MatrixRef::Chunk { segment: 0, chunk };
+        t.program.outputs = (0..chunks as u32)
+            .map(|c| ProgramOutput {
+                over: over(c),
+                vector: 1,
+            })
+            .collect();
+        (t.quota_values, t.quota_bits) = (u64::MAX, u64::MAX);
+        let mut config = world().config();
+        let held = config.datasets.remove(&world().root).unwrap();
+        config.datasets.insert(t.dataset, held);
+        refused(config, &t.unproven(), expected);
+    }
+}
+
+#[test]
 fn a_value_outside_its_range_is_not_delivered_but_counted() {
     // KEY-3, KEY-5: another secret key than the ciphertexts' decrypts to noise.
     let mut config = world().config();
@@ -665,5 +695,7 @@ fn a_value_outside_its_range_is_not_delivered_but_counted() {
     assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
     assert_eq!(node.revealed(world()), (VALUES, VALUES * width()));
     assert_eq!(process(&mut node, full()), outcome);
+    // KEY-7: it is the order's end, for another grant too.
+    assert_eq!(process(&mut node, &full().granted_again()), outcome);
     assert_eq!(node.revealed(world()), (VALUES, VALUES * width()));
 }
