@@ -10,22 +10,26 @@ use thiserror::Error;
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
+    program::MAX_OUTPUTS,
     wire::WireError,
 };
 use veilbourse_documents::{
     Chain, Demand, DemandError, DocumentError, Id, OpenedResult, Policy, ResultContext, Signed,
-    SrsProvenance, api::NodeJob, demand, marketplace_id, seal_result,
+    SrsProvenance, SubmittedDigest, api::NodeJob, demand, marketplace_id, seal_result,
 };
 use veilbourse_verifier::{
-    Envelope, Refusal,
-    linear::{CircuitKey, OrderContext, PrivateArgument, check_public_key, required_circuits},
+    Envelope, Kind, Refusal,
+    linear::{
+        CircuitKey, OrderContext, PrivateArgument, check_public_key, linear_body_limit,
+        required_circuits,
+    },
 };
 
 /// Most values of an order: written out (a value takes 22 bytes), sealed and in
 /// base64, they fit the 32 MiB of a request to the server.
 pub const MAX_VALUES: u64 = 1_000_000;
 
-/// The binary parts of a job, fetched by name.
+/// The binary parts of a job, all at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parts {
     /// The dataset's public key.
@@ -99,6 +103,8 @@ refusals! {
     PublicKey { reason: String } => "PUBLIC_KEY", "public key: {reason}";
     /// Another number of outputs than granted.
     OutputCount { expected: usize, found: usize } => "OUTPUT_COUNT", "{found} outputs, granted {expected}";
+    /// More outputs than a program can have.
+    OutputLimit { limit: usize, found: usize } => "OUTPUT_COUNT", "{found} outputs, a program has at most {limit}";
     /// A ciphertext or envelope that is not the granted one.
     OutputDigest { index: u32, what: &'static str } => "OUTPUT_DIGEST", "output {index}: the {what} is not the granted one";
     /// A proof does not verify.
@@ -113,17 +119,23 @@ impl From<DocumentError> for GateRefusal {
     }
 }
 
-/// What passed the gate.
-#[derive(Debug, Clone)]
-pub struct Passed {
+/// An order that may be opened once its parts hold: every check of the gate that
+/// needs no part has passed. Parts are taken one by one, so that the node holds
+/// one envelope and the ciphertexts proven so far, at most 64 MiB.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    pub(crate) job: &'a NodeJob,
     /// Digest of the order.
-    pub order: Digest,
+    pub(crate) order: Digest,
     /// Digest of the grant.
-    pub grant: Digest,
+    pub(crate) grant: Digest,
     /// What it opens.
-    pub demand: Demand,
-    /// The ciphertexts, proven.
-    pub outputs: Vec<OutputCiphertext>,
+    pub(crate) demand: Demand,
+    circuits: Vec<CircuitKey>,
+    public_key: Option<PublicKey>,
+    /// The ciphertext whose proof comes next.
+    pending: Option<Vec<u8>>,
+    proven: Vec<OutputCiphertext>,
 }
 
 impl GateRefusal {
@@ -187,15 +199,34 @@ pub fn policy(
     Ok(new)
 }
 
-/// Checks everything (KEY-2).
-pub fn check(
+/// Whether a grant's time is over.
+pub(crate) fn in_time(job: &NodeJob, now: u64) -> Result<(), GateRefusal> {
+    let expires = job.grant.body.expires;
+    if now >= expires {
+        return Err(GateRefusal::GrantExpired { expires, now });
+    }
+    Ok(())
+}
+
+/// Checks everything that needs no part (KEY-2), before any is fetched.
+pub fn admit<'a>(
     config: &NodeConfig,
     state: &State,
-    job: &NodeJob,
-    parts: &Parts,
+    job: &'a NodeJob,
     now: u64,
     rng: &mut impl CryptoRng,
-) -> Result<Passed, GateRefusal> {
+) -> Result<Admitted<'a>, GateRefusal> {
+    // Lists first: nothing below takes long on what has their length.
+    let limit = MAX_OUTPUTS as usize;
+    for found in [
+        job.order.body.program.outputs.len(),
+        job.submission.body.outputs.len(),
+        job.grant.body.outputs.len(),
+    ] {
+        if found > limit {
+            return Err(GateRefusal::OutputLimit { limit, found });
+        }
+    }
     // Documents, under the marketplace's pinned key.
     let chain = Chain {
         marketplace: &config.marketplace,
@@ -230,11 +261,8 @@ pub fn check(
             found: root,
         });
     }
-    if now >= grant.expires && !decided {
-        return Err(GateRefusal::GrantExpired {
-            expires: grant.expires,
-            now,
-        });
+    if !decided {
+        in_time(job, now)?;
     }
     // Once, and only this.
     if let Some(spent_for) = state.nonce(&order.nonce)
@@ -292,12 +320,15 @@ pub fn check(
         }
     }
     let circuits = accepted_circuits(config, job)?;
-    let outputs = verify_outputs(job, parts, order_digest, &circuits)?;
-    Ok(Passed {
+    Ok(Admitted {
+        job,
         order: order_digest,
         grant: grant_digest,
         demand,
-        outputs,
+        circuits,
+        public_key: None,
+        pending: None,
+        proven: Vec::new(),
     })
 }
 
@@ -343,62 +374,117 @@ fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKe
     Ok(circuits)
 }
 
-fn verify_outputs(
-    job: &NodeJob,
-    parts: &Parts,
-    order_digest: Digest,
-    circuits: &[CircuitKey],
-) -> Result<Vec<OutputCiphertext>, GateRefusal> {
-    let public_key = PublicKey::decode(&parts.public_key).map_err(|e| GateRefusal::PublicKey {
-        reason: e.to_string(),
-    })?;
-    check_public_key(&job.manifest, &public_key).map_err(|e| GateRefusal::PublicKey {
-        reason: e.to_string(),
-    })?;
-    let granted = &job.grant.body.outputs;
-    let expected = granted.len();
-    for found in [
-        parts.ciphertexts.len(),
-        parts.envelopes.len(),
-        job.order.body.program.outputs.len(),
-    ] {
-        if found != expected {
-            return Err(GateRefusal::OutputCount { expected, found });
-        }
+impl Admitted<'_> {
+    /// Outputs granted.
+    pub fn outputs(&self) -> usize {
+        self.job.grant.body.outputs.len()
     }
-    let context = OrderContext {
-        manifest: &job.manifest,
-        program: &job.order.body.program,
-        order: order_digest,
-        public_key: &public_key,
-        circuits,
-        srs: job.order.body.srs.digest,
-    };
-    let mut out = Vec::with_capacity(expected);
-    for (((granted, ciphertext), envelope), index) in granted
-        .iter()
-        .zip(&parts.ciphertexts)
-        .zip(&parts.envelopes)
-        .zip(0u32..)
-    {
-        if Envelope::digest(envelope) != granted.envelope {
-            return Err(GateRefusal::OutputDigest {
-                index,
-                what: "envelope",
-            });
-        }
+
+    /// The dataset's public key: the manifest's.
+    pub fn take_public_key(&mut self, bytes: &[u8]) -> Result<(), GateRefusal> {
+        let key = PublicKey::decode(bytes).map_err(|e| GateRefusal::PublicKey {
+            reason: e.to_string(),
+        })?;
+        check_public_key(&self.job.manifest, &key).map_err(|e| GateRefusal::PublicKey {
+            reason: e.to_string(),
+        })?;
+        self.public_key = Some(key);
+        Ok(())
+    }
+
+    /// The next output: its index and what was granted of it.
+    fn next(&self) -> Result<(u32, &SubmittedDigest), GateRefusal> {
+        let (expected, index) = (self.outputs(), self.proven.len());
+        let granted = self.job.grant.body.outputs.get(index);
+        granted
+            .map(|g| (index as u32, g))
+            .ok_or(GateRefusal::OutputCount {
+                expected,
+                found: index.saturating_add(1),
+            })
+    }
+
+    fn context(&self) -> Result<OrderContext<'_>, GateRefusal> {
+        let public_key = self.public_key.as_ref().ok_or(GateRefusal::PublicKey {
+            reason: "not taken yet".into(),
+        })?;
+        Ok(OrderContext {
+            manifest: &self.job.manifest,
+            program: &self.job.order.body.program,
+            order: self.order,
+            public_key,
+            circuits: &self.circuits,
+            srs: self.job.order.body.srs.digest,
+        })
+    }
+
+    /// The next output's ciphertext: the granted one. Returns the most bytes
+    /// that its envelope can have.
+    pub fn take_ciphertext(&mut self, bytes: Vec<u8>) -> Result<u64, GateRefusal> {
+        let (index, granted) = self.next()?;
         let refuse = |cause| GateRefusal::Proof { index, cause };
-        let decoded = OutputCiphertext::decode(ciphertext).map_err(|e| refuse(Refusal::Wire(e)))?;
+        let decoded = OutputCiphertext::decode(&bytes).map_err(|e| refuse(Refusal::Wire(e)))?;
         if decoded.digest() != granted.ciphertext {
             return Err(GateRefusal::OutputDigest {
                 index,
                 what: "ciphertext",
             });
         }
-        let proven = context
-            .verify_output(index, ciphertext, envelope)
-            .map_err(refuse)?;
-        out.push(proven.into_statement().ciphertext);
+        let statement = self.context()?.statement(index, decoded).map_err(refuse)?;
+        let matrix = statement.conform(&self.job.manifest).map_err(refuse)?;
+        let body = linear_body_limit(&statement.visibility, &matrix);
+        let empty = Envelope {
+            kind: Kind::Linear,
+            statement: Digest::default(),
+            body: Vec::new(),
+        };
+        self.pending = Some(bytes);
+        Ok(body.saturating_add(empty.encode().len() as u64))
     }
-    Ok(out)
+
+    /// The envelope that proves the ciphertext just taken.
+    pub fn take_envelope(&mut self, bytes: &[u8]) -> Result<(), GateRefusal> {
+        let pending = self.pending.take().ok_or(GateRefusal::OutputCount {
+            expected: self.outputs(),
+            found: self.proven.len(),
+        })?;
+        let (index, granted) = self.next()?;
+        if Envelope::digest(bytes) != granted.envelope {
+            return Err(GateRefusal::OutputDigest {
+                index,
+                what: "envelope",
+            });
+        }
+        let proven = self
+            .context()?
+            .verify_output(index, &pending, bytes)
+            .map_err(|cause| GateRefusal::Proof { index, cause })?;
+        self.proven.push(proven.into_statement().ciphertext);
+        Ok(())
+    }
+
+    /// All parts at once.
+    pub fn take(&mut self, parts: &Parts) -> Result<(), GateRefusal> {
+        self.take_public_key(&parts.public_key)?;
+        let expected = self.outputs();
+        for found in [parts.ciphertexts.len(), parts.envelopes.len()] {
+            if found != expected {
+                return Err(GateRefusal::OutputCount { expected, found });
+            }
+        }
+        for (ciphertext, envelope) in parts.ciphertexts.iter().zip(&parts.envelopes) {
+            self.take_ciphertext(ciphertext.clone())?;
+            self.take_envelope(envelope)?;
+        }
+        Ok(())
+    }
+
+    /// The ciphertexts, when every one is proven.
+    pub(crate) fn proven(&self) -> Result<&[OutputCiphertext], GateRefusal> {
+        let (expected, found) = (self.outputs(), self.proven.len());
+        if found != expected {
+            return Err(GateRefusal::OutputCount { expected, found });
+        }
+        Ok(&self.proven)
+    }
 }

@@ -1,7 +1,7 @@
 //! The node: gate, then spend, then decrypt, then seal (KEY-3, KEY-5).
 
 use crate::{
-    gate::{self, GateRefusal, Parts, Passed},
+    gate::{self, Admitted, GateRefusal, Parts},
     log::{Log, LogError, Record},
     state::{Ended, State},
 };
@@ -101,6 +101,15 @@ pub enum Outcome {
     Refused(Box<Signed<NonDelivery>>),
 }
 
+/// What became of a job's documents.
+#[derive(Debug)]
+pub enum Begun<'a> {
+    /// Answered, without its parts.
+    Ended(Outcome),
+    /// May be opened once its parts hold.
+    Admitted(Box<Admitted<'a>>),
+}
+
 /// The key node.
 #[derive(Debug)]
 pub struct KeyNode {
@@ -142,8 +151,8 @@ impl KeyNode {
         Ok(())
     }
 
-    /// Does a job (KEY-2, KEY-3, KEY-5). The same job again gives the same
-    /// answer, from disk.
+    /// Does a job whose parts are all there: [`Self::begin`], every part,
+    /// [`Self::finish`]. The same job again gives the same answer, from disk.
     pub fn process(
         &mut self,
         job: &NodeJob,
@@ -151,19 +160,37 @@ impl KeyNode {
         now: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
+        let mut admitted = match self.begin(job, now, rng)? {
+            Begun::Ended(outcome) => return Ok(outcome),
+            Begun::Admitted(a) => a,
+        };
+        match admitted.take(parts) {
+            Ok(()) => self.finish(*admitted, now, rng),
+            Err(refusal) => self.stop(&admitted, &refusal),
+        }
+    }
+
+    /// Everything that needs no part (KEY-2): an order that has ended, or that
+    /// must be refused by its documents, is answered without fetching any.
+    pub fn begin<'a>(
+        &mut self,
+        job: &'a NodeJob,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Begun<'a>, NodeError> {
         let order = job.order.digest()?;
         let grant = job.grant.digest()?;
         // KEY-7: what ended stays ended. A refusal ends the order, whatever grant
         // it was signed for; a delivery answers its own grant alone.
         match self.state.ended(&order) {
             Some(Ended::Delivered(delivery, sealed)) if delivery.body.grant == grant => {
-                return Ok(Outcome::Delivered {
+                return Ok(Begun::Ended(Outcome::Delivered {
                     delivery: delivery.clone(),
                     sealed_result: sealed.0.clone(),
-                });
+                }));
             }
             Some(Ended::Refused(refusal)) => {
-                return Ok(Outcome::Refused(refusal.clone()));
+                return Ok(Begun::Ended(Outcome::Refused(refusal.clone())));
             }
             _ => {}
         }
@@ -173,10 +200,42 @@ impl KeyNode {
             Ok(_) | Err(NodeError::Policy(_)) => {}
             Err(e) => return Err(e),
         }
-        match gate::check(&self.config, &self.state, job, parts, now, rng) {
-            Ok(passed) => self.open_outputs(job, passed, rng),
-            Err(refusal) => self.refuse(order, grant, &refusal),
-        }
+        Ok(
+            match gate::admit(&self.config, &self.state, job, now, rng) {
+                Ok(admitted) => Begun::Admitted(Box::new(admitted)),
+                Err(refusal) => Begun::Ended(self.refuse(order, grant, &refusal)?),
+            },
+        )
+    }
+
+    /// Refuses an order for one of its parts.
+    pub fn stop(
+        &mut self,
+        admitted: &Admitted<'_>,
+        refusal: &GateRefusal,
+    ) -> Result<Outcome, NodeError> {
+        self.refuse(admitted.order, admitted.grant, refusal)
+    }
+
+    /// Opens an order whose parts have all been taken (KEY-3, KEY-5).
+    pub fn finish(
+        &mut self,
+        admitted: Admitted<'_>,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, NodeError> {
+        let refusal = match admitted.proven() {
+            Err(e) => e,
+            // Fetching took its time.
+            Ok(_) if self.state.spent(&admitted.order).is_none() => {
+                match gate::in_time(admitted.job, now) {
+                    Err(e) => e,
+                    Ok(()) => return self.open_outputs(&admitted, rng),
+                }
+            }
+            Ok(_) => return self.open_outputs(&admitted, rng),
+        };
+        self.stop(&admitted, &refusal)
     }
 
     /// KEY-6: remembers a policy that replaces those seen, from wherever it
@@ -233,17 +292,17 @@ impl KeyNode {
 
     fn open_outputs(
         &mut self,
-        job: &NodeJob,
-        passed: Passed,
+        admitted: &Admitted<'_>,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
-        let body = &job.order.body;
-        let Passed {
+        let Admitted {
+            job,
             order,
             grant,
             demand,
-            outputs,
-        } = passed;
+            ..
+        } = admitted;
+        let (order, grant, body) = (*order, *grant, &job.order.body);
         // KEY-3: counted on disk before anything is decrypted.
         if self.state.spent(&order).is_none() {
             self.record(Record::Spent {
@@ -256,7 +315,7 @@ impl KeyNode {
                 outputs: job.grant.body.outputs.clone(),
             })?;
         }
-        let opened = match self.decrypt(job, &outputs) {
+        let opened = match admitted.proven().and_then(|o| self.decrypt(job, o)) {
             Ok(o) => o,
             Err(refusal) => return self.refuse(order, grant, &refusal),
         };

@@ -627,7 +627,8 @@ fn a_result_key_that_nothing_can_be_sealed_to_spends_nothing() {
         process(&mut node, &hostile(|_| {})),
         Outcome::Delivered { .. }
     ));
-    let bad: [&dyn Fn(&mut Vec<u8>); 4] = [
+    type Change = dyn Fn(&mut Vec<u8>);
+    let bad: [&Change; 4] = [
         &|k| k.fill(0xff),
         // Not a reduced coefficient of the ML-KEM half, alone.
         &|k| k[..3].fill(0xff),
