@@ -1,22 +1,35 @@
 //! The gate (KEY-2): everything that must hold before the secret key is
 //! touched, in order, each failure its own refusal with a stable code.
 
-use crate::{node::NodeConfig, state::State};
+use crate::{
+    node::NodeConfig,
+    state::{Standing, State},
+};
+use rand_core::CryptoRng;
 use thiserror::Error;
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
+    program::MAX_OUTPUTS,
     wire::WireError,
 };
 use veilbourse_documents::{
-    Chain, Demand, DemandError, DocumentError, SrsProvenance, api::NodeJob, demand,
+    Chain, Demand, DemandError, DocumentError, Id, OpenedResult, Policy, ResultContext, Signed,
+    SrsProvenance, SubmittedDigest, api::NodeJob, demand, marketplace_id, seal_result,
 };
 use veilbourse_verifier::{
-    Envelope, Refusal,
-    linear::{CircuitKey, OrderContext, PrivateArgument, check_public_key, required_circuits},
+    Envelope, Kind, Refusal,
+    linear::{
+        CircuitKey, OrderContext, PrivateArgument, check_public_key, linear_body_limit,
+        required_circuits,
+    },
 };
 
-/// The binary parts of a job, fetched by name.
+/// Most values of an order: written out (a value takes 22 bytes), sealed and in
+/// base64, they fit the 32 MiB of a request to the server.
+pub const MAX_VALUES: u64 = 1_000_000;
+
+/// The binary parts of a job, all at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parts {
     /// The dataset's public key.
@@ -52,6 +65,10 @@ refusals! {
     CustodianKey { expected: String, found: String } => "CUSTODIAN_KEY", "policy signed by {found}, the custodian pinned here is {expected}";
     /// Older than one seen before.
     PolicyOld { seen: u32, found: u32 } => "POLICY_OLD", "policy version {found}, version {seen} was seen before";
+    /// The custodian signed another one of the same version.
+    PolicyConflict { version: u32 } => "POLICY_CONFLICT", "another policy of version {version} was seen before";
+    /// Another listing of the dataset has a newer policy.
+    PolicyReplaced { listing: Id, seen: u64, found: u64 } => "POLICY_OLD", "policy valid from {found}, one of listing {listing} valid from {seen} was seen before";
     /// Not valid yet.
     PolicyEarly { valid_from: u64, now: u64 } => "POLICY_EARLY", "policy is valid from {valid_from} (now {now})";
     /// The manifest breaks its own rules.
@@ -68,6 +85,10 @@ refusals! {
     SecondOpening => "SECOND_OPENING", "this order was spent for another grant or other outputs";
     /// Query kind, cohort, conformance or budget.
     Program { cause: DemandError } => "PROGRAM", "program: {cause}";
+    /// A result key that nothing can be sealed to.
+    ResultKey => "RESULT_KEY", "nothing can be sealed to the order's result key";
+    /// More values than a delivery can carry.
+    ResultSize { limit: u64, found: u64 } => "RESULT_SIZE", "the order opens {found} values, a delivery carries at most {limit}";
     /// Not the price that the custodian's policy asks.
     Price { expected: i64, found: i64 } => "PRICE", "quoted at {found} minor units, the policy asks {expected}";
     /// Beyond the policy's quota, by this node's own count.
@@ -82,6 +103,8 @@ refusals! {
     PublicKey { reason: String } => "PUBLIC_KEY", "public key: {reason}";
     /// Another number of outputs than granted.
     OutputCount { expected: usize, found: usize } => "OUTPUT_COUNT", "{found} outputs, granted {expected}";
+    /// More outputs than a program can have.
+    OutputLimit { limit: usize, found: usize } => "OUTPUT_COUNT", "{found} outputs, a program has at most {limit}";
     /// A ciphertext or envelope that is not the granted one.
     OutputDigest { index: u32, what: &'static str } => "OUTPUT_DIGEST", "output {index}: the {what} is not the granted one";
     /// A proof does not verify.
@@ -96,27 +119,114 @@ impl From<DocumentError> for GateRefusal {
     }
 }
 
-/// What passed the gate.
-#[derive(Debug, Clone)]
-pub struct Passed {
+/// An order that may be opened once its parts hold: every check of the gate that
+/// needs no part has passed. Parts are taken one by one, so that the node holds
+/// one envelope and the ciphertexts proven so far, at most 64 MiB.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    pub(crate) job: &'a NodeJob,
     /// Digest of the order.
-    pub order: Digest,
+    pub(crate) order: Digest,
     /// Digest of the grant.
-    pub grant: Digest,
+    pub(crate) grant: Digest,
     /// What it opens.
-    pub demand: Demand,
-    /// The ciphertexts, proven.
-    pub outputs: Vec<OutputCiphertext>,
+    pub(crate) demand: Demand,
+    circuits: Vec<CircuitKey>,
+    public_key: Option<PublicKey>,
+    /// The ciphertext whose proof comes next.
+    pending: Option<Vec<u8>>,
+    proven: Vec<OutputCiphertext>,
 }
 
-/// Checks everything (KEY-2).
-pub fn check(
+impl GateRefusal {
+    /// Refused for a policy that was replaced meanwhile, or by the clock.
+    fn is_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::PolicyOld { .. }
+                | Self::PolicyConflict { .. }
+                | Self::PolicyReplaced { .. }
+                | Self::PolicyEarly { .. }
+        )
+    }
+}
+
+/// Whether the node may act on a policy (KEY-6): its own dataset's, signed by
+/// the custodian pinned here, replaced by none seen before, valid by now.
+/// Returns whether it is newer than those seen.
+pub fn policy(
     config: &NodeConfig,
     state: &State,
-    job: &NodeJob,
-    parts: &Parts,
+    policy: &Signed<Policy>,
     now: u64,
-) -> Result<Passed, GateRefusal> {
+) -> Result<bool, GateRefusal> {
+    policy.verify_for(&marketplace_id(&config.marketplace))?;
+    let body = &policy.body;
+    let dataset = body.dataset;
+    let held = config
+        .datasets
+        .get(&dataset)
+        .ok_or(GateRefusal::DatasetUnknown { dataset })?;
+    if policy.key != held.custodian {
+        return Err(GateRefusal::CustodianKey {
+            expected: held.custodian.to_string(),
+            found: policy.key.to_string(),
+        });
+    }
+    let found = body.policy_version;
+    let new = match state.standing(body, &policy.digest()?) {
+        Standing::New => true,
+        Standing::Current => false,
+        Standing::Older { seen } => return Err(GateRefusal::PolicyOld { seen, found }),
+        Standing::Conflicting => return Err(GateRefusal::PolicyConflict { version: found }),
+        Standing::Replaced {
+            listing,
+            valid_from: seen,
+        } => {
+            return Err(GateRefusal::PolicyReplaced {
+                listing,
+                seen,
+                found: body.valid_from,
+            });
+        }
+    };
+    if now < body.valid_from {
+        return Err(GateRefusal::PolicyEarly {
+            valid_from: body.valid_from,
+            now,
+        });
+    }
+    Ok(new)
+}
+
+/// Whether a grant's time is over.
+pub(crate) fn in_time(job: &NodeJob, now: u64) -> Result<(), GateRefusal> {
+    let expires = job.grant.body.expires;
+    if now >= expires {
+        return Err(GateRefusal::GrantExpired { expires, now });
+    }
+    Ok(())
+}
+
+/// Checks everything that needs no part (KEY-2), before any is fetched.
+pub fn admit<'a>(
+    config: &NodeConfig,
+    state: &State,
+    job: &'a NodeJob,
+    now: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Admitted<'a>, GateRefusal> {
+    // Lists first: nothing below takes long on what has their length.
+    let limit = MAX_OUTPUTS as usize;
+    for found in [
+        job.order.body.program.outputs.len(),
+        job.submission.body.outputs.len(),
+        job.grant.body.outputs.len(),
+    ] {
+        if found > limit {
+            return Err(GateRefusal::OutputLimit { limit, found });
+        }
+    }
     // Documents, under the marketplace's pinned key.
     let chain = Chain {
         marketplace: &config.marketplace,
@@ -133,31 +243,13 @@ pub fn check(
             found: order.node_key.to_string(),
         });
     }
-    // The dataset and its custodian.
-    let dataset = config
-        .datasets
-        .get(&order.dataset)
-        .ok_or(GateRefusal::DatasetUnknown {
-            dataset: order.dataset,
-        })?;
-    if job.policy.key != dataset.custodian {
-        return Err(GateRefusal::CustodianKey {
-            expected: dataset.custodian.to_string(),
-            found: job.policy.key.to_string(),
-        });
-    }
-    let seen = state.policy(&order.dataset);
-    if policy.policy_version < seen {
-        return Err(GateRefusal::PolicyOld {
-            seen,
-            found: policy.policy_version,
-        });
-    }
-    if now < policy.valid_from {
-        return Err(GateRefusal::PolicyEarly {
-            valid_from: policy.valid_from,
-            now,
-        });
+    // KEY-7: the decision to open was made in time, when it was spent for: what
+    // only time has changed since does not undo it.
+    let spent = state.spent(&order_digest);
+    let decided = spent.is_some_and(|s| s.grant == grant_digest);
+    match self::policy(config, state, &job.policy, now) {
+        Err(e) if !(decided && e.is_of_time()) => return Err(e),
+        _ => {}
     }
     job.manifest
         .validate()
@@ -169,11 +261,8 @@ pub fn check(
             found: root,
         });
     }
-    if now >= grant.expires {
-        return Err(GateRefusal::GrantExpired {
-            expires: grant.expires,
-            now,
-        });
+    if !decided {
+        in_time(job, now)?;
     }
     // Once, and only this.
     if let Some(spent_for) = state.nonce(&order.nonce)
@@ -194,7 +283,25 @@ pub fn check(
     if found != expected {
         return Err(GateRefusal::Price { expected, found });
     }
-    match state.spent(&order_digest) {
+    // Whatever would keep a decrypted result from its buyer is found before
+    // anything is spent.
+    if demand.values > MAX_VALUES {
+        return Err(GateRefusal::ResultSize {
+            limit: MAX_VALUES,
+            found: demand.values,
+        });
+    }
+    let context = ResultContext {
+        order: order_digest,
+        grant: grant_digest,
+        node_key: here,
+    };
+    let nothing = OpenedResult {
+        outputs: Vec::new(),
+    };
+    seal_result(&nothing, &order.result_key.0, &context, rng)
+        .map_err(|_| GateRefusal::ResultKey)?;
+    match spent {
         Some(spent) if spent.grant != grant_digest || spent.outputs != grant.outputs => {
             return Err(GateRefusal::SecondOpening);
         }
@@ -213,12 +320,15 @@ pub fn check(
         }
     }
     let circuits = accepted_circuits(config, job)?;
-    let outputs = verify_outputs(job, parts, order_digest, &circuits)?;
-    Ok(Passed {
+    Ok(Admitted {
+        job,
         order: order_digest,
         grant: grant_digest,
         demand,
-        outputs,
+        circuits,
+        public_key: None,
+        pending: None,
+        proven: Vec::new(),
     })
 }
 
@@ -264,62 +374,117 @@ fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKe
     Ok(circuits)
 }
 
-fn verify_outputs(
-    job: &NodeJob,
-    parts: &Parts,
-    order_digest: Digest,
-    circuits: &[CircuitKey],
-) -> Result<Vec<OutputCiphertext>, GateRefusal> {
-    let public_key = PublicKey::decode(&parts.public_key).map_err(|e| GateRefusal::PublicKey {
-        reason: e.to_string(),
-    })?;
-    check_public_key(&job.manifest, &public_key).map_err(|e| GateRefusal::PublicKey {
-        reason: e.to_string(),
-    })?;
-    let granted = &job.grant.body.outputs;
-    let expected = granted.len();
-    for found in [
-        parts.ciphertexts.len(),
-        parts.envelopes.len(),
-        job.order.body.program.outputs.len(),
-    ] {
-        if found != expected {
-            return Err(GateRefusal::OutputCount { expected, found });
-        }
+impl Admitted<'_> {
+    /// Outputs granted.
+    pub fn outputs(&self) -> usize {
+        self.job.grant.body.outputs.len()
     }
-    let context = OrderContext {
-        manifest: &job.manifest,
-        program: &job.order.body.program,
-        order: order_digest,
-        public_key: &public_key,
-        circuits,
-        srs: job.order.body.srs.digest,
-    };
-    let mut out = Vec::with_capacity(expected);
-    for (((granted, ciphertext), envelope), index) in granted
-        .iter()
-        .zip(&parts.ciphertexts)
-        .zip(&parts.envelopes)
-        .zip(0u32..)
-    {
-        if Envelope::digest(envelope) != granted.envelope {
-            return Err(GateRefusal::OutputDigest {
-                index,
-                what: "envelope",
-            });
-        }
+
+    /// The dataset's public key: the manifest's.
+    pub fn take_public_key(&mut self, bytes: &[u8]) -> Result<(), GateRefusal> {
+        let key = PublicKey::decode(bytes).map_err(|e| GateRefusal::PublicKey {
+            reason: e.to_string(),
+        })?;
+        check_public_key(&self.job.manifest, &key).map_err(|e| GateRefusal::PublicKey {
+            reason: e.to_string(),
+        })?;
+        self.public_key = Some(key);
+        Ok(())
+    }
+
+    /// The next output: its index and what was granted of it.
+    fn next(&self) -> Result<(u32, &SubmittedDigest), GateRefusal> {
+        let (expected, index) = (self.outputs(), self.proven.len());
+        let granted = self.job.grant.body.outputs.get(index);
+        granted
+            .map(|g| (index as u32, g))
+            .ok_or(GateRefusal::OutputCount {
+                expected,
+                found: index.saturating_add(1),
+            })
+    }
+
+    fn context(&self) -> Result<OrderContext<'_>, GateRefusal> {
+        let public_key = self.public_key.as_ref().ok_or(GateRefusal::PublicKey {
+            reason: "not taken yet".into(),
+        })?;
+        Ok(OrderContext {
+            manifest: &self.job.manifest,
+            program: &self.job.order.body.program,
+            order: self.order,
+            public_key,
+            circuits: &self.circuits,
+            srs: self.job.order.body.srs.digest,
+        })
+    }
+
+    /// The next output's ciphertext: the granted one. Returns the most bytes
+    /// that its envelope can have.
+    pub fn take_ciphertext(&mut self, bytes: Vec<u8>) -> Result<u64, GateRefusal> {
+        let (index, granted) = self.next()?;
         let refuse = |cause| GateRefusal::Proof { index, cause };
-        let decoded = OutputCiphertext::decode(ciphertext).map_err(|e| refuse(Refusal::Wire(e)))?;
+        let decoded = OutputCiphertext::decode(&bytes).map_err(|e| refuse(Refusal::Wire(e)))?;
         if decoded.digest() != granted.ciphertext {
             return Err(GateRefusal::OutputDigest {
                 index,
                 what: "ciphertext",
             });
         }
-        let proven = context
-            .verify_output(index, ciphertext, envelope)
-            .map_err(refuse)?;
-        out.push(proven.into_statement().ciphertext);
+        let statement = self.context()?.statement(index, decoded).map_err(refuse)?;
+        let matrix = statement.conform(&self.job.manifest).map_err(refuse)?;
+        let body = linear_body_limit(&statement.visibility, &matrix);
+        let empty = Envelope {
+            kind: Kind::Linear,
+            statement: Digest::default(),
+            body: Vec::new(),
+        };
+        self.pending = Some(bytes);
+        Ok(body.saturating_add(empty.encode().len() as u64))
     }
-    Ok(out)
+
+    /// The envelope that proves the ciphertext just taken.
+    pub fn take_envelope(&mut self, bytes: &[u8]) -> Result<(), GateRefusal> {
+        let pending = self.pending.take().ok_or(GateRefusal::OutputCount {
+            expected: self.outputs(),
+            found: self.proven.len(),
+        })?;
+        let (index, granted) = self.next()?;
+        if Envelope::digest(bytes) != granted.envelope {
+            return Err(GateRefusal::OutputDigest {
+                index,
+                what: "envelope",
+            });
+        }
+        let proven = self
+            .context()?
+            .verify_output(index, &pending, bytes)
+            .map_err(|cause| GateRefusal::Proof { index, cause })?;
+        self.proven.push(proven.into_statement().ciphertext);
+        Ok(())
+    }
+
+    /// All parts at once.
+    pub fn take(&mut self, parts: &Parts) -> Result<(), GateRefusal> {
+        self.take_public_key(&parts.public_key)?;
+        let expected = self.outputs();
+        for found in [parts.ciphertexts.len(), parts.envelopes.len()] {
+            if found != expected {
+                return Err(GateRefusal::OutputCount { expected, found });
+            }
+        }
+        for (ciphertext, envelope) in parts.ciphertexts.iter().zip(&parts.envelopes) {
+            self.take_ciphertext(ciphertext.clone())?;
+            self.take_envelope(envelope)?;
+        }
+        Ok(())
+    }
+
+    /// The ciphertexts, when every one is proven.
+    pub(crate) fn proven(&self) -> Result<&[OutputCiphertext], GateRefusal> {
+        let (expected, found) = (self.outputs(), self.proven.len());
+        if found != expected {
+            return Err(GateRefusal::OutputCount { expected, found });
+        }
+        Ok(&self.proven)
+    }
 }

@@ -10,8 +10,8 @@ mod node;
 mod run;
 mod state;
 
-pub use gate::{GateRefusal, Parts};
+pub use gate::{Admitted, GateRefusal, Parts};
 pub use log::{Log, LogError, Record};
-pub use node::{Dataset, KeyNode, NodeConfig, NodeError, Outcome};
+pub use node::{Begun, Dataset, KeyNode, NodeConfig, NodeError, Outcome};
 pub use run::{Ended, PollError, poll};
-pub use state::{Revealed, State};
+pub use state::{Revealed, Standing, State};

@@ -10,17 +10,17 @@
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
-    path::Path,
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
 };
 use thiserror::Error;
 use veilbourse_core::{
     digest::{Digest, Domain},
     wire::Writer,
 };
-use veilbourse_documents::{Bytes, Delivery, NonDelivery, Nonce, Signed, SubmittedDigest};
+use veilbourse_documents::{Bytes, Delivery, Id, NonDelivery, Nonce, Signed, SubmittedDigest};
 
-const MAGIC: &[u8; 8] = b"VBNLOG01";
+const MAGIC: &[u8; 8] = b"VBNLOG02";
 /// Most bytes of a record: a sealed result of many rows fits.
 const MAX_RECORD: u32 = 96 << 20;
 /// Bytes of a frame's length and of its check.
@@ -33,8 +33,25 @@ pub enum LogError {
     #[error("node log: {0}")]
     Io(#[from] std::io::Error),
     /// Not a log, or of another version.
-    #[error("node log: not a log of this version")]
+    #[error("node log: not a log of this version (it should begin with VBNLOG02)")]
     Magic,
+    /// A node that was initialised has a log: without it counts and nonces would
+    /// begin at zero.
+    #[error(
+        "node log: {} is missing: it is made once, when the node is initialised, and without it \
+         the node would forget what it revealed",
+        path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Asked to make a log where one with records is.
+    #[error("node log: {} holds records already", path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
     /// Damaged before its end: refuse to start rather than forget what was revealed.
     #[error("node log: damaged at byte {offset}: {reason}")]
     Damaged {
@@ -57,12 +74,19 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
-    /// A policy version of a dataset was seen: no older one will be acted on.
+    /// A policy of a dataset was seen: none that it replaces will be acted on (KEY-6).
     PolicySeen {
         /// D.
         dataset: Digest,
-        /// The version.
+        /// The listing that the policy names.
+        listing: Id,
+        /// Its version there.
         policy_version: u32,
+        /// Digest of the signed policy.
+        digest: Digest,
+        /// From when it is valid: the order between listings of one dataset.
+        #[serde(with = "veilbourse_core::decimal")]
+        valid_from: u64,
     },
     /// Values were spent, before anything was decrypted (KEY-3).
     Spent {
@@ -128,35 +152,49 @@ fn header(previous: &Digest, length: u32) -> [u8; HEADER] {
     out
 }
 
+/// The folder that holds a file.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    }
+}
+
 impl Log {
-    /// Opens or makes a log; returns it with every record.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LogError> {
-        let new = !path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
+    /// Makes an empty log (KEY-4): once, when the node is initialised. An empty
+    /// one that is there already will do; one with records is never overwritten.
+    pub fn create(path: &Path) -> Result<(), LogError> {
+        OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)?;
+        match Self::open(path)? {
+            (_, records) if records.is_empty() => Ok(()),
+            _ => Err(LogError::Exists { path: path.into() }),
+        }
+    }
+
+    /// Opens a log; returns it with every record. A missing one is not made.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), LogError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|e| match e.kind() {
+                ErrorKind::NotFound => LogError::Missing { path: path.into() },
+                _ => LogError::Io(e),
+            })?;
         // One node at a time: two would each spend what the other does not see.
         file.try_lock()
             .map_err(|e| std::io::Error::other(format!("locked: {e}")))?;
-        if new {
-            file.write_all(MAGIC)?;
-            file.sync_all()?;
-            if let Some(folder) = path.parent() {
-                File::open(folder)?.sync_all()?;
-            }
-        }
         let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(0))?;
         file.read_to_end(&mut bytes)?;
         if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
             // Torn while it was made: nothing was ever recorded.
             file.set_len(0)?;
             file.seek(SeekFrom::Start(0))?;
             file.write_all(MAGIC)?;
-            file.sync_all()?;
             bytes = MAGIC.to_vec();
         }
         let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
@@ -178,6 +216,8 @@ impl Log {
         }
         log.file.set_len(log.end)?;
         log.file.sync_all()?;
+        // Its name too: whoever made it may have died before that was on disk.
+        File::open(parent(path))?.sync_all()?;
         Ok((log, records))
     }
 
@@ -249,7 +289,8 @@ impl Log {
         self.file.sync_all()
     }
 
-    /// Digest of the newest record: what a backup can be compared with.
+    /// Digest of the newest record, all zero before the first: it covers every
+    /// record, so an operator who noted it sees whether any was lost since.
     pub fn head(&self) -> Digest {
         self.head
     }

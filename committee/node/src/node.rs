@@ -1,7 +1,7 @@
 //! The node: gate, then spend, then decrypt, then seal (KEY-3, KEY-5).
 
 use crate::{
-    gate::{self, GateRefusal, Parts, Passed},
+    gate::{self, Admitted, GateRefusal, Parts},
     log::{Log, LogError, Record},
     state::{Ended, State},
 };
@@ -11,7 +11,7 @@ use thiserror::Error;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
     Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput, OpenedResult,
-    ResultContext, Signed, SigningKey,
+    Policy, ResultContext, Signed, SigningKey,
     api::{AcceptedKeys, NodeJob},
     marketplace_id, seal_result,
 };
@@ -82,6 +82,9 @@ pub enum NodeError {
     /// Signing or sealing.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// A policy that the node will not act on.
+    #[error("policy: {0}")]
+    Policy(#[from] GateRefusal),
 }
 
 /// How a job ended.
@@ -98,6 +101,15 @@ pub enum Outcome {
     Refused(Box<Signed<NonDelivery>>),
 }
 
+/// What became of a job's documents.
+#[derive(Debug)]
+pub enum Begun<'a> {
+    /// Answered, without its parts.
+    Ended(Outcome),
+    /// May be opened once its parts hold.
+    Admitted(Box<Admitted<'a>>),
+}
+
 /// The key node.
 #[derive(Debug)]
 pub struct KeyNode {
@@ -107,7 +119,8 @@ pub struct KeyNode {
 }
 
 impl KeyNode {
-    /// Opens the node's log and replays it (KEY-4).
+    /// Opens the node's log and replays it (KEY-4). The log must exist:
+    /// [`Log::create`] makes it when the node is initialised.
     pub fn open(config: NodeConfig, log: &Path) -> Result<Self, NodeError> {
         let (log, records) = Log::open(log)?;
         Ok(Self {
@@ -127,14 +140,19 @@ impl KeyNode {
         &self.state
     }
 
+    /// Head of the log: see [`Log::head`].
+    pub fn log_head(&self) -> Digest {
+        self.log.head()
+    }
+
     fn record(&mut self, record: Record) -> Result<(), NodeError> {
         self.log.append(&record)?;
         self.state.apply(record);
         Ok(())
     }
 
-    /// Does a job (KEY-2, KEY-3, KEY-5). The same job again gives the same
-    /// answer, from disk.
+    /// Does a job whose parts are all there: [`Self::begin`], every part,
+    /// [`Self::finish`]. The same job again gives the same answer, from disk.
     pub fn process(
         &mut self,
         job: &NodeJob,
@@ -142,47 +160,99 @@ impl KeyNode {
         now: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
-        let order = job.order.digest()?;
-        let grant = job.grant.digest()?;
-        // What ended stays ended, for the grant it ended with.
-        match self.state.ended(&order) {
-            Some(Ended::Delivered(delivery, sealed)) if delivery.body.grant == grant => {
-                return Ok(Outcome::Delivered {
-                    delivery: delivery.clone(),
-                    sealed_result: sealed.0.clone(),
-                });
-            }
-            Some(Ended::Refused(refusal)) if refusal.body.grant == grant => {
-                return Ok(Outcome::Refused(refusal.clone()));
-            }
-            _ => {}
-        }
-        self.see_policy(job, now)?;
-        match gate::check(&self.config, &self.state, job, parts, now) {
-            Ok(passed) => self.open_outputs(job, passed, rng),
-            Err(refusal) => self.refuse(order, grant, &refusal),
+        let mut admitted = match self.begin(job, now, rng)? {
+            Begun::Ended(outcome) => return Ok(outcome),
+            Begun::Admitted(a) => a,
+        };
+        match admitted.take(parts) {
+            Ok(()) => self.finish(*admitted, now, rng),
+            Err(refusal) => self.stop(&admitted, &refusal),
         }
     }
 
-    /// KEY-2: the highest version that the pinned custodian signed counts,
-    /// whatever becomes of the job that showed it.
-    fn see_policy(&mut self, job: &NodeJob, now: u64) -> Result<(), NodeError> {
-        let policy = &job.policy.body;
-        let Some(held) = self.config.datasets.get(&policy.dataset) else {
-            return Ok(());
+    /// Everything that needs no part (KEY-2): an order that has ended, or that
+    /// must be refused by its documents, is answered without fetching any.
+    pub fn begin<'a>(
+        &mut self,
+        job: &'a NodeJob,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Begun<'a>, NodeError> {
+        let order = job.order.digest()?;
+        let grant = job.grant.digest()?;
+        // KEY-7: what ended stays ended. A refusal ends the order, whatever grant
+        // it was signed for; a delivery answers its own grant alone.
+        match self.state.ended(&order) {
+            Some(Ended::Delivered(delivery, sealed)) if delivery.body.grant == grant => {
+                return Ok(Begun::Ended(Outcome::Delivered {
+                    delivery: delivery.clone(),
+                    sealed_result: sealed.0.clone(),
+                }));
+            }
+            Some(Ended::Refused(refusal)) => {
+                return Ok(Begun::Ended(Outcome::Refused(refusal.clone())));
+            }
+            _ => {}
+        }
+        // KEY-6: a policy counts from when it is seen, whatever becomes of the
+        // job that showed it; one that may not be acted on stops at the gate.
+        match self.learn_policy(&job.policy, now) {
+            Ok(_) | Err(NodeError::Policy(_)) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(
+            match gate::admit(&self.config, &self.state, job, now, rng) {
+                Ok(admitted) => Begun::Admitted(Box::new(admitted)),
+                Err(refusal) => Begun::Ended(self.refuse(order, grant, &refusal)?),
+            },
+        )
+    }
+
+    /// Refuses an order for one of its parts.
+    pub fn stop(
+        &mut self,
+        admitted: &Admitted<'_>,
+        refusal: &GateRefusal,
+    ) -> Result<Outcome, NodeError> {
+        self.refuse(admitted.order, admitted.grant, refusal)
+    }
+
+    /// Opens an order whose parts have all been taken (KEY-3, KEY-5).
+    pub fn finish(
+        &mut self,
+        admitted: Admitted<'_>,
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, NodeError> {
+        let refusal = match admitted.proven() {
+            Err(e) => e,
+            // Fetching took its time.
+            Ok(_) if self.state.spent(&admitted.order).is_none() => {
+                match gate::in_time(admitted.job, now) {
+                    Err(e) => e,
+                    Ok(()) => return self.open_outputs(&admitted, rng),
+                }
+            }
+            Ok(_) => return self.open_outputs(&admitted, rng),
         };
-        let newer = policy.policy_version > self.state.policy(&policy.dataset);
-        let marketplace = marketplace_id(&self.config.marketplace);
-        if newer
-            && now >= policy.valid_from
-            && job.policy.verify_by(&marketplace, &held.custodian).is_ok()
-        {
+        self.stop(&admitted, &refusal)
+    }
+
+    /// KEY-6: remembers a policy that replaces those seen, from wherever it
+    /// comes; returns whether it did.
+    pub fn learn_policy(&mut self, policy: &Signed<Policy>, now: u64) -> Result<bool, NodeError> {
+        let new = gate::policy(&self.config, &self.state, policy, now)?;
+        if new {
+            let body = &policy.body;
             self.record(Record::PolicySeen {
-                dataset: policy.dataset,
-                policy_version: policy.policy_version,
+                dataset: body.dataset,
+                listing: body.listing.clone(),
+                policy_version: body.policy_version,
+                digest: policy.digest()?,
+                valid_from: body.valid_from,
             })?;
         }
-        Ok(())
+        Ok(new)
     }
 
     fn refuse(
@@ -191,8 +261,11 @@ impl KeyNode {
         grant: Digest,
         refusal: &GateRefusal,
     ) -> Result<Outcome, NodeError> {
-        // DOC-9: whoever has revealed does not sign that nothing was revealed.
-        let revealed = matches!(self.state.ended(&order), Some(Ended::Delivered(..)));
+        // KEY-7: an order that was spent for is delivered sooner or later, so no
+        // document says that nothing is revealed; except where what was decrypted
+        // cannot be delivered, which ends it.
+        let revealed = self.state.spent(&order).is_some()
+            && !matches!(refusal, GateRefusal::Decryption { .. });
         let mut reason = refusal.to_string();
         reason.truncate(reason.floor_char_boundary(2000));
         let signed = Box::new(Signed::sign(
@@ -207,7 +280,7 @@ impl KeyNode {
             },
             &self.config.signing,
         )?);
-        // A refusal for another grant than the delivered one is not the order's end.
+        // What says that something is revealed is not the order's end: the delivery is.
         if !revealed {
             self.record(Record::Refused {
                 order,
@@ -219,17 +292,17 @@ impl KeyNode {
 
     fn open_outputs(
         &mut self,
-        job: &NodeJob,
-        passed: Passed,
+        admitted: &Admitted<'_>,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
-        let body = &job.order.body;
-        let Passed {
+        let Admitted {
+            job,
             order,
             grant,
             demand,
-            outputs,
-        } = passed;
+            ..
+        } = admitted;
+        let (order, grant, body) = (*order, *grant, &job.order.body);
         // KEY-3: counted on disk before anything is decrypted.
         if self.state.spent(&order).is_none() {
             self.record(Record::Spent {
@@ -242,7 +315,7 @@ impl KeyNode {
                 outputs: job.grant.body.outputs.clone(),
             })?;
         }
-        let opened = match self.decrypt(job, &outputs) {
+        let opened = match admitted.proven().and_then(|o| self.decrypt(job, o)) {
             Ok(o) => o,
             Err(refusal) => return self.refuse(order, grant, &refusal),
         };

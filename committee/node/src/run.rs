@@ -1,17 +1,17 @@
 //! Asks the server for work and does it (KEY-1).
 
-use crate::{KeyNode, NodeError, Outcome, Parts};
+use crate::{Admitted, Begun, GateRefusal, KeyNode, NodeError, Outcome};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
-use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
+use veilbourse_core::{
+    ciphertext::{OutputCiphertext, PublicKey},
+    digest::Digest,
+};
 use veilbourse_documents::{
     Bytes, Id,
     api::{Deliver, NodeJob, Refuse},
 };
 use veilbourse_machine::{Machine, MachineError};
-
-/// Most bytes of an envelope that the node fetches.
-const MAX_ENVELOPE: u64 = 16 << 20;
 
 /// What went wrong in one round.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,8 @@ pub struct Ended {
     pub order_id: Id,
     /// Code and reason of a refusal; none when the result was delivered.
     pub refusal: Option<(String, String)>,
+    /// Head of the node's log after it, for the operator to note.
+    pub log_head: Digest,
 }
 
 /// One round: leases an order, if there is one, and ends it here.
@@ -45,10 +47,8 @@ pub async fn poll<R: CryptoRng>(
     else {
         return Ok(None);
     };
-    let parts = fetch(machine, &job).await?;
     let path = format!("/v1/node/jobs/{}", job.order_id);
-    // Proof verification and decryption take tens of milliseconds an output.
-    let outcome = tokio::task::block_in_place(|| node.process(&job, &parts, machine.now(), rng))?;
+    let outcome = answer(node, machine, &job, rng).await?;
     let refusal = match outcome {
         Outcome::Delivered {
             delivery,
@@ -75,26 +75,56 @@ pub async fn poll<R: CryptoRng>(
     Ok(Some(Ended {
         order_id: job.order_id,
         refusal,
+        log_head: node.log_head(),
     }))
 }
 
-async fn fetch(machine: &Machine, job: &NodeJob) -> Result<Parts, MachineError> {
-    let object = |name: String| format!("/v1/node/jobs/{}/objects/{name}", job.order_id);
-    let mut parts = Parts {
-        public_key: machine
-            .get(&object("public-key".into()), PublicKey::ENCODED_LEN)
-            .await?,
-        ..Parts::default()
+/// The documents are checked before any part is fetched, each part before the
+/// next: a job that says it has many or large ones costs nothing. What cannot
+/// be fetched is no refusal: the node asks again (KEY-7).
+async fn answer<R: CryptoRng>(
+    node: &mut KeyNode,
+    machine: &Machine,
+    job: &NodeJob,
+    rng: &mut R,
+) -> Result<Outcome, PollError> {
+    // Proof verification and decryption take tens of milliseconds an output.
+    let begun = tokio::task::block_in_place(|| node.begin(job, machine.now(), rng))?;
+    let mut admitted = match begun {
+        Begun::Ended(outcome) => return Ok(outcome),
+        Begun::Admitted(a) => a,
     };
-    for index in 0..job.grant.body.outputs.len() {
-        let ciphertext = object(format!("ciphertext-{index}"));
-        parts
-            .ciphertexts
-            .push(machine.get(&ciphertext, OutputCiphertext::MAX_LEN).await?);
-        let envelope = object(format!("envelope-{index}"));
-        parts
-            .envelopes
-            .push(machine.get(&envelope, MAX_ENVELOPE).await?);
+    let outcome = match fetch(machine, job, &mut admitted).await? {
+        Ok(()) => tokio::task::block_in_place(|| node.finish(*admitted, machine.now(), rng))?,
+        Err(refusal) => node.stop(&admitted, &refusal)?,
+    };
+    Ok(outcome)
+}
+
+async fn fetch(
+    machine: &Machine,
+    job: &NodeJob,
+    admitted: &mut Admitted<'_>,
+) -> Result<Result<(), GateRefusal>, MachineError> {
+    let object = |name: String| format!("/v1/node/jobs/{}/objects/{name}", job.order_id);
+    let public_key = object("public-key".into());
+    let bytes = machine.get(&public_key, PublicKey::ENCODED_LEN).await?;
+    if let Err(refusal) = admitted.take_public_key(&bytes) {
+        return Ok(Err(refusal));
     }
-    Ok(parts)
+    for index in 0..admitted.outputs() {
+        let name = object(format!("ciphertext-{index}"));
+        let bytes = machine.get(&name, OutputCiphertext::MAX_LEN).await?;
+        let limit = match admitted.take_ciphertext(bytes) {
+            Ok(limit) => limit,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let name = object(format!("envelope-{index}"));
+        let bytes = machine.get(&name, limit).await?;
+        let taken = tokio::task::block_in_place(|| admitted.take_envelope(&bytes));
+        if let Err(refusal) = taken {
+            return Ok(Err(refusal));
+        }
+    }
+    Ok(Ok(()))
 }

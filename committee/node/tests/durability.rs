@@ -5,7 +5,7 @@ mod support;
 
 use std::{path::PathBuf, sync::OnceLock};
 use support::{terms::*, *};
-use veilbourse_node::{KeyNode, LogError, NodeError, Outcome};
+use veilbourse_node::{KeyNode, Log, LogError, NodeError, Outcome};
 
 /// Bytes of a frame before its record: length and its check.
 const HEADER: usize = 8;
@@ -165,28 +165,57 @@ fn a_crash_anywhere_in_the_last_order_neither_forgets_nor_reveals_twice() {
 }
 
 #[test]
-fn values_spent_before_a_crash_stay_spent_though_nothing_is_delivered() {
-    // KEY-3: the node comes back too late; nothing had left it.
+fn what_was_spent_for_before_a_crash_is_delivered_and_never_refused() {
+    // KEY-3, KEY-7: the power fails after "spent"; nothing had left the node.
     let past = past();
     let starts = frames(&past.log);
     let disk = Disk::new();
     disk.write(&past.log[..starts[4]]);
     let mut node = disk.open().unwrap();
-    let outcome = node
-        .process(
-            &past.second.job,
-            &past.second.parts,
-            NOW + 5_000,
-            &mut rng(1),
-        )
-        .unwrap();
-    assert_eq!(code(&outcome), "GRANT_EXPIRED");
-    assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
-    assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
-    // Another grant of the same order does not open what was spent for the first.
+    // A second grant of the same order does not open it, and does not get a
+    // document with which the buyer is refunded, as its result is still to come.
+    let log = std::fs::read(disk.path()).unwrap();
     let again = process(&mut node, &past.second.granted_again(), 1);
     assert_eq!(code(&again), "SECOND_OPENING");
+    assert!(matches!(&again, Outcome::Refused(r) if r.body.revealed));
+    // Nor do parts or documents that do not hold: they may be better next time.
+    let mut broken = past.second.clone();
+    broken.parts.ciphertexts[0][100] ^= 1;
+    let outcome = process(&mut node, &broken, 1);
+    assert_eq!(code(&outcome), "OUTPUT_DIGEST");
+    assert!(matches!(&outcome, Outcome::Refused(r) if r.body.revealed));
+    assert_eq!(std::fs::read(disk.path()).unwrap(), log, "not its end");
+    // The custodian has tightened its policy meanwhile, and the grant is over:
+    // the decision to open was made before.
+    let mut tight = past.second.terms.clone();
+    tight.policy_version += 1;
+    tight.quota_values = 0;
+    assert!(node.learn_policy(&tight.papers().policy, NOW).unwrap());
+    let late = NOW + 5_000;
+    let outcome = node
+        .process(&past.second.job, &past.second.parts, late, &mut rng(1))
+        .unwrap();
+    let opened = open(
+        &outcome,
+        &past.second.terms.result_secret(),
+        past.second.order(),
+        past.second.grant(),
+    );
+    assert_eq!(
+        values(&opened),
+        past.world.expected(&past.second.terms.program)
+    );
+    // Counted once.
     assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
+    assert_eq!(process(&mut node, &past.second, 2), outcome);
+    let again = process(&mut node, &past.second.granted_again(), 2);
+    assert!(matches!(&again, Outcome::Refused(r) if r.body.revealed));
+    assert_eq!(node.state().revealed(&past.world.root).values, VALUES + 1);
+    // A new order under the replaced policy is refused.
+    let mut other = past.second.terms.clone();
+    other.nonce = 77;
+    let outcome = process(&mut node, &other.unproven(), 3);
+    assert_eq!(code(&outcome), "POLICY_OLD");
 }
 
 #[test]
@@ -267,6 +296,8 @@ fn a_log_torn_while_it_was_made_starts_empty() {
     for cut in 0..=8 {
         disk.write(&past.log[..cut]);
         let mut node = disk.open().unwrap();
+        // The start finished what was cut off.
+        assert_eq!(std::fs::read(disk.path()).unwrap(), &past.log[..8]);
         assert_eq!(node.state().revealed(&past.world.root).values, 0);
         if cut % 4 == 0 {
             let outcome = process(&mut node, &past.second, 3);
@@ -280,9 +311,69 @@ fn a_log_torn_while_it_was_made_starts_empty() {
 }
 
 #[test]
+fn a_log_that_is_gone_is_not_made_anew() {
+    // KEY-4: an initialised node whose log was deleted would count from zero.
+    let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
+    drop(disk.open().unwrap());
+    std::fs::remove_file(disk.path()).unwrap();
+    for _ in 0..2 {
+        let got = disk.open();
+        assert!(
+            matches!(&got, Err(NodeError::Log(LogError::Missing { path })) if *path == disk.path()),
+            "{got:?}"
+        );
+        assert!(!disk.path().exists(), "refusing makes nothing");
+    }
+}
+
+#[test]
+fn a_log_is_made_once_and_never_over_another() {
+    // KEY-4.
+    let past = past();
+    let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
+    // Made and not yet used: the same again, also where making it was cut off.
+    Log::create(&disk.path()).unwrap();
+    disk.write(b"");
+    Log::create(&disk.path()).unwrap();
+    assert_eq!(std::fs::read(disk.path()).unwrap(), &past.log[..8]);
+    disk.write(&past.log);
+    let got = Log::create(&disk.path());
+    assert!(matches!(got, Err(LogError::Exists { .. })), "{got:?}");
+    assert_eq!(std::fs::read(disk.path()).unwrap(), past.log);
+    assert_eq!(
+        disk.open()
+            .unwrap()
+            .state()
+            .revealed(&past.world.root)
+            .values,
+        VALUES + 1
+    );
+}
+
+#[test]
+fn the_head_covers_every_record() {
+    // KEY-4: what the operator notes; all zero before the first record.
+    let past = past();
+    let disk = Disk::new();
+    let mut heads = std::collections::HashSet::new();
+    for at in frames(&past.log) {
+        disk.write(&past.log[..at]);
+        let head = disk.open().unwrap().log_head();
+        assert_eq!(head.0 == [0; 32], at == 8);
+        if at > 8 {
+            assert_eq!(head.0, past.log[at - CHAIN..at], "the last chain digest");
+        }
+        assert!(heads.insert(head));
+    }
+}
+
+#[test]
 fn one_node_at_a_time() {
     // KEY-3: two would each spend what the other does not see.
     let disk = Disk::new();
+    Log::create(&disk.path()).unwrap();
     let node = disk.open().unwrap();
     let second = disk.open();
     assert!(

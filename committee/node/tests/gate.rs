@@ -3,14 +3,18 @@
 
 mod support;
 
+use ed25519_dalek::Signer;
 use std::sync::OnceLock;
 use support::{terms::*, *};
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
     field::Fq,
+    program::{MatrixRef, ProgramOutput},
 };
-use veilbourse_documents::{Chain, Delivery, QueryKind, Signed};
+use veilbourse_documents::{
+    Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
+};
 use veilbourse_eval::SecretKey;
 use veilbourse_node::{KeyNode, NodeConfig, Outcome, Parts};
 use veilbourse_verifier::linear::OrderContext;
@@ -166,7 +170,7 @@ fn policy_and_grant_are_of_now() {
 
 #[test]
 fn an_older_policy_than_seen_is_refused() {
-    // KEY-2, DOC-3.
+    // KEY-6, DOC-3.
     let mut node = Node::new(world().config());
     assert!(matches!(
         process(&mut node, small()),
@@ -187,7 +191,7 @@ fn an_older_policy_than_seen_is_refused() {
     let mut forged = t.unproven();
     forged.job.policy.body.policy_version = 9;
     assert_eq!(code(&process(&mut node, &forged)), "DOCUMENT");
-    assert_eq!(node.node.state().policy(&world().root), 3);
+    assert_eq!(node.node.state().policy_version(&world().root, &id(1)), 3);
     // A custodian tightens its policy: from the first job that shows it, also
     // one that it refuses, the looser one is over.
     t.policy_version = 5;
@@ -201,7 +205,124 @@ fn an_older_policy_than_seen_is_refused() {
     drop(node);
     let log = folder.path().join("log");
     let node = KeyNode::open(world().config(), &log).unwrap();
-    assert_eq!(node.state().policy(&world().root), 5);
+    assert_eq!(node.state().policy_version(&world().root, &id(1)), 5);
+}
+
+/// A refusal's words.
+fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Refused(r) => &r.body.reason,
+        Outcome::Delivered { .. } => panic!("delivered"),
+    }
+}
+
+#[test]
+fn a_policy_of_a_withdrawn_listing_is_over_once_its_successor_was_seen() {
+    // KEY-6: versions are counted in each listing; across the listings of a
+    // dataset the later beginning counts.
+    let node = &mut Node::new(world().config());
+    // Each order has its own nonce: a refusal ends an order.
+    let mut nonce = 10;
+    let mut code_of = |node: &mut Node, listing: u8, version: u32, from: u64| {
+        nonce += 1;
+        let mut t = terms();
+        (t.nonce, t.listing, t.policy_version, t.valid_from) = (nonce, listing, version, from);
+        let outcome = process(node, &t.unproven());
+        (code(&outcome).to_owned(), reason(&outcome).to_owned())
+    };
+    // PUBLIC_KEY: as far as a job without its parts comes.
+    let (early, late) = (NOW - 1000, NOW - 500);
+    assert_eq!(code_of(node, 1, 3, early).0, "PUBLIC_KEY");
+    // Withdrawn, listed again as 2 under stricter terms, counted from 1.
+    assert_eq!(code_of(node, 2, 1, late).0, "PUBLIC_KEY");
+    let (code, reason) = code_of(node, 1, 3, early);
+    assert_eq!(code, "POLICY_OLD");
+    assert!(reason.contains(id(2).as_str()), "{reason}");
+    // Nor a version of the old listing that was never seen here, as old or as new.
+    assert_eq!(code_of(node, 1, 4, early + 1).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 4, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 7, 9, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 2, 1, late).0, "PUBLIC_KEY");
+    // In one listing the version counts, and what it replaced stays replaced.
+    assert_eq!(code_of(node, 2, 2, early).0, "PUBLIC_KEY");
+    assert_eq!(code_of(node, 2, 1, late).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 5, late).0, "POLICY_OLD");
+    // The custodian returns to the first listing: a later beginning and version.
+    assert_eq!(code_of(node, 1, 2, late + 1).0, "POLICY_OLD");
+    assert_eq!(code_of(node, 1, 4, late + 1).0, "PUBLIC_KEY");
+    assert_eq!(code_of(node, 2, 2, early).0, "POLICY_OLD");
+    // All of it from disk too.
+    let log = node.folder.path().join("copy");
+    std::fs::copy(node.folder.path().join("log"), &log).unwrap();
+    let again = KeyNode::open(world().config(), &log).unwrap();
+    for (listing, version, from) in [(1, 4, late + 1), (2, 2, early), (1, 3, early), (7, 1, NOW)] {
+        let mut t = terms();
+        (t.listing, t.policy_version, t.valid_from) = (listing, version, from);
+        let policy = t.papers().policy;
+        let digest = policy.digest().unwrap();
+        assert_eq!(
+            again.state().standing(&policy.body, &digest),
+            node.node.state().standing(&policy.body, &digest)
+        );
+    }
+}
+
+#[test]
+fn two_policies_of_one_version_are_not_both_acted_on() {
+    // KEY-6.
+    let mut node = Node::new(world().config());
+    let mut t = terms();
+    assert_eq!(code(&process(&mut node, &t.unproven())), "PUBLIC_KEY");
+    t.nonce = 2;
+    t.quota_values += 1;
+    assert_eq!(code(&process(&mut node, &t.unproven())), "POLICY_CONFLICT");
+    t.policy_version += 1;
+    t.nonce = 3;
+    assert_eq!(code(&process(&mut node, &t.unproven())), "PUBLIC_KEY");
+}
+
+#[test]
+fn the_operator_can_tell_the_node_a_policy() {
+    // KEY-6: without waiting for a job that shows it.
+    let mut node = Node::new(world().config());
+    let mut told = terms();
+    told.listing = 2;
+    told.policy_version = 1;
+    let policy = told.papers().policy;
+    assert!(node.node.learn_policy(&policy, NOW).unwrap());
+    assert!(!node.node.learn_policy(&policy, NOW).unwrap(), "known");
+    assert_eq!(code(&process(&mut node, &terms().unproven())), "POLICY_OLD");
+    // What the node would not act on is not recorded: not valid yet, of
+    // another custodian or marketplace, older.
+    let refused = |node: &mut Node, change: &dyn Fn(&mut Terms), expected: &str| {
+        let mut t = told.clone();
+        t.policy_version = 5;
+        change(&mut t);
+        let log = node.folder.path().join("log");
+        let before = std::fs::read(&log).unwrap();
+        match node.node.learn_policy(&t.papers().policy, NOW) {
+            Err(veilbourse_node::NodeError::Policy(r)) => assert_eq!(r.code(), expected),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::fs::read(&log).unwrap(), before);
+    };
+    refused(&mut node, &|t| t.valid_from = NOW + 1, "POLICY_EARLY");
+    refused(
+        &mut node,
+        &|t| t.custodian = signer(STRANGER),
+        "CUSTODIAN_KEY",
+    );
+    refused(&mut node, &|t| t.marketplace = signer(STRANGER), "DOCUMENT");
+    refused(
+        &mut node,
+        &|t| t.dataset = Digest([9; 32]),
+        "DATASET_UNKNOWN",
+    );
+    refused(&mut node, &|t| t.listing = 1, "POLICY_OLD");
+    let mut forged = policy;
+    forged.body.policy_version = 9;
+    assert!(node.node.learn_policy(&forged, NOW).is_err());
+    assert_eq!(node.node.state().policy_version(&world().root, &id(2)), 1);
 }
 
 #[test]
@@ -270,6 +391,7 @@ fn quotas_are_held_by_the_nodes_own_count() {
         let mut node = Node::new(world().config());
         process(&mut node, small());
         let mut t = terms();
+        t.policy_version += 1;
         (t.quota_values, t.quota_bits) = (values, bits);
         let outcome = process(&mut node, &t.unproven());
         assert_eq!(code(&outcome), expected, "{values} {bits}");
@@ -413,7 +535,7 @@ fn a_proof_for_another_order_or_output_is_refused() {
 
 #[test]
 fn another_grant_for_a_delivered_order_says_that_it_was_revealed() {
-    // KEY-3, DOC-9: who has revealed does not sign that nothing was revealed.
+    // KEY-7, DOC-9: who has revealed does not sign that nothing was revealed.
     let mut node = Node::new(world().config());
     let first = process(&mut node, small());
     let again = small().granted_again();
@@ -433,30 +555,128 @@ fn another_grant_for_a_delivered_order_says_that_it_was_revealed() {
 }
 
 #[test]
-fn a_refused_grant_stays_refused_and_another_is_looked_at() {
-    // KEY-2.
+fn a_refusal_ends_the_order_for_every_grant() {
+    // KEY-7: whoever said that nothing was revealed reveals nothing of it later.
     let mut node = Node::new(world().config());
     let late = node
         .node
         .process(&small().job, &small().parts, NOW + 5_000, &mut rng(1))
         .unwrap();
     assert_eq!(code(&late), "GRANT_EXPIRED");
-    // In time and complete, it is refused by the very same document.
-    assert_eq!(process(&mut node, small()), late);
+    assert!(matches!(&late, Outcome::Refused(r) if !r.body.revealed));
+    let log = node.folder.path().join("log");
+    let before = std::fs::read(&log).unwrap();
+    // In time and complete, under this grant or another, before and after
+    // another start: the very same document.
     let again = small().granted_again();
-    let delivered = process(&mut node, &again);
-    let opened = open(
-        &delivered,
-        &small().terms.result_secret(),
-        again.order(),
-        again.grant(),
-    );
-    assert_eq!(values(&opened), world().expected(&small().terms.program));
-    // Now the first grant is a second opening of a revealed order.
-    let outcome = process(&mut node, small());
-    assert_eq!(code(&outcome), "SECOND_OPENING");
-    assert!(matches!(&outcome, Outcome::Refused(r) if r.body.revealed));
-    assert_eq!(process(&mut node, &again), delivered);
+    assert_eq!(again.order(), small().order());
+    assert_ne!(again.grant(), small().grant());
+    for _ in 0..2 {
+        assert_eq!(process(&mut node, small()), late);
+        assert_eq!(process(&mut node, &again), late);
+        let Node { folder, node: open } = node;
+        drop(open);
+        let open = KeyNode::open(world().config(), &log).unwrap();
+        node = Node { folder, node: open };
+    }
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+    assert_eq!(node.revealed(world()), (0, 0));
+    assert!(node.node.state().spent(&small().order()).is_none());
+}
+
+/// Signed whatever it says: a hostile buyer's, marketplace's or pod's document.
+fn force_sign<T: Document>(body: T, signer: &SigningKey) -> Signed<T> {
+    let mut message = format!("veilbourse v1 {}\n", T::TYPE).into_bytes();
+    message.extend(serde_json_canonicalizer::to_vec(&body).unwrap());
+    Signed {
+        key: key(signer),
+        signature: SignatureText(signer.sign(&message).to_bytes()),
+        body,
+    }
+}
+
+/// A complete and proven job of a hostile buyer: the order is whatever `change`
+/// makes of an honest one.
+fn hostile(change: impl FnOnce(&mut Order)) -> Case {
+    let honest = small();
+    let mut body = honest.job.order.body.clone();
+    body.nonce = Nonce([0xee; 32]);
+    change(&mut body);
+    let order = force_sign(body, &signer(BUYER));
+    let digest = order.digest().unwrap();
+    let parts = world().prove(&order.body.program, digest);
+    let mut job = honest.terms.with_parts(parts.clone()).job;
+    job.submission.body.order = digest;
+    job.submission = force_sign(job.submission.body, &signer(POD));
+    job.grant.body.order = digest;
+    job.grant.body.submission = job.submission.digest().unwrap();
+    job.grant = force_sign(job.grant.body, &signer(MARKETPLACE));
+    job.order = order;
+    Case {
+        terms: honest.terms.clone(),
+        job,
+        parts,
+    }
+}
+
+#[test]
+fn a_result_key_that_nothing_can_be_sealed_to_spends_nothing() {
+    // KEY-2, KEY-3: otherwise any buyer could burn the quota for nothing.
+    let mut node = Node::new(world().config());
+    assert!(matches!(
+        process(&mut node, &hostile(|_| {})),
+        Outcome::Delivered { .. }
+    ));
+    type Change = dyn Fn(&mut Vec<u8>);
+    let bad: [&Change; 4] = [
+        &|k| k.fill(0xff),
+        // Not a reduced coefficient of the ML-KEM half, alone.
+        &|k| k[..3].fill(0xff),
+        &|k| {
+            k.pop();
+        },
+        &Vec::clear,
+    ];
+    for change in bad {
+        let case = hostile(|o| change(&mut o.result_key.0));
+        let mut node = Node::new(world().config());
+        let outcome = process(&mut node, &case);
+        // Documents refuse by its form what they see; the gate tries the rest.
+        assert!(
+            ["RESULT_KEY", "DOCUMENT"].contains(&code(&outcome)),
+            "{outcome:?}"
+        );
+        assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
+        assert_eq!(node.revealed(world()), (0, 0));
+        assert!(node.node.state().spent(&case.order()).is_none());
+        assert_eq!(process(&mut node, &case), outcome);
+    }
+}
+
+#[test]
+fn more_values_than_a_delivery_carries_are_refused_before_they_are_spent() {
+    // KEY-2, KEY-3: the server takes no larger delivery.
+    let rows = 4096u64;
+    for (chunks, expected) in [(244, "PUBLIC_KEY"), (245, "RESULT_SIZE")] {
+        let mut t = terms();
+        let segment = &mut t.manifest.segments[0];
+        segment.rows = chunks * rows;
+        segment.chunks = vec![segment.chunks[0]; chunks as usize];
+        t.dataset = t.manifest.root();
+        t.program.dataset = t.dataset;
+        let over = |chunk| MatrixRef::Chunk { segment: 0, chunk };
+        t.program.outputs = (0..chunks as u32)
+            .map(|c| ProgramOutput {
+                over: over(c),
+                vector: 1,
+            })
+            .collect();
+        (t.quota_values, t.quota_bits) = (u64::MAX, u64::MAX);
+        let mut config = world().config();
+        let held = config.datasets.remove(&world().root).unwrap();
+        config.datasets.insert(t.dataset, held);
+        refused(config, &t.unproven(), expected);
+    }
 }
 
 #[test]
@@ -476,5 +696,7 @@ fn a_value_outside_its_range_is_not_delivered_but_counted() {
     assert!(matches!(&outcome, Outcome::Refused(r) if !r.body.revealed));
     assert_eq!(node.revealed(world()), (VALUES, VALUES * width()));
     assert_eq!(process(&mut node, full()), outcome);
+    // KEY-7: it is the order's end, for another grant too.
+    assert_eq!(process(&mut node, &full().granted_again()), outcome);
     assert_eq!(node.revealed(world()), (VALUES, VALUES * width()));
 }

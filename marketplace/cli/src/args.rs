@@ -219,6 +219,10 @@ pub struct NodeArgs {
     /// File of accepted verifying keys (from `srs key`), copied into the folder.
     #[arg(long)]
     pub keys: Option<PathBuf>,
+    /// A policy signed by the custodian (JSON), remembered before serving: those
+    /// that it replaces are refused from then on. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Vec<PathBuf>,
     /// Accept verifying keys made from a local (dev) SRS.
     #[arg(long)]
     pub accept_dev_srs: bool,

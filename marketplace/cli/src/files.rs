@@ -14,7 +14,7 @@ use veilbourse_documents::{
 };
 use veilbourse_eval::SecretKey;
 use veilbourse_machine::Identity;
-use veilbourse_node::{Dataset, NodeConfig};
+use veilbourse_node::{Dataset, Log, NodeConfig};
 use veilbourse_prover::{linear::PodSecret, srs::Srs};
 use veilbourse_server::write_secret;
 use veilbourse_verifier::linear::CircuitKey;
@@ -121,7 +121,8 @@ pub struct NodeSettings {
 pub struct NodeFolder(pub PathBuf);
 
 impl NodeFolder {
-    /// Makes the folder and its key.
+    /// Makes the folder, its key and its empty log. The settings come last: a
+    /// folder that has them was initialised, and must have its log from then on.
     pub fn create(path: &Path, marketplace: Key, rng: &mut impl CryptoRng) -> Result<Self> {
         if path.join("settings.json").exists() {
             bail!("{} is a key node's folder already", path.display());
@@ -129,6 +130,7 @@ impl NodeFolder {
         fs::create_dir_all(path.join("datasets")).with_context(|| path.display().to_string())?;
         let folder = Self(path.to_owned());
         folder.signing(rng)?;
+        Log::create(&folder.log())?;
         let settings = serde_json::to_vec_pretty(&NodeSettings {
             marketplace,
             machine: None,

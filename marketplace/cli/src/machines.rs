@@ -12,7 +12,7 @@ use veilbourse_client::{
     http::Server,
     market::{self, Session},
 };
-use veilbourse_documents::{Id, Key, SrsProvenance, api::AcceptedKeys};
+use veilbourse_documents::{Id, Key, Policy, Signed, SrsProvenance, api::AcceptedKeys};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
@@ -214,21 +214,40 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
+    for path in &a.policy {
+        let policy: Signed<Policy> =
+            Signed::parse(&files::read(path)?).with_context(|| path.display().to_string())?;
+        let new = node
+            .learn_policy(&policy, crate::clock()())
+            .with_context(|| path.display().to_string())?;
+        let (listing, version) = (&policy.body.listing, policy.body.policy_version);
+        let how = if new { "remembered" } else { "known" };
+        say(
+            json,
+            &json!({ "listing": listing, "policy_version": version, "policy": how }),
+            &format!("policy version {version} of listing {listing}: {how}"),
+        );
+    }
+    let head = node.log_head();
     say(
         json,
-        &json!({ "key_node": "working", "server": a.server, "datasets": datasets }),
-        &format!("guarding {datasets} datasets for {}", a.server),
+        &json!({ "key_node": "working", "server": a.server, "datasets": datasets, "log_head": head }),
+        &format!(
+            "guarding {datasets} datasets for {}\n  log head {head} (compare it with the last one you noted)",
+            a.server
+        ),
     );
     loop {
         match veilbourse_node::poll(&mut node, &machine, &mut rng).await {
             Ok(Some(ended)) => {
+                let (order, head) = (&ended.order_id, ended.log_head);
                 let text = match &ended.refusal {
-                    None => format!("order {}: delivered", ended.order_id),
+                    None => format!("order {order}: delivered; log head {head}"),
                     Some((code, reason)) => {
-                        format!("order {}: REFUSED {code}: {reason}", ended.order_id)
+                        format!("order {order}: REFUSED {code}: {reason}; log head {head}")
                     }
                 };
-                let object = json!({ "order": ended.order_id, "refusal": ended.refusal });
+                let object = json!({ "order": order, "refusal": ended.refusal, "log_head": head });
                 say(json, &object, &text);
             }
             Ok(None) => tokio::time::sleep(IDLE).await,

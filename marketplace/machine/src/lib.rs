@@ -218,6 +218,45 @@ impl Machine {
         let request = self.request(Method::GET, path).await?;
         bounded(path, self.sent(path, request).await?, limit).await
     }
+
+    /// `GET` an object that is made of parts of `length` bytes, part after part
+    /// until `each` says that it has enough; one part is held at a time.
+    pub async fn get_parts(
+        &self,
+        path: &str,
+        length: u64,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), MachineError> {
+        let length = length.max(1) as usize;
+        let request = self.request(Method::GET, path).await?;
+        let mut r = self.sent(path, request).await?;
+        let transport = |source| MachineError::Transport {
+            path: path.into(),
+            source,
+        };
+        let mut part = Vec::new();
+        while let Some(piece) = r.chunk().await.map_err(transport)? {
+            let mut rest = &piece[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(length - part.len()));
+                part.extend_from_slice(now);
+                rest = later;
+                if part.len() == length {
+                    if !each(&part) {
+                        return Ok(());
+                    }
+                    part.clear();
+                }
+            }
+        }
+        if part.is_empty() {
+            return Ok(());
+        }
+        Err(MachineError::Answer {
+            path: path.into(),
+            reason: format!("ends after {} of {length} bytes of a part", part.len()),
+        })
+    }
 }
 
 async fn send(path: &str, request: RequestBuilder) -> Result<Response, MachineError> {

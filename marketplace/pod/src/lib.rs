@@ -2,6 +2,7 @@
 //! else sees it (POD-2, POD-3).
 
 mod circuits;
+mod matrices;
 mod run;
 mod work;
 

@@ -1,17 +1,16 @@
 //! Asks the server for work and does it (POD-1..3): what it is given is
 //! checked as if the server were hostile.
 
-use crate::{Circuits, Finished, Job, PodError, Stage, matrix_words, run};
+use crate::{Circuits, Finished, Job, PodError, Stage, matrices::Matrices, run};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use veilbourse_core::{
-    ciphertext::{ChunkData, PublicKey, SumData},
-    manifest::Manifest,
+    ciphertext::PublicKey,
     params::DATA_RING_DIMENSION as N,
-    program::{MatrixRef, Program, Weights},
+    program::{MAX_OUTPUTS, MatrixRef, Weights},
     wire::{WireError, Writer},
 };
 use veilbourse_documents::{
@@ -20,7 +19,6 @@ use veilbourse_documents::{
     api::{Decline, Heartbeat, PodJob, Submit},
     demand, open_model,
 };
-use veilbourse_eval::expand_chunk;
 use veilbourse_machine::{Machine, MachineError};
 use veilbourse_prover::linear::PodSecret;
 use veilbourse_verifier::{
@@ -63,6 +61,14 @@ pub enum PollError {
     /// The work.
     #[error(transparent)]
     Pod(#[from] PodError),
+    /// More than a pod holds (POD-6).
+    #[error("the program touches {value} bytes of traced forms, a pod holds {limit}")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+        /// What the program touches.
+        value: u64,
+    },
     /// Something given is not what the order names.
     #[error("{0}")]
     Mismatch(String),
@@ -139,6 +145,10 @@ fn check_documents(pod: &Pod, machine: &Machine, job: &PodJob) -> Result<(), Pol
     if job.manifest.root() != order.dataset {
         return mismatch("the manifest is not of the ordered dataset");
     }
+    // Before anything is compared pairwise.
+    if order.program.outputs.len() > MAX_OUTPUTS as usize {
+        return mismatch("the program has more outputs than a program can have");
+    }
     let policy = &job.policy.body;
     demand(
         &job.manifest,
@@ -180,25 +190,28 @@ async fn work<R: CryptoRng + Send + 'static>(
         None => None,
     };
     let (weights, blinders) = model(pod, machine, job, sealed.as_deref())?;
-    let matrices = fetch(machine, &object, &job.manifest, &job.order.body.program).await?;
 
     let order = job.order.digest()?;
-    let (report, mut stages) = watch::channel(("fetched".to_owned(), 0u32));
+    let (report, mut stages) = watch::channel(("fetching".to_owned(), 0u32));
     let task = {
-        let (pod, job) = (pod.clone(), job.clone());
+        let (pod, job, machine) = (pod.clone(), job.clone(), machine.clone());
+        let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
+            let (program, columns) = (&job.order.body.program, job.manifest.columns.len());
+            let matrices = Matrices::new(machine, job.order_id.clone(), columns, program);
+            let matrices = runtime.block_on(matrices)?;
             run(
                 Job {
                     manifest: &job.manifest,
                     public_key: &public_key,
-                    program: &job.order.body.program,
+                    program,
                     order,
                     weights: &weights,
                     blinders: &blinders,
                 },
                 &pod.circuits,
                 &pod.secret,
-                |over| matrices.get(&over).cloned(),
+                |over| matrices.words(&runtime, over),
                 &mut rng,
                 &|stage| {
                     let (name, i, n) = match stage {
@@ -209,6 +222,7 @@ async fn work<R: CryptoRng + Send + 'static>(
                     let _ = report.send((name, (1000 * i / n.max(1)) as u32));
                 },
             )
+            .map_err(|e| matrices.failure().unwrap_or(e.into()))
         })
     };
     let finished = with_heartbeats(machine, job, &mut stages, task).await?;
@@ -228,13 +242,13 @@ async fn with_heartbeats(
     machine: &Machine,
     job: &PodJob,
     stages: &mut watch::Receiver<(String, u32)>,
-    mut task: tokio::task::JoinHandle<Result<Vec<Finished>, PodError>>,
+    mut task: tokio::task::JoinHandle<Result<Vec<Finished>, PollError>>,
 ) -> Result<Vec<Finished>, PollError> {
     let path = format!("/v1/pod/jobs/{}/heartbeat", job.order_id);
     loop {
-        type Work = Result<Vec<Finished>, PodError>;
+        type Work = Result<Vec<Finished>, PollError>;
         let over = |r: Result<Work, tokio::task::JoinError>| match r {
-            Ok(finished) => finished.map_err(PollError::from),
+            Ok(finished) => finished,
             Err(e) => Err(PollError::Mismatch(format!("the work stopped: {e}"))),
         };
         tokio::select! {
@@ -321,54 +335,6 @@ fn model(
         }
     }
     Ok((weights, blinders))
-}
-
-/// Fetches and decodes what the program touches. That it is what the root
-/// covers shows when the pod verifies its own proof.
-async fn fetch(
-    machine: &Machine,
-    object: &impl Fn(&str) -> String,
-    manifest: &Manifest,
-    program: &Program,
-) -> Result<HashMap<MatrixRef, Vec<Vec<u64>>>, PollError> {
-    let columns = manifest.columns.len();
-    let mut sums = Vec::new();
-    if program
-        .outputs
-        .iter()
-        .any(|o| matches!(o.over, MatrixRef::Traced { .. }))
-    {
-        let one = SumData::encoded_len(columns);
-        let all = one.saturating_mul(manifest.segments.len() as u64);
-        let bytes = machine.get(&object("sums"), all).await?;
-        for part in bytes.chunks(one as usize) {
-            sums.push(SumData::decode(part, columns)?);
-        }
-    }
-    let mut matrices = HashMap::new();
-    for output in &program.outputs {
-        if matrices.contains_key(&output.over) {
-            continue;
-        }
-        let chunk = match output.over {
-            MatrixRef::Traced { .. } => None,
-            MatrixRef::Chunk { segment, chunk } => {
-                let name = format!("chunk-{segment}-{chunk}");
-                let bytes = machine
-                    .get(&object(&name), ChunkData::encoded_len(columns))
-                    .await?;
-                Some(expand_chunk(&ChunkData::decode(&bytes, columns)?))
-            }
-        };
-        let words = matrix_words(
-            output.over,
-            |s| sums.get(s as usize).cloned(),
-            |_, _| chunk.clone(),
-        )
-        .ok_or(PodError::Matrix { over: output.over })?;
-        matrices.insert(output.over, words);
-    }
-    Ok(matrices)
 }
 
 /// POD-3: outputs one by one, then the signed submission over all of them.

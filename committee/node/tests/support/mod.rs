@@ -25,7 +25,7 @@ use veilbourse_documents::{
     api::AcceptedKeys, open_result,
 };
 use veilbourse_eval::SecretKey;
-use veilbourse_node::{Dataset as NodeDataset, KeyNode, NodeConfig, Outcome, Parts};
+use veilbourse_node::{Dataset as NodeDataset, KeyNode, Log, NodeConfig, Outcome, Parts};
 use veilbourse_pod::{Circuits, Job, matrix_words};
 use veilbourse_prover::{linear::PodSecret, srs::Srs};
 use veilbourse_tabular::{Built, ColumnConfig, Kind, SchemaConfig, build};
@@ -245,7 +245,9 @@ pub struct Node {
 impl Node {
     pub fn new(config: NodeConfig) -> Self {
         let folder = folder();
-        let node = KeyNode::open(config, &folder.path().join("log")).unwrap();
+        let log = folder.path().join("log");
+        Log::create(&log).unwrap();
+        let node = KeyNode::open(config, &log).unwrap();
         Self { folder, node }
     }
 
