@@ -337,7 +337,8 @@ pub trait ObjectStorage: Send + Sync {
         length: u64,
         bytes: &[u8],
     ) -> Result<u64>;
-    /// The digest of a complete object's content.
+    /// The digest of the content of an object whose offset is its length; asked
+    /// at that point alone, for the object is finished if a crash left it staged.
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest>;
     /// A complete object.
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>>;
