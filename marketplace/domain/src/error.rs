@@ -113,6 +113,8 @@ refusals! {
     AssuranceTooLow { minimum: &'static str } => "ASSURANCE_TOO_LOW", 409, "evaluation class is below the minimum {minimum}";
     /// The deadline leaves no time (ORD-1).
     DeadlineTooSoon { earliest: u64, deadline: u64 } => "DEADLINE_TOO_SOON", 409, "deadline {deadline} is before the earliest possible {earliest}";
+    /// The deadline is beyond the longest time an order may reserve (ORD-1).
+    DeadlineTooLate { latest: u64, deadline: u64 } => "DEADLINE_TOO_LATE", 409, "deadline {deadline} is after the latest possible {latest}";
     /// A nonce that came before with another order (ORD-2).
     NonceReplayed => "NONCE_REPLAYED", 409, "this nonce was used before";
     /// The signing key is not registered for the account, or revoked (ORD-3).

@@ -58,6 +58,7 @@ impl App {
             buyer,
             key_registered: self.store.key_registered(buyer, terms.signer).await?,
             usage: &usage,
+            horizon: 1000 * u64::from(self.config.order_seconds),
         })?;
         // The same links that pod and node will check.
         let policy = self

@@ -168,6 +168,7 @@ impl SqlStore {
                 token,
                 end: now.saturating_add(LEASE_MILLIS),
                 attempt: attempt.saturating_add(1),
+                until: Millis::MAX,
             };
             let order = load(tx, parsed(&row, "id")?).await?.order;
             write_lease(tx, order.id, JobKind::Open, &lease, "opening", 0).await?;
