@@ -59,6 +59,8 @@ refusals! {
     Amount { field: &'static str, value: i64 } => "AMOUNT", 400, "{field}: {value} minor units are out of range";
     /// The same idempotency key came with another content (LED-4).
     IdempotencyMismatch { key: String } => "IDEMPOTENCY_MISMATCH", 409, "idempotency key {key} was used for another request";
+    /// Too many or too large requests of an account wait for a decision (LED-4).
+    CashPending { what: &'static str, limit: u64, value: u64 } => "CASH_PENDING", 409, "{what}: {value}, at most {limit} until an admin decides";
     /// The approver is the owner (LED-4).
     OwnRequest => "OWN_REQUEST", 403, "a request is decided by somebody else than its owner";
     /// Already decided (LED-2).

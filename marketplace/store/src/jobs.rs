@@ -179,37 +179,56 @@ impl SqlStore {
     pub(crate) async fn end_what_is_over(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
         let sql = format!(
             "SELECT id FROM orders
-             WHERE (state = 'leased' AND lease_end <= $1)
-                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1)
+             WHERE id > $2 AND ((state = 'leased' AND lease_end <= $1)
+                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1))
              ORDER BY id LIMIT {limit}"
         );
         let mut changed = Vec::new();
-        for row in self.all(&sql, vals![now]).await? {
-            let id: OrderId = parsed(&row, "id")?;
-            let done: Result<Option<Order>> = transaction!(self, "order.sweep", |tx| {
-                let l = load(tx, id).await?;
-                if l.order.terms.deadline <= now {
-                    return match l.order.clone().expire(now) {
-                        Ok(o) => transit(tx, &l, o.state, "system", "order.expire", now)
-                            .await
-                            .map(Some),
-                        // Ended or began to open since it was listed.
-                        Err(DomainError::OrderState { .. }) => Ok(None),
-                        Err(e) => Err(e),
-                    };
-                }
-                match l.order.state.clone() {
-                    OrderState::Leased(leased) if leased.lease.ended(now) => {
-                        let next = leased.lapse(now)?;
-                        transit(tx, &l, next, "system", "order.lapse", now)
-                            .await
-                            .map(Some)
+        let mut last = String::new();
+        loop {
+            let rows = self.all(&sql, vals![now, &last]).await?;
+            let mut failed = false;
+            for row in &rows {
+                last = text(row, "id")?;
+                match self.end_one(parsed(row, "id")?, now).await {
+                    Ok(done) => changed.extend(done),
+                    // One that cannot end keeps no other from its end.
+                    Err(e) => {
+                        failed = true;
+                        tracing::error!(order = %last, error = ?e, "not swept");
                     }
-                    _ => Ok(None),
                 }
-            });
-            changed.extend(done?);
+            }
+            // Those that failed took the place of others: look behind them.
+            if !failed || rows.len() < limit as usize {
+                return Ok(changed);
+            }
         }
-        Ok(changed)
+    }
+
+    /// Ends one order's lease or the order, if that is due.
+    async fn end_one(&self, id: OrderId, now: Millis) -> Result<Option<Order>> {
+        transaction!(self, "order.sweep", |tx| {
+            let l = load(tx, id).await?;
+            if l.order.terms.deadline <= now {
+                return match l.order.clone().expire(now) {
+                    Ok(o) => transit(tx, &l, o.state, "system", "order.expire", now)
+                        .await
+                        .map(Some),
+                    // Ended or began to open since it was listed.
+                    Err(DomainError::OrderState { .. }) => Ok(None),
+                    Err(e) => Err(e),
+                };
+            }
+            match l.order.state.clone() {
+                OrderState::Leased(leased) if leased.lease.ended(now) => {
+                    let next = leased.lapse(now)?;
+                    transit(tx, &l, next, "system", "order.lapse", now)
+                        .await
+                        .map(Some)
+                }
+                _ => Ok(None),
+            }
+        })
     }
 }

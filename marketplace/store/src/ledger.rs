@@ -14,7 +14,7 @@ use veilbourse_domain::{
     id::{AccountId, CashRequestId, OrderId, TransferId},
     ledger::{
         Balance, Effect, LedgerAccount, LedgerSums, Posting, Postings, TransferKind, TransferState,
-        TransferStep, check_balances,
+        TransferStep, check_balances, check_open_requests,
     },
     ports::LedgerPort,
     records::{CashRequest, Decision, LedgerReport, Page, PageRequest, Transfer},
@@ -57,16 +57,30 @@ async fn apply(tx: &Tx, effect: Effect, postings: &[Posting]) -> Result<()> {
         )
         .await?;
     }
-    let sums = tx
-        .one(
-            "SELECT CAST(COALESCE(SUM(posted), 0) AS BIGINT) AS posted,
-                    CAST(COALESCE(SUM(pending_in - pending_out), 0) AS BIGINT) AS pending
-             FROM ledger_accounts",
-            vec![],
+    // The upper and lower halves are summed apart: of 2^31 accounts, whatever
+    // they hold, no sum leaves 64 bits.
+    let half = |column: &str, name: &str| {
+        format!(
+            "CAST(COALESCE(SUM({column} >> 32), 0) AS BIGINT) AS {name}_high,
+             CAST(COALESCE(SUM({column} & 4294967295), 0) AS BIGINT) AS {name}_low"
         )
+    };
+    let sql = format!(
+        "SELECT {}, {}, {} FROM ledger_accounts",
+        half("posted", "posted"),
+        half("pending_in", "coming"),
+        half("pending_out", "leaving"),
+    );
+    let sums = tx
+        .one(&sql, vec![])
         .await?
         .ok_or_else(|| DomainError::storage("no sums"))?;
-    let (posted, pending): (i64, i64) = (get(&sums, "posted")?, get(&sums, "pending")?);
+    let sum = |name: &str| -> Result<i128> {
+        let high: i64 = get(&sums, &format!("{name}_high"))?;
+        let low: i64 = get(&sums, &format!("{name}_low"))?;
+        Ok((i128::from(high) << 32) + i128::from(low))
+    };
+    let (posted, pending) = (sum("posted")?, sum("coming")? - sum("leaving")?);
     if posted != 0 || pending != 0 {
         let what = format!("posted sum {posted}, pending sum {pending}");
         return Err(DomainError::LedgerBroken { what });
@@ -288,6 +302,17 @@ impl LedgerPort for SqlStore {
                 }
                 return Ok(found);
             }
+            let waiting = tx
+                .all(
+                    "SELECT amount FROM cash_requests WHERE account = $1 AND decision = 'pending'",
+                    vals![t(account)],
+                )
+                .await?;
+            let total = waiting.iter().try_fold(0i128, |sum, r| {
+                let amount: i64 = get(r, "amount")?;
+                Ok::<_, DomainError>(sum + i128::from(amount))
+            })?;
+            check_open_requests(waiting.len() as u64, total, amount)?;
             open(tx, transfer, kind, None, &postings, now).await?;
             tx.exec_one(
                 "cash request",

@@ -539,3 +539,99 @@ async fn lists_pages_and_searches() {
         ));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_does_not_freeze_the_ledger() {
+    // LED-1, LED-4: somebody without money asks for as much as is taken.
+    use veilbourse_domain::ledger::{MAX_OPEN_AMOUNT, MAX_OPEN_REQUESTS};
+    for place in Place::each("freeze").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        let ask = async |n: u8, amount: i64| {
+            s.request_cash(
+                CashRequestId::new(7, [n; 10]),
+                TransferId::new(7, [n; 10]),
+                TransferKind::Deposit,
+                account(OPERATOR),
+                money(amount),
+                &n.to_string(),
+                10,
+            )
+            .await
+        };
+        let over = ask(100, MAX_OPEN_AMOUNT + 1).await;
+        assert!(
+            matches!(over, Err(DomainError::CashPending { .. })),
+            "{over:?}"
+        );
+        let most = u8::try_from(MAX_OPEN_REQUESTS).expect("few");
+        for n in 0..most {
+            let amount = if n == 0 { MAX_OPEN_AMOUNT - 100 } else { 1 };
+            ask(n, amount).await.expect("within both limits");
+        }
+        let ninth = ask(most, 1).await;
+        assert_eq!(
+            ninth,
+            Err(DomainError::CashPending {
+                what: "requests",
+                limit: MAX_OPEN_REQUESTS,
+                value: MAX_OPEN_REQUESTS + 1
+            })
+        );
+        // The same key is still answered.
+        assert!(ask(0, MAX_OPEN_AMOUNT - 100).await.is_ok());
+        invariants(&s).await;
+        // As full as `world` can be, by whatever way: the sums hold, others go on.
+        let full = "UPDATE ledger_accounts SET pending_out = 9223372036854775807 WHERE account = 'world'";
+        let rest = i64::MAX - (MAX_OPEN_AMOUNT - 100 + 7);
+        let other = format!(
+            "INSERT INTO ledger_accounts (account, posted, pending_out, pending_in) VALUES ('user:{}', 0, 0, {rest})",
+            account(77)
+        );
+        for sql in [full, other.as_str()] {
+            sea_orm::ConnectionTrait::execute_unprepared(s.connection(), sql)
+                .await
+                .expect("filled");
+        }
+        for w in GOOD_DAY {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        step(&s, 2, "place", 100).await.expect("placed");
+        assert_eq!(s.sweep(DEADLINE, 10).await.expect("swept").len(), 1);
+        // A deposit that does not fit any more is refused alone; decided ones make room.
+        assert!(matches!(
+            fund(&s, 9, 5).await,
+            Err(DomainError::Amount { .. })
+        ));
+        let id = CashRequestId::new(7, [0; 10]);
+        s.decide_cash(id, account(ADMIN), false, "no", 20)
+            .await
+            .expect("refused");
+        fund(&s, 9, 5).await.expect("there is room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_cannot_end_stops_no_other() {
+    // SET-5: the oldest two are damaged; a sweep takes one at a time.
+    for place in Place::each("damaged").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        for n in 1..=4 {
+            step(&s, n, "place", 100).await.expect("placed");
+        }
+        for n in 1..=2 {
+            let sql = format!(
+                "UPDATE orders SET state = 'verified' WHERE id = '{}'",
+                placing(n).order.id
+            );
+            sea_orm::ConnectionTrait::execute_unprepared(s.connection(), &sql)
+                .await
+                .expect("damaged");
+        }
+        for n in 3..=4 {
+            let swept = s.sweep(DEADLINE, 1).await.expect("goes on");
+            let ids: Vec<_> = swept.iter().map(|o| o.id).collect();
+            assert_eq!(ids, [placing(n).order.id]);
+        }
+        assert!(s.sweep(DEADLINE, 1).await.expect("nothing").is_empty());
+    }
+}
