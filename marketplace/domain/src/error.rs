@@ -135,6 +135,8 @@ refusals! {
     DuplicateOutput { index: u32 } => "DUPLICATE_OUTPUT", 422, "output {index} repeats an earlier one";
     /// A policy version that does not count up, or not valid yet (DOC-3).
     PolicyVersion { current: u32, found: u32 } => "POLICY_VERSION", 409, "policy version {found} does not follow {current}";
+    /// A policy under which an order may cost nothing: there is no escrow of nothing.
+    PolicyFree => "POLICY_FREE", 400, "an order of one value must cost something under the policy";
     /// An append at another offset than the current one (UP-1).
     UploadOffset { expected: u64, found: u64 } => "UPLOAD_OFFSET", 409, "offset {found}, expected {expected}";
     /// An object length that is not the manifest's (UP-2).
