@@ -170,6 +170,8 @@ pub trait Orders: Send + Sync {
     async fn place_order(&self, place: PlaceOrder, now: Millis) -> Result<Placement>;
     /// By id.
     async fn order(&self, id: OrderId) -> Result<Order>;
+    /// The buyer's order of this digest, if it was placed (ORD-2).
+    async fn placed_before(&self, digest: Digest, buyer: AccountId) -> Result<Option<Order>>;
     /// Newest first, by keyset.
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>>;
     /// Leases the oldest funded order of the pod (POD-1).

@@ -13,7 +13,7 @@ use serde_json::json;
 use veilbourse_domain::{
     Digest, DomainError, Millis, Result,
     admit::check_quota,
-    id::{LeaseToken, MachineId, OrderId, PublicKey},
+    id::{AccountId, LeaseToken, MachineId, OrderId, PublicKey},
     job::Lease,
     ledger::{Postings, TransferKind, TransferStep},
     listing::ListingState,
@@ -277,6 +277,12 @@ impl Orders for SqlStore {
             .one("SELECT body FROM orders WHERE id = $1", vals![t(id)])
             .await?;
         body(&row.ok_or(MISSING)?, "body")
+    }
+
+    async fn placed_before(&self, wanted: Digest, buyer: AccountId) -> Result<Option<Order>> {
+        let sql = "SELECT body FROM orders WHERE digest = $1 AND buyer = $2";
+        let row = self.one(sql, vals![t(wanted), t(buyer)]).await?;
+        row.map(|r| body(&r, "body")).transpose()
     }
 
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>> {

@@ -101,6 +101,10 @@ async fn replays_and_empty_purses() {
         // ORD-2: the same order again moves nothing.
         let again = s.place_order(placing(1), 101).await.expect("idempotent");
         assert!(matches!(again, Placement::Existing(_)));
+        let digest = placing(1).order.terms.digest;
+        let found = s.placed_before(digest, account(BUYER)).await;
+        assert_eq!(found, Ok(Some(again.into_order())));
+        assert_eq!(s.placed_before(digest, account(ADMIN)).await, Ok(None));
         let mut replay = placing(2);
         replay.order.terms.nonce = Nonce([1; 32]);
         assert_eq!(
