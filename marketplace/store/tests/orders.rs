@@ -639,3 +639,35 @@ async fn an_order_that_cannot_end_stops_no_other() {
         assert!(s.sweep(DEADLINE, 1).await.expect("nothing").is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_writers_do_not_stop_reads() {
+    // PostgreSQL alone: SQLite's readers never wait for its one writer.
+    use sea_orm::{ConnectionTrait, TransactionTrait};
+    for place in Place::postgres("blocked").await {
+        let s = SqlStore::connect(&place.url, 1).await.expect("connects");
+        let other = sea_orm::Database::connect(&place.url)
+            .await
+            .expect("connects");
+        let lock = other.begin().await.expect("begun");
+        lock.execute_unprepared("LOCK TABLE audit_log IN EXCLUSIVE MODE")
+            .await
+            .expect("locked");
+        let writes = futures::future::join_all((0..6).map(|n| {
+            s.use_nonce(pod(), Nonce([n; 32]), 500, 100)
+        }));
+        let reads = async {
+            for _ in 0..20 {
+                let read = s.balance(LedgerAccount::World);
+                let wait = std::time::Duration::from_secs(2);
+                let found = tokio::time::timeout(wait, read).await.expect("in time");
+                assert!(found.is_ok());
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let (refused, ()) = tokio::join!(writes, reads);
+        let busy = Err(DomainError::Conflict { what: "busy store" });
+        assert!(refused.iter().all(|r| *r == busy), "{refused:?}");
+        lock.rollback().await.expect("unlocked");
+    }
+}
