@@ -94,13 +94,21 @@ impl App {
 
     /// The order, if the pod holds its lease; not found otherwise (ACC-6).
     async fn leased(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
-        let pod = machine_id(pass)?;
-        let order = self.store.order(order.parse()?).await?;
+        let (order, pod) = self.own_job(pass, order).await?;
         match order.state.lease() {
             Some(l) if l.holder == pod => Ok((order, pod)),
-            _ if order.terms.pod == pod => Err(DomainError::StaleLease),
-            _ => Err(DomainError::NotFound { what: "order" }),
+            _ => Err(DomainError::StaleLease),
         }
+    }
+
+    /// The order, if it is quoted to this pod; not found otherwise (ACC-6).
+    async fn own_job(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
+        let pod = machine_id(pass)?;
+        let order = self.store.order(order.parse()?).await?;
+        if order.terms.pod != pod {
+            return Err(DomainError::NotFound { what: "order" });
+        }
+        Ok((order, pod))
     }
 
     /// The order, if it is this node's to open; not found otherwise.
@@ -123,8 +131,7 @@ impl App {
     }
 
     async fn take_submission(&self, pass: &Pass, order: &str, body: Submit) -> Result<()> {
-        let pod = machine_id(pass)?;
-        let order = self.store.order(order.parse()?).await?;
+        let (order, pod) = self.own_job(pass, order).await?;
         let lease = LeaseToken(body.lease.0);
         let signed = self.signed_order(order.id).await?;
         let (policy, quote) = self.documents(&order).await?;

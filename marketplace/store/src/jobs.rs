@@ -3,7 +3,7 @@
 
 use crate::{
     db::{SqlStore, Tx, transaction},
-    orders::{load, transit},
+    orders::{load, load_for_pod, transit},
     rows::{number, parsed, t, text, vals},
 };
 use veilbourse_domain::{
@@ -119,7 +119,7 @@ impl SqlStore {
             });
         }
         transaction!(self, "order.heartbeat", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             let next = l
                 .order
                 .state

@@ -53,6 +53,15 @@ pub(crate) async fn load(tx: &Tx, id: OrderId) -> Result<Loaded> {
     })
 }
 
+/// The order, if it is this pod's; not found otherwise (ACC-6).
+pub(crate) async fn load_for_pod(tx: &Tx, id: OrderId, pod: MachineId) -> Result<Loaded> {
+    let l = load(tx, id).await?;
+    if l.order.terms.pod != pod {
+        return Err(MISSING);
+    }
+    Ok(l)
+}
+
 async fn event(tx: &Tx, o: &Order, sequence: u64, now: Millis) -> Result<()> {
     tx.exec_one(
         "order event",
@@ -350,7 +359,7 @@ impl Orders for SqlStore {
         now: Millis,
     ) -> Result<Order> {
         transaction!(self, "order.decline", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             let next = l.order.state.clone().leased("funded")?;
             let next = next.decline(pod, token, why.into(), now)?;
             transit(
@@ -375,7 +384,7 @@ impl Orders for SqlStore {
         now: Millis,
     ) -> Result<Order> {
         transaction!(self, "order.submit", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             if let OrderState::Evaluated(e) = &l.order.state
                 && e.submission == submission.digest
                 && e.pod == pod

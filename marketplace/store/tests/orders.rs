@@ -283,6 +283,10 @@ async fn races() {
                 .flat_map(|r| r.as_ref().err())
                 .all(|e| *e == DomainError::NonceReplayed)
         );
+        // At its end the statement is still accepted, so the nonce is still known.
+        let again = s.use_nonce(pod(), Nonce([1; 32]), 900, 500).await;
+        assert_eq!(again, Err(DomainError::NonceReplayed));
+        assert_eq!(s.use_nonce(pod(), Nonce([1; 32]), 900, 501).await, Ok(()));
         // One deposit an idempotency key (LED-4).
         let asked = futures::future::join_all((0..6u8).map(|i| {
             let (id, t) = (CashRequestId::new(9, [i; 10]), TransferId::new(9, [i; 10]));
@@ -367,6 +371,29 @@ async fn stopped_at_every_step() {
         for place in Place::each(&format!("crash{i}")).await {
             let stops = crash_walk(&place.url, way).await;
             assert!(stops > 60, "only {stops} stops");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pods_order_is_not_found() {
+    // ACC-6: answered like one that is not there.
+    for place in Place::each("strangers").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        for w in ["place", "lease"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        let missing = DomainError::NotFound { what: "order" };
+        for id in [placing(1).order.id, placing(2).order.id] {
+            let other = MachineId::new(6, [6; 10]);
+            let beat = s.heartbeat(id, other, TOKEN, "x", 1, 100).await;
+            assert_eq!(beat, Err(missing.clone()));
+            let back = s.decline(id, other, TOKEN, "x", 100).await;
+            assert_eq!(back, Err(missing.clone()));
+            let submitted = s
+                .submit(id, other, TOKEN, signed("s", 1), outputs(), 100)
+                .await;
+            assert_eq!(submitted, Err(missing.clone()));
         }
     }
 }
