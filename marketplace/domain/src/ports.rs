@@ -251,8 +251,9 @@ pub trait Orders: Send + Sync {
         revealed: bool,
         now: Millis,
     ) -> Result<Order>;
-    /// Ends leases that are over and orders past their deadline (ORD-6, SET-5);
-    /// returns what changed.
+    /// Ends leases that are over and orders past their deadline (ORD-6, SET-5),
+    /// forgets quotes that expired a day ago without an order; returns the
+    /// orders that changed.
     async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>>;
     /// Stores the receipt of a released order, once.
     async fn save_receipt(&self, id: OrderId, receipt: SignedText, now: Millis) -> Result<()>;

@@ -9,9 +9,9 @@
 
 use crate::rows;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, IsolationLevel, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, IsolationLevel, QueryResult, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
 };
 use std::{
     fmt,
@@ -151,6 +151,27 @@ impl SqlStore {
             name,
             step: AtomicU32::new(0),
             fail: self.fail.clone(),
+        })
+    }
+
+    /// A transaction that only reads, of one moment; no writer waits for it.
+    pub(crate) async fn begin_read(&self, name: &'static str) -> Result<Tx> {
+        let postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
+        };
+        let inner = self
+            .reader
+            .begin_with_options(options)
+            .await
+            .map_err(refuse)?;
+        Ok(Tx {
+            inner,
+            name,
+            step: AtomicU32::new(0),
+            fail: None,
         })
     }
 

@@ -15,6 +15,9 @@ use veilbourse_domain::{
 
 /// Per mille of a finished stage.
 const WHOLE: u32 = 1_000;
+/// How long an expired quote without an order is kept, so that an order that
+/// names it is told so.
+const QUOTE_KEPT_MILLIS: u64 = 24 * 3_600_000;
 /// Longest stage name.
 const MAX_STAGE: usize = 64;
 
@@ -173,6 +176,21 @@ impl SqlStore {
             let order = load(tx, parsed(&row, "id")?).await?.order;
             write_lease(tx, order.id, JobKind::Open, &lease, "opening", 0).await?;
             Ok(Some(order))
+        })
+    }
+
+    /// Deletes quotes that expired some time ago and no order was placed under.
+    pub(crate) async fn forget_quotes(&self, now: Millis, limit: u32) -> Result<()> {
+        let before = now.saturating_sub(QUOTE_KEPT_MILLIS);
+        let due = format!(
+            "SELECT digest FROM quotes WHERE used = 0 AND expiry < $1 ORDER BY expiry LIMIT {limit}"
+        );
+        if self.all(&due, vals![before]).await?.is_empty() {
+            return Ok(());
+        }
+        transaction!(self, "quote.forget", |tx| {
+            let sql = format!("DELETE FROM quotes WHERE digest IN ({due})");
+            tx.exec(&sql, vals![before]).await.map(drop)
         })
     }
 

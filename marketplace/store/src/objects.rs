@@ -86,12 +86,7 @@ impl FileObjects {
 
     /// Renames an object whose `total` bytes are all on disk but which a crash
     /// left staged; else nothing happens.
-    pub async fn finish_if_whole(
-        &self,
-        listing: ListingId,
-        name: &str,
-        total: u64,
-    ) -> Result<()> {
+    pub async fn finish_if_whole(&self, listing: ListingId, name: &str, total: u64) -> Result<()> {
         Self::check_name(name)?;
         let _guard = self.lock(listing, name).await;
         let (staged, done) = (self.staged(listing, name), self.finished(listing, name));

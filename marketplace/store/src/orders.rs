@@ -224,6 +224,17 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         let (expected, found) = (o.split.total()?, o.price());
         return Err(DomainError::PriceDiffers { expected, found }); // SET-4
     }
+    // Kept from now on; gone if it was forgotten since the admission.
+    if tx
+        .exec(
+            "UPDATE quotes SET used = 1 WHERE digest = $1",
+            vals![t(o.terms.quote)],
+        )
+        .await?
+        != 1
+    {
+        return Err(DomainError::QuoteUnknown);
+    }
     let postings = Postings::escrow(o.buyer, o.custodian, o.pod_operator, o.split)?;
     ledger::open(
         tx,
@@ -501,6 +512,7 @@ impl Orders for SqlStore {
     }
 
     async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
+        self.forget_quotes(now, limit).await?;
         self.end_what_is_over(now, limit).await
     }
 
