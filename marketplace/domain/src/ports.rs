@@ -202,16 +202,30 @@ pub trait Orders: Send + Sync {
         why: &str,
         now: Millis,
     ) -> Result<Order>;
-    /// The pod's submission (ORD-6).
+    /// One output under the current lease, in place of an earlier one (POD-1);
+    /// outputs are gone when the lease ends without a submission.
+    async fn put_output(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        index: u32,
+        output: SubmittedOutput,
+        now: Millis,
+    ) -> Result<()>;
+    /// The pod's submission (ORD-6) of `outputs` that were put before.
     async fn submit(
         &self,
         id: OrderId,
         pod: MachineId,
         token: LeaseToken,
         submission: SignedText,
-        outputs: Vec<SubmittedOutput>,
+        outputs: u32,
         now: Millis,
     ) -> Result<Order>;
+    /// Orders that wait for verification or grant, oldest first, at most
+    /// `each` of one pod.
+    async fn settling(&self, each: u32) -> Result<Vec<Order>>;
     /// Every envelope verified (SET-2).
     async fn verified(&self, id: OrderId, now: Millis) -> Result<Order>;
     /// Some envelope did not: refunded (SET-2).

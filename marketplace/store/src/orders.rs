@@ -103,6 +103,18 @@ pub(crate) async fn transit(
     if let Some(step) = money {
         ledger::step(tx, escrow, step, now).await?;
     }
+    if matches!(from, S::Leased(_)) && !matches!(to, S::Leased(_) | S::Evaluated(_)) {
+        // POD-1: outputs belong to the lease under which they were put.
+        tx.exec(
+            "DELETE FROM order_blobs WHERE order_id = $1 AND kind IN ($2, $3)",
+            vals![
+                t(order.id),
+                BlobKind::Ciphertext.name(),
+                BlobKind::Envelope.name(),
+            ],
+        )
+        .await?;
+    }
     if to.terminal() {
         // ORD-4: what was reserved is revealed or free again.
         let (values, bits) = match to {
@@ -164,6 +176,25 @@ pub(crate) async fn add_blob(
         vals![t(id), kind.name(), part as u64, bytes.to_vec()],
     )
     .await
+}
+
+/// ORD-6: the first output that was not put, if one is missing.
+async fn all_put(tx: &Tx, id: OrderId, outputs: u32) -> Result<()> {
+    let rows = tx
+        .all(
+            "SELECT part FROM order_blobs WHERE order_id = $1 AND kind = $2 AND part < $3 ORDER BY part",
+            vals![t(id), BlobKind::Envelope.name(), outputs],
+        )
+        .await?;
+    for index in 0..outputs {
+        let put = rows.get(index as usize).map(|r| number(r, "part"));
+        if put.transpose()? != Some(u64::from(index)) {
+            return Err(DomainError::ObjectIncomplete {
+                name: format!("output-{index}"),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// ORD-2, ORD-4, SET-1 inside the placing transaction.
@@ -385,13 +416,51 @@ impl Orders for SqlStore {
         })
     }
 
+    async fn put_output(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        index: u32,
+        output: SubmittedOutput,
+        now: Millis,
+    ) -> Result<()> {
+        transaction!(self, "order.output", |tx| {
+            let l = load_for_pod(tx, id, pod).await?;
+            let lease = l.order.state.lease().ok_or(DomainError::StaleLease)?;
+            lease.check(pod, token, now)?;
+            for (kind, bytes) in [
+                (BlobKind::Ciphertext, &output.ciphertext),
+                (BlobKind::Envelope, &output.envelope),
+            ] {
+                tx.exec_one(
+                    "blob",
+                    "INSERT INTO order_blobs (order_id, kind, part, bytes) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (order_id, kind, part) DO UPDATE SET bytes = excluded.bytes",
+                    vals![t(id), kind.name(), index, bytes.clone()],
+                )
+                .await?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn settling(&self, each: u32) -> Result<Vec<Order>> {
+        let sql = "SELECT body FROM (
+                       SELECT id, body, ROW_NUMBER() OVER (PARTITION BY pod ORDER BY id) AS standing
+                       FROM orders WHERE state IN ('evaluated', 'verified')
+                   ) AS waiting WHERE standing <= $1 ORDER BY id";
+        let rows = self.all(sql, vals![each]).await?;
+        rows.iter().map(|r| body(r, "body")).collect()
+    }
+
     async fn submit(
         &self,
         id: OrderId,
         pod: MachineId,
         token: LeaseToken,
         submission: SignedText,
-        outputs: Vec<SubmittedOutput>,
+        outputs: u32,
         now: Millis,
     ) -> Result<Order> {
         transaction!(self, "order.submit", |tx| {
@@ -404,11 +473,8 @@ impl Orders for SqlStore {
             }
             let next = l.order.state.clone().leased("evaluated")?;
             let next = next.submit(pod, token, submission.digest, now)?;
+            all_put(tx, id, outputs).await?;
             add_document(tx, id, DocumentKind::Submission, &submission).await?;
-            for (i, o) in outputs.iter().enumerate() {
-                add_blob(tx, id, BlobKind::Ciphertext, i, &o.ciphertext).await?;
-                add_blob(tx, id, BlobKind::Envelope, i, &o.envelope).await?;
-            }
             transit(
                 tx,
                 &l,
@@ -432,12 +498,11 @@ impl Orders for SqlStore {
     async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order> {
         transaction!(self, "order.reject", |tx| {
             let l = load(tx, id).await?;
-            let next = l
-                .order
-                .state
-                .clone()
-                .evaluated("refunded")?
-                .reject(rule.into(), now);
+            let evaluated = l.order.state.clone().evaluated("refunded")?;
+            let subject = format!("machine:{}", evaluated.pod);
+            let details = json!({ "order": id, "rule": rule });
+            audit::note(tx, "system", "machine.rejected", subject, details, now).await?;
+            let next = evaluated.reject(rule.into(), now);
             transit(tx, &l, next.into(), "system", "order.reject", now).await
         })
     }

@@ -20,8 +20,8 @@ use veilbourse_domain::{
 };
 use veilbourse_store::SqlStore;
 
-const GOOD_DAY: [&str; 7] = [
-    "place", "lease", "submit", "verify", "grant", "open", "deliver",
+const GOOD_DAY: [&str; 8] = [
+    "place", "lease", "put", "hand in", "verify", "grant", "open", "deliver",
 ];
 
 async fn posted(s: &SqlStore, n: u8) -> i64 {
@@ -250,13 +250,19 @@ async fn races() {
         let winner = LeaseToken([u8::try_from(won[0].0).expect("small"); 32]);
         // ORD-6: only the current token submits.
         let id = placing(1).order.id;
+        for i in 0..6u8 {
+            let put = s
+                .put_output(id, pod(), LeaseToken([i; 32]), 0, output(i), 105)
+                .await;
+            assert_eq!(put.is_ok(), i == winner.0[0], "{put:?}");
+        }
         let tries = futures::future::join_all((0..6u8).map(|i| {
             s.submit(
                 id,
                 pod(),
                 LeaseToken([i; 32]),
                 signed("submission", i),
-                outputs(),
+                1,
                 110,
             )
         }))
@@ -364,8 +370,10 @@ async fn crash_walk(url: &str, way: &[&'static str]) -> u32 {
 async fn stopped_at_every_step() {
     let ways: [&[&'static str]; 3] = [
         &GOOD_DAY,
-        &["place", "lease", "submit", "reject"],
-        &["place", "lease", "submit", "verify", "grant", "refuse"],
+        &["place", "lease", "put", "hand in", "reject"],
+        &[
+            "place", "lease", "put", "hand in", "verify", "grant", "refuse",
+        ],
     ];
     for (i, way) in ways.iter().enumerate() {
         for place in Place::each(&format!("crash{i}")).await {
@@ -390,10 +398,10 @@ async fn another_pods_order_is_not_found() {
             assert_eq!(beat, Err(missing.clone()));
             let back = s.decline(id, other, TOKEN, "x", 100).await;
             assert_eq!(back, Err(missing.clone()));
-            let submitted = s
-                .submit(id, other, TOKEN, signed("s", 1), outputs(), 100)
-                .await;
+            let submitted = s.submit(id, other, TOKEN, signed("s", 1), 1, 100).await;
             assert_eq!(submitted, Err(missing.clone()));
+            let put = s.put_output(id, other, TOKEN, 0, output(1), 100).await;
+            assert_eq!(put, Err(missing.clone()));
         }
     }
 }
@@ -769,5 +777,97 @@ async fn the_ledger_is_checked_in_pages_beside_a_writer() {
             s.ledger_check().await,
             Err(DomainError::LedgerBroken { .. })
         ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_belong_to_their_lease() {
+    // POD-1, ORD-6: nothing of a declined or lapsed lease stays or is handed in.
+    for place in Place::each("outputs").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        let id = placing(1).order.id;
+        let parts = async || s.count("order_blobs").await.expect("counted");
+        for w in ["place", "lease", "put", "put"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        assert_eq!(parts().await, 3, "the sealed model and one output");
+        let two = s
+            .submit(id, pod(), TOKEN, signed("submission", 1), 2, 100)
+            .await;
+        let name = "output-1".to_owned();
+        assert_eq!(two, Err(DomainError::ObjectIncomplete { name }));
+        step(&s, 1, "decline", 100).await.expect("declined");
+        assert_eq!(parts().await, 1);
+        let none = step(&s, 1, "put", 100).await;
+        assert_eq!(none, Err(DomainError::StaleLease));
+        for w in ["lease", "put"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        s.sweep(100 + LEASE_MILLIS, 10).await.expect("swept");
+        assert_eq!(parts().await, 1);
+        let now = 100 + LEASE_MILLIS;
+        step(&s, 1, "lease", now).await.expect("leased");
+        let bare = step(&s, 1, "hand in", now).await;
+        let name = "output-0".to_owned();
+        assert_eq!(bare, Err(DomainError::ObjectIncomplete { name }));
+        step(&s, 1, "put", now).await.expect("put");
+        step(&s, 1, "hand in", now).await.expect("taken");
+        assert_eq!(
+            s.blob(id, BlobKind::Envelope, 0).await,
+            Ok(output(1).envelope)
+        );
+        // What was taken is not changed any more.
+        assert_eq!(step(&s, 1, "put", now).await, Err(DomainError::StaleLease));
+        step(&s, 1, "reject", now).await.expect("rejected");
+        let page = PageRequest::new(100, None).expect("in range");
+        let log = s.audit(&page).await.expect("read").into_items();
+        let against = format!("machine:{}", pod());
+        assert!(
+            log.iter()
+                .any(|r| r.entry.action == "machine.rejected" && r.entry.subject == against)
+        );
+        invariants(&s).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_settles_first_and_no_pod_waits_for_another() {
+    for place in Place::each("settling").await {
+        let s = market(&place.url, 20 * PRICE).await;
+        let other = veilbourse_domain::records::Machine {
+            id: MachineId::new(6, [6; 10]),
+            signing_key: veilbourse_domain::id::PublicKey([66; 32]),
+            decision: veilbourse_domain::records::Decision::Pending,
+            reason: String::new(),
+            ..s.machine(pod()).await.expect("there")
+        };
+        s.register_machine(&other, 50).await.expect("registered");
+        s.decide_machine(other.id, account(ADMIN), true, "", 51)
+            .await
+            .expect("approved");
+        // Nine of the one pod, then the youngest of the other.
+        for n in 1..=9 {
+            for w in ["place", "lease", "submit"] {
+                step(&s, n, w, 100).await.expect(w);
+            }
+        }
+        step(&s, 1, "verify", 100).await.expect("verified");
+        let mut late = placing(10);
+        late.order.terms.pod = other.id;
+        let id = late.order.id;
+        s.place_order(late, 100).await.expect("placed");
+        s.lease_evaluation(other.id, TOKEN, 100)
+            .await
+            .expect("leased");
+        s.put_output(id, other.id, TOKEN, 0, output(1), 100)
+            .await
+            .expect("put");
+        s.submit(id, other.id, TOKEN, signed("submission", 10), 1, 100)
+            .await
+            .expect("taken");
+        let waiting = s.settling(2).await.expect("asked");
+        let found: Vec<_> = waiting.iter().map(|o| o.id).collect();
+        let want: Vec<_> = [1, 2, 10].map(|n| placing(n).order.id).into();
+        assert_eq!(found, want);
     }
 }
