@@ -91,7 +91,7 @@ impl Market {
             &self.folder,
             self.now(),
         );
-        body.version = 2;
+        body.policy_version = 2;
         change(&mut body);
         let signed = Signed::sign(body, &self.custodian.key).expect("signs");
         let document =
