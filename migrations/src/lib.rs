@@ -12,6 +12,7 @@ mod m03_ledger;
 mod m04_listings;
 mod m05_orders;
 mod m06_audit;
+mod m07_quotes_used;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m04_listings::Migration),
             Box::new(m05_orders::Migration),
             Box::new(m06_audit::Migration),
+            Box::new(m07_quotes_used::Migration),
         ]
     }
 }

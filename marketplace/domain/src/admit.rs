@@ -120,6 +120,9 @@ pub struct Admission<'a> {
     pub key_registered: bool,
     /// What was revealed before.
     pub usage: &'a Usage,
+    /// Longest time from now to a deadline: an order reserves its listing's
+    /// quota until then.
+    pub horizon: Millis,
 }
 
 /// Decides ORD-1, ORD-3 and ORD-4; the nonce (ORD-2) and the money (SET-1) are
@@ -209,6 +212,13 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     if o.deadline <= earliest {
         return Err(DomainError::DeadlineTooSoon {
             earliest,
+            deadline: o.deadline,
+        });
+    }
+    let latest = a.now.saturating_add(a.horizon);
+    if o.deadline > latest {
+        return Err(DomainError::DeadlineTooLate {
+            latest,
             deadline: o.deadline,
         });
     }

@@ -153,6 +153,8 @@ pub(crate) fn order() -> OrderTerms {
     }
 }
 
+const HORIZON: u64 = 99_990;
+
 struct Case {
     now: u64,
     marketplace: Digest,
@@ -191,6 +193,7 @@ fn decide(change: impl FnOnce(&mut Case)) -> Result<u64, DomainError> {
         buyer: c.buyer,
         key_registered: c.key,
         usage: &c.usage,
+        horizon: HORIZON,
     })
     .map(|d| d.values)
 }
@@ -289,6 +292,21 @@ fn each_difference_is_its_own_refusal() {
         decide(|c| c.order.deadline = 10_010),
         Err(E::DeadlineTooSoon { .. })
     ));
+    // At now = 10 the deadline may be 100,000, which the good order's is.
+    assert_eq!(
+        decide(|c| c.order.deadline = 100_001),
+        Err(E::DeadlineTooLate {
+            latest: 100_000,
+            deadline: 100_001
+        })
+    );
+    assert_eq!(
+        decide(|c| c.order.deadline = u64::MAX),
+        Err(E::DeadlineTooLate {
+            latest: 100_000,
+            deadline: u64::MAX
+        })
+    );
     assert_eq!(
         decide(|c| c.listing.state = ListingState::Paused { at: 1, by: id(9) }),
         Err(E::ListingClosed { state: "paused" })

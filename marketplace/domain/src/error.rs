@@ -59,6 +59,8 @@ refusals! {
     Amount { field: &'static str, value: i64 } => "AMOUNT", 400, "{field}: {value} minor units are out of range";
     /// The same idempotency key came with another content (LED-4).
     IdempotencyMismatch { key: String } => "IDEMPOTENCY_MISMATCH", 409, "idempotency key {key} was used for another request";
+    /// Too many or too large requests of an account wait for a decision (LED-4).
+    CashPending { what: &'static str, limit: u64, value: u64 } => "CASH_PENDING", 409, "{what}: {value}, at most {limit} until an admin decides";
     /// The approver is the owner (LED-4).
     OwnRequest => "OWN_REQUEST", 403, "a request is decided by somebody else than its owner";
     /// Already decided (LED-2).
@@ -113,6 +115,8 @@ refusals! {
     AssuranceTooLow { minimum: &'static str } => "ASSURANCE_TOO_LOW", 409, "evaluation class is below the minimum {minimum}";
     /// The deadline leaves no time (ORD-1).
     DeadlineTooSoon { earliest: u64, deadline: u64 } => "DEADLINE_TOO_SOON", 409, "deadline {deadline} is before the earliest possible {earliest}";
+    /// The deadline is beyond the longest time an order may reserve (ORD-1).
+    DeadlineTooLate { latest: u64, deadline: u64 } => "DEADLINE_TOO_LATE", 409, "deadline {deadline} is after the latest possible {latest}";
     /// A nonce that came before with another order (ORD-2).
     NonceReplayed => "NONCE_REPLAYED", 409, "this nonce was used before";
     /// The signing key is not registered for the account, or revoked (ORD-3).
@@ -131,6 +135,8 @@ refusals! {
     DuplicateOutput { index: u32 } => "DUPLICATE_OUTPUT", 422, "output {index} repeats an earlier one";
     /// A policy version that does not count up, or not valid yet (DOC-3).
     PolicyVersion { current: u32, found: u32 } => "POLICY_VERSION", 409, "policy version {found} does not follow {current}";
+    /// A policy under which an order may cost nothing: there is no escrow of nothing.
+    PolicyFree => "POLICY_FREE", 400, "an order of one value must cost something under the policy";
     /// An append at another offset than the current one (UP-1).
     UploadOffset { expected: u64, found: u64 } => "UPLOAD_OFFSET", 409, "offset {found}, expected {expected}";
     /// An object length that is not the manifest's (UP-2).

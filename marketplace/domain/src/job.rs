@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Length of a lease, prolonged by each heartbeat (POD-1).
 pub const LEASE_MILLIS: u64 = 60_000;
+/// Longest that heartbeats prolong one lease.
+pub const LEASE_TOTAL_MILLIS: u64 = 4 * 3_600_000;
 /// Most times a job is handed out (ORD-6).
 pub const MAX_ATTEMPTS: u32 = 3;
 
@@ -23,6 +25,14 @@ pub struct Lease {
     pub end: Millis,
     /// The how-manieth, from 1.
     pub attempt: u32,
+    /// No heartbeat prolongs it beyond.
+    #[serde(default = "never")]
+    pub until: Millis,
+}
+
+/// Leases from before there was a limit.
+fn never() -> Millis {
+    Millis::MAX
 }
 
 impl Lease {
@@ -36,6 +46,7 @@ impl Lease {
             token,
             end: now.saturating_add(LEASE_MILLIS),
             attempt: before + 1,
+            until: now.saturating_add(LEASE_TOTAL_MILLIS),
         })
     }
     /// Whether it is over.
@@ -50,11 +61,11 @@ impl Lease {
         }
         Ok(())
     }
-    /// A heartbeat of the holder.
+    /// A heartbeat of the holder; the whole lease is bounded (ORD-6).
     pub fn prolong(self, holder: MachineId, token: LeaseToken, now: Millis) -> Result<Self> {
         self.check(holder, token, now)?;
         Ok(Self {
-            end: now.saturating_add(LEASE_MILLIS),
+            end: now.saturating_add(LEASE_MILLIS).min(self.until),
             ..self
         })
     }
@@ -97,6 +108,13 @@ mod tests {
         }
         let l = l.prolong(m, t, 30_000).expect("holder");
         assert_eq!((l.end, l.attempt), (90_000, 1));
+        // Heartbeats do not keep it for ever.
+        let (mut l, mut now) = (l, 30_000);
+        while let Ok(next) = l.prolong(m, t, now) {
+            assert!(next.end > now && next.end <= 100 + LEASE_TOTAL_MILLIS);
+            (l, now) = (next, now + LEASE_MILLIS / 2);
+        }
+        assert!((LEASE_TOTAL_MILLIS..LEASE_TOTAL_MILLIS + LEASE_MILLIS).contains(&now));
         assert_eq!(
             Lease::start(m, t, MAX_ATTEMPTS, 0),
             Err(DomainError::AttemptsExhausted {

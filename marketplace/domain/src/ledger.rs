@@ -88,6 +88,34 @@ impl TransferKind {
     }
 }
 
+/// Most deposits and withdrawals of an account that wait for a decision (LED-4).
+pub const MAX_OPEN_REQUESTS: u64 = 8;
+/// Most money in them (LED-4). They are reserved on `world` too, which all
+/// accounts share: nine million accounts would have to fill theirs to fill it.
+pub const MAX_OPEN_AMOUNT: i64 = 1_000_000_000_000;
+
+/// Refuses a request beyond what may wait at once: `open` requests of `total`
+/// wait already.
+pub fn check_open_requests(open: u64, total: i128, amount: MinorUnits) -> Result<()> {
+    let limit = MAX_OPEN_REQUESTS;
+    if open >= limit {
+        return Err(DomainError::CashPending {
+            what: "requests",
+            limit,
+            value: open.saturating_add(1),
+        });
+    }
+    let total = total.saturating_add(i128::from(amount.get()));
+    if total > i128::from(MAX_OPEN_AMOUNT) {
+        return Err(DomainError::CashPending {
+            what: "minor units requested",
+            limit: MAX_OPEN_AMOUNT.unsigned_abs(),
+            value: u64::try_from(total).unwrap_or(u64::MAX),
+        });
+    }
+    Ok(())
+}
+
 /// Where a transfer stands (LED-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

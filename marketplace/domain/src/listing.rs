@@ -1,7 +1,7 @@
 //! The life of a listing: draft, submitted, published or rejected, paused, withdrawn.
 
 use crate::{
-    DomainError, Millis, Result,
+    DomainError, Millis, MinorUnits, Result,
     id::{AccountId, ListingId},
     terms::PolicyTerms,
 };
@@ -209,6 +209,9 @@ impl Listing {
         if policy.dataset != self.dataset {
             return Err(DomainError::DatasetDiffers);
         }
+        if policy.price_order.plus(policy.price_output)? == MinorUnits::ZERO {
+            return Err(DomainError::PolicyFree);
+        }
         let current = self.policy.as_ref().map_or(0, |p| p.version);
         if policy.version.checked_sub(1) != Some(current) {
             return Err(DomainError::PolicyVersion {
@@ -293,6 +296,24 @@ mod tests {
                 l.clone().step(s, 8),
                 Err(DomainError::ListingState { .. })
             ));
+        }
+    }
+
+    #[test]
+    fn no_policy_is_free() {
+        let l = Listing {
+            policy: None,
+            ..listing()
+        };
+        let priced = |order, output| PolicyTerms {
+            price_order: MinorUnits::new(order).expect("in range"),
+            price_output: MinorUnits::new(output).expect("in range"),
+            ..policy()
+        };
+        let free = l.clone().with_policy(priced(0, 0));
+        assert_eq!(free, Err(DomainError::PolicyFree));
+        for (order, output) in [(1, 0), (0, 1)] {
+            assert!(l.clone().with_policy(priced(order, output)).is_ok());
         }
     }
 

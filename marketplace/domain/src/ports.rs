@@ -170,6 +170,8 @@ pub trait Orders: Send + Sync {
     async fn place_order(&self, place: PlaceOrder, now: Millis) -> Result<Placement>;
     /// By id.
     async fn order(&self, id: OrderId) -> Result<Order>;
+    /// The buyer's order of this digest, if it was placed (ORD-2).
+    async fn placed_before(&self, digest: Digest, buyer: AccountId) -> Result<Option<Order>>;
     /// Newest first, by keyset.
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>>;
     /// Leases the oldest funded order of the pod (POD-1).
@@ -200,16 +202,30 @@ pub trait Orders: Send + Sync {
         why: &str,
         now: Millis,
     ) -> Result<Order>;
-    /// The pod's submission (ORD-6).
+    /// One output under the current lease, in place of an earlier one (POD-1);
+    /// outputs are gone when the lease ends without a submission.
+    async fn put_output(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        index: u32,
+        output: SubmittedOutput,
+        now: Millis,
+    ) -> Result<()>;
+    /// The pod's submission (ORD-6) of `outputs` that were put before.
     async fn submit(
         &self,
         id: OrderId,
         pod: MachineId,
         token: LeaseToken,
         submission: SignedText,
-        outputs: Vec<SubmittedOutput>,
+        outputs: u32,
         now: Millis,
     ) -> Result<Order>;
+    /// Orders that wait for verification or grant, oldest first, at most
+    /// `each` of one pod.
+    async fn settling(&self, each: u32) -> Result<Vec<Order>>;
     /// Every envelope verified (SET-2).
     async fn verified(&self, id: OrderId, now: Millis) -> Result<Order>;
     /// Some envelope did not: refunded (SET-2).
@@ -249,8 +265,9 @@ pub trait Orders: Send + Sync {
         revealed: bool,
         now: Millis,
     ) -> Result<Order>;
-    /// Ends leases that are over and orders past their deadline (ORD-6, SET-5);
-    /// returns what changed.
+    /// Ends leases that are over and orders past their deadline (ORD-6, SET-5),
+    /// forgets quotes that expired a day ago without an order; returns the
+    /// orders that changed.
     async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>>;
     /// Stores the receipt of a released order, once.
     async fn save_receipt(&self, id: OrderId, receipt: SignedText, now: Millis) -> Result<()>;
@@ -337,7 +354,8 @@ pub trait ObjectStorage: Send + Sync {
         length: u64,
         bytes: &[u8],
     ) -> Result<u64>;
-    /// The digest of a complete object's content.
+    /// The digest of the content of an object whose offset is its length; asked
+    /// at that point alone, for the object is finished if a crash left it staged.
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest>;
     /// A complete object.
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>>;

@@ -54,6 +54,9 @@ pub struct ServerConfig {
     pub quote_seconds: u32,
     /// How long a grant holds, in seconds.
     pub grant_seconds: u32,
+    /// Longest time from placing to an order's deadline, in seconds: so long an
+    /// order may reserve a part of its listing's quota.
+    pub order_seconds: u32,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -70,6 +73,7 @@ impl Default for ServerConfig {
             pod_basis_points: 2_000,
             quote_seconds: 900,
             grant_seconds: 600,
+            order_seconds: 86_400,
             limits: Limits::default(),
         }
     }
@@ -98,6 +102,7 @@ impl ServerConfig {
             ("readers", self.readers),
             ("quote_seconds", self.quote_seconds),
             ("grant_seconds", self.grant_seconds),
+            ("order_seconds", self.order_seconds),
             ("limits.login", self.limits.login),
             ("limits.register", self.limits.register),
             ("limits.quote", self.limits.quote),

@@ -4,14 +4,19 @@ use crate::{
     App,
     convert::{id, refused, stored},
     http::{Answer, Site},
+    limits::Kind as LimitKind,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data, Json, Path},
 };
 use serde_json::json;
-use std::path::PathBuf;
-use veilbourse_core::wire::Reader;
+use veilbourse_core::{
+    ciphertext::OutputCiphertext,
+    manifest::Manifest,
+    program::{Program, Weights},
+    wire::Reader,
+};
 use veilbourse_documents::{
     Chain, Delivery, Grant, Nonce, Policy, Quote, Signed,
     api::{Decline, Deliver, Heartbeat, NodeJob, PodJob, Refuse, Submit, TokenRequest},
@@ -23,9 +28,10 @@ use veilbourse_domain::{
     order::{Order, OrderState},
     records::{BlobKind, DocumentKind, Machine, SubmittedOutput},
 };
-
-/// Most bytes of a ciphertext or envelope that a pod hands in.
-const MAX_PART: u32 = 16 << 20;
+use veilbourse_verifier::{
+    Envelope, Kind,
+    linear::{Matrix, Visibility, linear_body_limit},
+};
 
 fn machine_id(pass: &Pass) -> Result<MachineId> {
     match pass.viewer() {
@@ -94,13 +100,21 @@ impl App {
 
     /// The order, if the pod holds its lease; not found otherwise (ACC-6).
     async fn leased(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
-        let pod = machine_id(pass)?;
-        let order = self.store.order(order.parse()?).await?;
+        let (order, pod) = self.own_job(pass, order).await?;
         match order.state.lease() {
             Some(l) if l.holder == pod => Ok((order, pod)),
-            _ if order.terms.pod == pod => Err(DomainError::StaleLease),
-            _ => Err(DomainError::NotFound { what: "order" }),
+            _ => Err(DomainError::StaleLease),
         }
+    }
+
+    /// The order, if it is quoted to this pod; not found otherwise (ACC-6).
+    async fn own_job(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
+        let pod = machine_id(pass)?;
+        let order = self.store.order(order.parse()?).await?;
+        if order.terms.pod != pod {
+            return Err(DomainError::NotFound { what: "order" });
+        }
+        Ok((order, pod))
     }
 
     /// The order, if it is this node's to open; not found otherwise.
@@ -113,18 +127,8 @@ impl App {
         Ok((order, node))
     }
 
-    /// Where a lease's outputs wait for its submission.
-    fn staged(&self, order: OrderId, lease: LeaseToken) -> PathBuf {
-        self.config
-            .dir
-            .join("submissions")
-            .join(order.to_string())
-            .join(lease.to_string())
-    }
-
     async fn take_submission(&self, pass: &Pass, order: &str, body: Submit) -> Result<()> {
-        let pod = machine_id(pass)?;
-        let order = self.store.order(order.parse()?).await?;
+        let (order, pod) = self.own_job(pass, order).await?;
         let lease = LeaseToken(body.lease.0);
         let signed = self.signed_order(order.id).await?;
         let (policy, quote) = self.documents(&order).await?;
@@ -137,23 +141,11 @@ impl App {
         chain
             .check_submission(&body.submission)
             .map_err(|e| refused(&e))?;
-        let folder = self.staged(order.id, lease);
-        let count = body.submission.body.outputs.len();
-        let outputs = tokio::task::spawn_blocking(move || read_staged(&folder, count))
-            .await
-            .map_err(DomainError::storage)??;
+        let outputs = u32::try_from(body.submission.body.outputs.len()).unwrap_or(u32::MAX);
         let submission = stored(&body.submission)?;
         self.store
             .submit(order.id, pod, lease, submission, outputs, self.now())
             .await?;
-        let folder = self
-            .config
-            .dir
-            .join("submissions")
-            .join(order.id.to_string());
-        if let Err(e) = std::fs::remove_dir_all(&folder) {
-            tracing::warn!(error = %e, "staged outputs stay");
-        }
         self.changed(order.id);
         self.settle.notify_one();
         Ok(())
@@ -237,36 +229,50 @@ impl App {
     }
 }
 
-fn read_staged(folder: &std::path::Path, count: usize) -> Result<Vec<SubmittedOutput>> {
-    let mut out = Vec::with_capacity(count);
-    for index in 0..count {
-        let bytes = match std::fs::read(folder.join(index.to_string())) {
-            Ok(b) => b,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(DomainError::ObjectIncomplete {
-                    name: format!("output-{index}"),
-                });
-            }
-            Err(e) => return Err(DomainError::storage(e)),
-        };
-        out.push(split_output(&bytes)?);
-    }
-    Ok(out)
+/// Most bytes that the order's output can have as ciphertext and envelope.
+fn output_limits(manifest: &Manifest, program: &Program, index: u32) -> Option<(u64, u64)> {
+    let output = program.outputs.get(index as usize)?;
+    let matrix = Matrix::of(manifest, output.over)?;
+    // Only which of the two it is bears on the length.
+    let visibility = match program.vectors.get(output.vector as usize)?.weights {
+        Weights::Public { .. } => Visibility::Public {
+            weights: Vec::new(),
+        },
+        Weights::Private { commitment, .. } => Visibility::Private {
+            commitment,
+            l1_bound: 0,
+            l2_bound: 0,
+            srs: commitment,
+            verifying_key: commitment,
+        },
+    };
+    let empty = Envelope {
+        kind: Kind::Linear,
+        statement: program.dataset,
+        body: Vec::new(),
+    };
+    let envelope = empty.encode().len() as u64 + linear_body_limit(&visibility, &matrix);
+    Some((OutputCiphertext::MAX_LEN, envelope))
 }
 
-/// `length ciphertext length envelope`, nothing after.
-fn split_output(bytes: &[u8]) -> Result<SubmittedOutput> {
+/// `length ciphertext length envelope`, nothing after; each within its limit.
+fn split_output(bytes: &[u8], limits: (u64, u64)) -> Result<SubmittedOutput> {
     let refuse =
         |e: veilbourse_core::wire::WireError| DomainError::invalid("output", e.to_string());
     let mut r = Reader::new(bytes);
-    let ciphertext = r
-        .bytes("output.ciphertext", MAX_PART)
-        .map_err(refuse)?
-        .to_vec();
-    let envelope = r
-        .bytes("output.envelope", MAX_PART)
-        .map_err(refuse)?
-        .to_vec();
+    let mut part = |field: &'static str, limit: u64| {
+        let found = r.bytes(field, u32::MAX).map_err(refuse)?;
+        if found.len() as u64 > limit {
+            return Err(DomainError::TooLarge {
+                field,
+                limit,
+                value: found.len() as u64,
+            });
+        }
+        Ok(found.to_vec())
+    };
+    let ciphertext = part("output.ciphertext", limits.0)?;
+    let envelope = part("output.envelope", limits.1)?;
     r.finish("output").map_err(refuse)?;
     Ok(SubmittedOutput {
         ciphertext,
@@ -361,6 +367,8 @@ pub async fn pod_output(
     let work = async {
         let app = &site.app;
         let (order, pod) = app.leased(&pass, &at.0).await?;
+        // ACC-5: each is written to the database.
+        app.limits.take(LimitKind::Upload, &format!("pod {pod}"))?;
         let lease = req
             .headers()
             .get("lease")
@@ -382,15 +390,13 @@ pub async fn pod_output(
                 value: u64::from(at.1),
             });
         }
-        split_output(&body)?;
-        let (folder, index) = (app.staged(order.id, lease), at.1);
-        tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(folder.join(index.to_string()), &body)
-        })
-        .await
-        .map_err(DomainError::storage)?
-        .map_err(DomainError::storage)
+        let manifest = app.manifest(order.listing).await?;
+        let limits = output_limits(&manifest, &signed.body.program, at.1)
+            .ok_or(DomainError::NotFound { what: "output" })?;
+        let output = split_output(&body, limits)?;
+        app.store
+            .put_output(order.id, pod, lease, at.1, output, app.now())
+            .await
     };
     work.await.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::NoContent().finish())

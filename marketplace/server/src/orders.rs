@@ -35,6 +35,11 @@ impl App {
         self.limits.take(Kind::Place, &buyer.to_string())?;
         let signed = read_value::<OrderDocument>(self, order)?;
         let terms: OrderTerms = order_terms(&signed)?;
+        // ORD-2: the answer was lost and the buyer asks again, whatever has
+        // become of quote, quota and listing meanwhile.
+        if let Some(order) = self.store.placed_before(terms.digest, buyer).await? {
+            return Ok(order);
+        }
         let quote = match self.store.quote(terms.quote).await {
             Ok(q) => q,
             Err(DomainError::NotFound { .. }) => return Err(DomainError::QuoteUnknown),
@@ -58,6 +63,7 @@ impl App {
             buyer,
             key_registered: self.store.key_registered(buyer, terms.signer).await?,
             usage: &usage,
+            horizon: 1000 * u64::from(self.config.order_seconds),
         })?;
         // The same links that pod and node will check.
         let policy = self

@@ -161,13 +161,16 @@ impl Service for Market {
             ));
         }
         let app = &self.0;
+        let account = pass.viewer().account()?;
+        // A bucket of its own, as large as that of orders.
+        app.limits.take(Kind::Place, &format!("cash {account}"))?;
         let now = app.now();
         app.store
             .request_cash(
                 CashRequestId::new(now, app.random()),
                 TransferId::new(now, app.random()),
                 kind,
-                pass.viewer().account()?,
+                account,
                 amount,
                 key,
                 now,

@@ -1,37 +1,127 @@
 //! Settlement (SET-2, SET-3): verifies what pods submit, grants, and sweeps.
 //! Driven by the states in the store, so that a crash anywhere is resumed by
-//! looking again.
+//! looking again. The sweep runs beside the verification; of each pod one
+//! order is verified at a time, so that no pod waits for another's.
 
 use crate::{
     App,
     convert::{refused, stored},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
 use veilbourse_documents::{DOCUMENT_VERSION, Grant, Order as OrderDocument, Signed, Submission};
 use veilbourse_domain::{
     DomainError, Result,
-    id::OrderId,
+    id::{MachineId, OrderId},
     order::{Order, OrderState},
-    ports::OrderFilter,
-    records::{BlobKind, DocumentKind, PageRequest},
+    records::{BlobKind, DocumentKind},
 };
 use veilbourse_verifier::{Envelope, linear::OrderContext};
 
 /// How often the states are looked at, besides when something is submitted.
 const ROUND: Duration = Duration::from_millis(500);
-/// Orders of a state looked at in a round.
+/// Orders of a sweep.
 const BATCH: u32 = 32;
+/// Orders verified at once, of as many pods.
+const LANES: usize = 4;
+/// Orders looked at of a pod: one that fails here does not block the next.
+const OF_A_POD: u32 = 4;
+/// How long an order that failed here waits for the next try.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What is being verified.
+#[derive(Default)]
+struct Lanes {
+    tasks: JoinSet<Result<()>>,
+    busy: HashMap<TaskId, (MachineId, OrderId)>,
+    later: HashMap<OrderId, Instant>,
+}
+
+impl Lanes {
+    /// Starts the oldest order of each pod that has none under way.
+    async fn fill(&mut self, app: &Arc<App>) -> Result<()> {
+        let now = Instant::now();
+        self.later.retain(|_, until| *until > now);
+        if self.tasks.len() >= LANES {
+            return Ok(());
+        }
+        for order in app.store.settling(OF_A_POD).await? {
+            let (id, pod) = (order.id, order.terms.pod);
+            let waits = self.busy.values().any(|(p, _)| *p == pod) || self.later.contains_key(&id);
+            if waits || self.tasks.len() >= LANES {
+                continue;
+            }
+            let app = app.clone();
+            let task = self.tasks.spawn(async move { app.advance(order).await });
+            self.busy.insert(task.id(), (pod, id));
+        }
+        Ok(())
+    }
+
+    /// Waits until one is done, something is submitted, or a round is over.
+    async fn wait(&mut self, app: &App) {
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            () = app.settle.notified() => {}
+            Some(done) = self.tasks.join_next_with_id() => self.ended(done),
+        }
+        while let Some(done) = self.tasks.try_join_next_with_id() {
+            self.ended(done);
+        }
+    }
+
+    fn ended(&mut self, done: std::result::Result<(TaskId, Result<()>), JoinError>) {
+        let (task, result) = match done {
+            Ok((task, result)) => (task, result),
+            Err(e) => (e.id(), Err(DomainError::storage(e))),
+        };
+        let Some((_, order)) = self.busy.remove(&task) else {
+            return;
+        };
+        match result {
+            // Ended by somebody else meanwhile, for example expired.
+            Ok(()) | Err(DomainError::OrderState { .. }) => return,
+            Err(DomainError::Conflict { .. }) => {}
+            Err(e) => tracing::error!(order = %order, error = ?e, "settlement"),
+        }
+        self.later.insert(order, Instant::now() + RETRY);
+    }
+}
 
 impl App {
     /// Settles until the application is dropped.
     pub(crate) async fn settle_forever(self: Arc<Self>) {
+        tokio::join!(self.verify_forever(), self.sweep_forever());
+    }
+
+    async fn verify_forever(self: &Arc<Self>) {
+        let mut lanes = Lanes::default();
+        loop {
+            // A submission wakes it; the timer resumes after crashes.
+            lanes.wait(self).await;
+            if let Err(e) = lanes.fill(self).await {
+                tracing::error!(error = ?e, "settlement");
+            }
+        }
+    }
+
+    async fn sweep_forever(&self) {
         let mut rounds = 0u32;
         loop {
-            // A submission wakes it; the timer resumes after crashes and sweeps.
-            let _ = tokio::time::timeout(ROUND, self.settle.notified()).await;
-            if let Err(e) = self.settle_once().await {
-                tracing::error!(error = ?e, "settlement");
+            tokio::time::sleep(ROUND).await;
+            match self.store.sweep(self.now(), BATCH).await {
+                Ok(swept) => {
+                    for order in swept {
+                        tracing::info!(order = %order.id, state = order.state.name(), "swept");
+                        self.changed(order.id);
+                    }
+                }
+                Err(e) => tracing::error!(error = ?e, "sweep"),
             }
             rounds = rounds.wrapping_add(1);
             if rounds.is_multiple_of(120) {
@@ -40,34 +130,9 @@ impl App {
         }
     }
 
-    /// One look at every state that waits for the server.
-    pub async fn settle_once(&self) -> Result<()> {
-        for state in ["evaluated", "verified"] {
-            let filter = OrderFilter {
-                party: None,
-                state: Some(state.into()),
-            };
-            let page = PageRequest::new(BATCH, None)?;
-            for order in self.store.orders(&filter, &page).await?.into_items() {
-                let id = order.id;
-                match self.advance(order).await {
-                    Ok(()) => {}
-                    // Ended by somebody else meanwhile, for example expired.
-                    Err(DomainError::OrderState { .. } | DomainError::Conflict { .. }) => {}
-                    Err(e) => tracing::error!(order = %id, error = ?e, "settlement"),
-                }
-            }
-        }
-        for order in self.store.sweep(self.now(), BATCH).await? {
-            tracing::info!(order = %order.id, state = order.state.name(), "swept");
-            self.changed(order.id);
-        }
-        Ok(())
-    }
-
     async fn advance(&self, order: Order) -> Result<()> {
         let id = order.id;
-        if let OrderState::Evaluated(_) = order.state {
+        if let OrderState::Evaluated(evaluated) = &order.state {
             let started = std::time::Instant::now();
             match self.verify_submission(&order).await {
                 Ok(()) => {
@@ -80,7 +145,9 @@ impl App {
                     // SET-2: the refusal names the rule.
                     tracing::warn!(order = %id, error = %e, "submission refused");
                     self.store.reject(id, &e.to_string(), self.now()).await?;
-                    metrics::counter!("veilbourse_submissions_refused_total").increment(1);
+                    let pod = evaluated.pod.to_string();
+                    metrics::counter!("veilbourse_submissions_refused_total", "pod" => pod)
+                        .increment(1);
                     self.changed(id);
                     return Ok(());
                 }

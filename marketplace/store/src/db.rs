@@ -3,13 +3,15 @@
 //! SQLite: one writing connection (`BEGIN IMMEDIATE`, WAL, synchronous FULL)
 //! and a pool of readers. PostgreSQL: SERIALIZABLE, and every writing
 //! transaction first locks the audit log, which it will append to anyhow; the
-//! lock comes before the snapshot, so writers queue rather than fail.
+//! lock comes before the snapshot, so writers queue rather than fail. Writers
+//! have a small pool of their own and wait for a lock only so long: blocked
+//! writers do not stop reads.
 
 use crate::rows;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, IsolationLevel, QueryResult, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    DbBackend, DbErr, IsolationLevel, QueryResult, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
 };
 use std::{
     fmt,
@@ -24,6 +26,10 @@ use veilbourse_migrations::{Migrator, MigratorTrait};
 
 /// Most times a transaction is tried again after a conflict.
 const RETRIES: u32 = 8;
+/// Writing connections to PostgreSQL: one works, the others wait for its lock.
+const WRITERS: u32 = 4;
+/// Longest wait of a PostgreSQL writer for a lock, in milliseconds.
+const LOCK_TIMEOUT: &str = "5000";
 /// Name in a [`DomainError::Conflict`] that the next try may resolve.
 const TRANSIENT: &str = "database";
 
@@ -95,15 +101,13 @@ impl SqlStore {
                         s.pragma("query_only", "ON")
                     }
                 });
+            } else if writes {
+                o.map_sqlx_postgres_opts(|p| p.options([("lock_timeout", LOCK_TIMEOUT)]));
             }
             Database::connect(o).await.map_err(refuse)
         };
-        let writer = connect(if sqlite { 1 } else { readers.max(2) }, true).await?;
-        let reader = if sqlite {
-            connect(readers.max(1), false).await?
-        } else {
-            writer.clone()
-        };
+        let writer = connect(if sqlite { 1 } else { WRITERS }, true).await?;
+        let reader = connect(readers.max(1), false).await?;
         Ok(Self {
             writer,
             reader,
@@ -147,6 +151,27 @@ impl SqlStore {
             name,
             step: AtomicU32::new(0),
             fail: self.fail.clone(),
+        })
+    }
+
+    /// A transaction that only reads, of one moment; no writer waits for it.
+    pub(crate) async fn begin_read(&self, name: &'static str) -> Result<Tx> {
+        let postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
+        };
+        let inner = self
+            .reader
+            .begin_with_options(options)
+            .await
+            .map_err(refuse)?;
+        Ok(Tx {
+            inner,
+            name,
+            step: AtomicU32::new(0),
+            fail: None,
         })
     }
 
@@ -268,6 +293,11 @@ pub(crate) fn refuse(e: DbErr) -> DomainError {
     if transient.iter().any(|t| text.contains(t)) {
         tracing::debug!(error = %text, "conflict");
         return DomainError::Conflict { what: TRANSIENT };
+    }
+    if text.contains("due to lock timeout") {
+        // Waited long enough: the caller may ask again.
+        tracing::warn!(error = %text, "writers are blocked");
+        return DomainError::Conflict { what: "busy store" };
     }
     tracing::error!(error = %text, "database");
     DomainError::storage(text)

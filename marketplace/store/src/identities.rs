@@ -395,7 +395,8 @@ impl Identities for SqlStore {
     ) -> Result<()> {
         transaction!(self, "machine.nonce", |tx| {
             tx.exec(
-                "DELETE FROM machine_nonces WHERE expires_at <= $1",
+                // At `expires_at` itself the statement is still accepted.
+                "DELETE FROM machine_nonces WHERE expires_at < $1",
                 vals![now],
             )
             .await?;

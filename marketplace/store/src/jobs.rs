@@ -3,7 +3,7 @@
 
 use crate::{
     db::{SqlStore, Tx, transaction},
-    orders::{load, transit},
+    orders::{load, load_for_pod, transit},
     rows::{number, parsed, t, text, vals},
 };
 use veilbourse_domain::{
@@ -15,6 +15,9 @@ use veilbourse_domain::{
 
 /// Per mille of a finished stage.
 const WHOLE: u32 = 1_000;
+/// How long an expired quote without an order is kept, so that an order that
+/// names it is told so.
+const QUOTE_KEPT_MILLIS: u64 = 24 * 3_600_000;
 /// Longest stage name.
 const MAX_STAGE: usize = 64;
 
@@ -119,7 +122,7 @@ impl SqlStore {
             });
         }
         transaction!(self, "order.heartbeat", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             let next = l
                 .order
                 .state
@@ -168,6 +171,7 @@ impl SqlStore {
                 token,
                 end: now.saturating_add(LEASE_MILLIS),
                 attempt: attempt.saturating_add(1),
+                until: Millis::MAX,
             };
             let order = load(tx, parsed(&row, "id")?).await?.order;
             write_lease(tx, order.id, JobKind::Open, &lease, "opening", 0).await?;
@@ -175,40 +179,74 @@ impl SqlStore {
         })
     }
 
+    /// Deletes quotes that expired some time ago and no order was placed under.
+    pub(crate) async fn forget_quotes(&self, now: Millis, limit: u32) -> Result<()> {
+        let before = now.saturating_sub(QUOTE_KEPT_MILLIS);
+        let due = format!(
+            "SELECT digest FROM quotes WHERE used = 0 AND expiry < $1 ORDER BY expiry LIMIT {limit}"
+        );
+        if self.all(&due, vals![before]).await?.is_empty() {
+            return Ok(());
+        }
+        transaction!(self, "quote.forget", |tx| {
+            let sql = format!("DELETE FROM quotes WHERE digest IN ({due})");
+            tx.exec(&sql, vals![before]).await.map(drop)
+        })
+    }
+
     pub(crate) async fn end_what_is_over(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
         let sql = format!(
             "SELECT id FROM orders
-             WHERE (state = 'leased' AND lease_end <= $1)
-                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1)
+             WHERE id > $2 AND ((state = 'leased' AND lease_end <= $1)
+                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1))
              ORDER BY id LIMIT {limit}"
         );
         let mut changed = Vec::new();
-        for row in self.all(&sql, vals![now]).await? {
-            let id: OrderId = parsed(&row, "id")?;
-            let done: Result<Option<Order>> = transaction!(self, "order.sweep", |tx| {
-                let l = load(tx, id).await?;
-                if l.order.terms.deadline <= now {
-                    return match l.order.clone().expire(now) {
-                        Ok(o) => transit(tx, &l, o.state, "system", "order.expire", now)
-                            .await
-                            .map(Some),
-                        // Ended or began to open since it was listed.
-                        Err(DomainError::OrderState { .. }) => Ok(None),
-                        Err(e) => Err(e),
-                    };
-                }
-                match l.order.state.clone() {
-                    OrderState::Leased(leased) if leased.lease.ended(now) => {
-                        let next = leased.lapse(now)?;
-                        transit(tx, &l, next, "system", "order.lapse", now)
-                            .await
-                            .map(Some)
+        let mut last = String::new();
+        loop {
+            let rows = self.all(&sql, vals![now, &last]).await?;
+            let mut failed = false;
+            for row in &rows {
+                last = text(row, "id")?;
+                match self.end_one(parsed(row, "id")?, now).await {
+                    Ok(done) => changed.extend(done),
+                    // One that cannot end keeps no other from its end.
+                    Err(e) => {
+                        failed = true;
+                        tracing::error!(order = %last, error = ?e, "not swept");
                     }
-                    _ => Ok(None),
                 }
-            });
-            changed.extend(done?);
+            }
+            // Those that failed took the place of others: look behind them.
+            if !failed || rows.len() < limit as usize {
+                return Ok(changed);
+            }
         }
-        Ok(changed)
+    }
+
+    /// Ends one order's lease or the order, if that is due.
+    async fn end_one(&self, id: OrderId, now: Millis) -> Result<Option<Order>> {
+        transaction!(self, "order.sweep", |tx| {
+            let l = load(tx, id).await?;
+            if l.order.terms.deadline <= now {
+                return match l.order.clone().expire(now) {
+                    Ok(o) => transit(tx, &l, o.state, "system", "order.expire", now)
+                        .await
+                        .map(Some),
+                    // Ended or began to open since it was listed.
+                    Err(DomainError::OrderState { .. }) => Ok(None),
+                    Err(e) => Err(e),
+                };
+            }
+            match l.order.state.clone() {
+                OrderState::Leased(leased) if leased.lease.ended(now) => {
+                    let next = leased.lapse(now)?;
+                    transit(tx, &l, next, "system", "order.lapse", now)
+                        .await
+                        .map(Some)
+                }
+                _ => Ok(None),
+            }
+        })
     }
 }

@@ -14,7 +14,7 @@ use veilbourse_domain::{
     id::{AccountId, CashRequestId, OrderId, TransferId},
     ledger::{
         Balance, Effect, LedgerAccount, LedgerSums, Posting, Postings, TransferKind, TransferState,
-        TransferStep, check_balances,
+        TransferStep, check_balances, check_open_requests,
     },
     ports::LedgerPort,
     records::{CashRequest, Decision, LedgerReport, Page, PageRequest, Transfer},
@@ -22,6 +22,9 @@ use veilbourse_domain::{
 
 /// Longest idempotency key, in bytes.
 const MAX_KEY: usize = 128;
+/// Rows read at once when the ledger is checked: few, so that tests need more
+/// than one page.
+const BATCH: usize = 200;
 
 fn balance(r: &QueryResult) -> Result<Balance> {
     Ok(Balance {
@@ -57,16 +60,30 @@ async fn apply(tx: &Tx, effect: Effect, postings: &[Posting]) -> Result<()> {
         )
         .await?;
     }
-    let sums = tx
-        .one(
-            "SELECT CAST(COALESCE(SUM(posted), 0) AS BIGINT) AS posted,
-                    CAST(COALESCE(SUM(pending_in - pending_out), 0) AS BIGINT) AS pending
-             FROM ledger_accounts",
-            vec![],
+    // The upper and lower halves are summed apart: of 2^31 accounts, whatever
+    // they hold, no sum leaves 64 bits.
+    let half = |column: &str, name: &str| {
+        format!(
+            "CAST(COALESCE(SUM({column} >> 32), 0) AS BIGINT) AS {name}_high,
+             CAST(COALESCE(SUM({column} & 4294967295), 0) AS BIGINT) AS {name}_low"
         )
+    };
+    let sql = format!(
+        "SELECT {}, {}, {} FROM ledger_accounts",
+        half("posted", "posted"),
+        half("pending_in", "coming"),
+        half("pending_out", "leaving"),
+    );
+    let sums = tx
+        .one(&sql, vec![])
         .await?
         .ok_or_else(|| DomainError::storage("no sums"))?;
-    let (posted, pending): (i64, i64) = (get(&sums, "posted")?, get(&sums, "pending")?);
+    let sum = |name: &str| -> Result<i128> {
+        let high: i64 = get(&sums, &format!("{name}_high"))?;
+        let low: i64 = get(&sums, &format!("{name}_low"))?;
+        Ok((i128::from(high) << 32) + i128::from(low))
+    };
+    let (posted, pending) = (sum("posted")?, sum("coming")? - sum("leaving")?);
     if posted != 0 || pending != 0 {
         let what = format!("posted sum {posted}, pending sum {pending}");
         return Err(DomainError::LedgerBroken { what });
@@ -288,6 +305,17 @@ impl LedgerPort for SqlStore {
                 }
                 return Ok(found);
             }
+            let waiting = tx
+                .all(
+                    "SELECT amount FROM cash_requests WHERE account = $1 AND decision = 'pending'",
+                    vals![t(account)],
+                )
+                .await?;
+            let total = waiting.iter().try_fold(0i128, |sum, r| {
+                let amount: i64 = get(r, "amount")?;
+                Ok::<_, DomainError>(sum + i128::from(amount))
+            })?;
+            check_open_requests(waiting.len() as u64, total, amount)?;
             open(tx, transfer, kind, None, &postings, now).await?;
             tx.exec_one(
                 "cash request",
@@ -401,60 +429,124 @@ impl LedgerPort for SqlStore {
 
     async fn ledger_check(&self) -> Result<LedgerReport> {
         // One transaction: balances, transfers and postings of one moment.
-        transaction!(self, "ledger.check", |tx| {
-            let mut stated = BTreeMap::new();
-            for r in &tx.all("SELECT * FROM ledger_accounts", vec![]).await? {
-                stated.insert(parsed::<LedgerAccount>(r, "account")?, balance(r)?);
-            }
-            let mut built: BTreeMap<LedgerAccount, Balance> = BTreeMap::new();
-            let mut sums: BTreeMap<String, i64> = BTreeMap::new();
-            let sql = "SELECT p.transfer AS transfer, p.account AS account, p.amount AS amount, t.state AS state
-                       FROM postings p JOIN transfers t ON t.id = p.transfer";
-            for r in &tx.all(sql, vec![]).await? {
-                let p = posting(r)?;
-                *sums.entry(text(r, "transfer")?).or_default() += p.amount;
-                let b = built.entry(p.account).or_default();
-                let size = p.amount.saturating_abs();
-                match TransferState::parse(&text(r, "state")?)? {
-                    TransferState::Posted => b.posted += p.amount,
-                    TransferState::Voided => {}
-                    TransferState::Pending | TransferState::Committed if p.amount < 0 => {
-                        b.pending_out += size;
-                    }
-                    TransferState::Pending | TransferState::Committed => b.pending_in += size,
-                }
-            }
-            if let Some((id, sum)) = sums.iter().find(|(_, s)| **s != 0) {
-                let what = format!("transfer {id} sums to {sum}");
-                return Err(DomainError::LedgerBroken { what });
-            }
-            let n = tx
-                .one("SELECT COUNT(*) AS n FROM transfers", vec![])
-                .await?;
-            let transfers = n.map_or(Ok(0), |r| number(&r, "n"))?;
-            if transfers != sums.len() as u64 {
-                let what = format!("{transfers} transfers, {} with postings", sums.len());
-                return Err(DomainError::LedgerBroken { what });
-            }
-            for (account, b) in &stated {
-                let want = built.get(account).copied().unwrap_or_default();
-                if want != *b {
-                    let what = format!("{account} states {b:?}, its postings make {want:?}");
-                    return Err(DomainError::LedgerBroken { what });
-                }
-            }
-            if let Some(a) = built.keys().find(|a| !stated.contains_key(a)) {
-                return Err(DomainError::LedgerBroken {
-                    what: format!("{a} has no balance"),
-                });
-            }
-            let LedgerSums { posted, pending } = check_balances(&stated)?;
-            Ok(LedgerReport {
-                accounts: stated.len() as u64,
-                transfers,
-                posted_sum: i64::try_from(posted).unwrap_or(i64::MAX),
-                pending_sum: i64::try_from(pending).unwrap_or(i64::MAX),
-            })
-        })
+        let tx = self.begin_read("ledger.check").await?;
+        let report = check(&tx).await;
+        tx.rollback().await;
+        report
     }
+}
+
+/// What the postings of an account add up to; wider than any balance.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Built {
+    posted: i128,
+    pending_out: i128,
+    pending_in: i128,
+}
+
+impl From<&Balance> for Built {
+    fn from(b: &Balance) -> Self {
+        Self {
+            posted: b.posted.into(),
+            pending_out: b.pending_out.into(),
+            pending_in: b.pending_in.into(),
+        }
+    }
+}
+
+/// Every balance by its account.
+async fn stated_balances(tx: &Tx) -> Result<BTreeMap<LedgerAccount, Balance>> {
+    let sql =
+        format!("SELECT * FROM ledger_accounts WHERE account > $1 ORDER BY account LIMIT {BATCH}");
+    let mut stated = BTreeMap::new();
+    let mut last = String::new();
+    loop {
+        let rows = tx.all(&sql, vals![&last]).await?;
+        for r in &rows {
+            last = text(r, "account")?;
+            stated.insert(parsed(r, "account")?, balance(r)?);
+        }
+        if rows.len() < BATCH {
+            return Ok(stated);
+        }
+    }
+}
+
+/// Recomputes the balances from the postings, a page at a time.
+async fn check(tx: &Tx) -> Result<LedgerReport> {
+    let stated = stated_balances(tx).await?;
+    let mut built: BTreeMap<LedgerAccount, Built> = BTreeMap::new();
+    // The transfer whose postings are being read, and their sum.
+    let mut under_way: Option<(String, i128)> = None;
+    let mut with_postings = 0u64;
+    let sums_to_zero = |done: Option<(String, i128)>| match done {
+        Some((id, sum)) if sum != 0 => {
+            let what = format!("transfer {id} sums to {sum}");
+            Err(DomainError::LedgerBroken { what })
+        }
+        _ => Ok(()),
+    };
+    let sql = format!(
+        "SELECT p.transfer AS transfer, p.account AS account, p.amount AS amount, t.state AS state
+         FROM postings p JOIN transfers t ON t.id = p.transfer
+         WHERE p.transfer > $1 OR (p.transfer = $1 AND p.account > $2)
+         ORDER BY p.transfer, p.account LIMIT {BATCH}"
+    );
+    let mut last = (String::new(), String::new());
+    loop {
+        let rows = tx.all(&sql, vals![&last.0, &last.1]).await?;
+        for r in &rows {
+            let p = posting(r)?;
+            last = (text(r, "transfer")?, text(r, "account")?);
+            let amount = i128::from(p.amount);
+            match &mut under_way {
+                Some((id, sum)) if *id == last.0 => *sum += amount,
+                _ => {
+                    sums_to_zero(under_way.take())?;
+                    with_postings += 1;
+                    under_way = Some((last.0.clone(), amount));
+                }
+            }
+            let b = built.entry(p.account).or_default();
+            match TransferState::parse(&text(r, "state")?)? {
+                TransferState::Posted => b.posted += amount,
+                TransferState::Voided => {}
+                TransferState::Pending | TransferState::Committed if amount < 0 => {
+                    b.pending_out -= amount;
+                }
+                TransferState::Pending | TransferState::Committed => b.pending_in += amount,
+            }
+        }
+        if rows.len() < BATCH {
+            break;
+        }
+    }
+    sums_to_zero(under_way)?;
+    let n = tx
+        .one("SELECT COUNT(*) AS n FROM transfers", vec![])
+        .await?;
+    let transfers = n.map_or(Ok(0), |r| number(&r, "n"))?;
+    if transfers != with_postings {
+        let what = format!("{transfers} transfers, {with_postings} with postings");
+        return Err(DomainError::LedgerBroken { what });
+    }
+    for (account, b) in &stated {
+        let want = built.get(account).copied().unwrap_or_default();
+        if want != Built::from(b) {
+            let what = format!("{account} states {b:?}, its postings make {want:?}");
+            return Err(DomainError::LedgerBroken { what });
+        }
+    }
+    if let Some(a) = built.keys().find(|a| !stated.contains_key(a)) {
+        return Err(DomainError::LedgerBroken {
+            what: format!("{a} has no balance"),
+        });
+    }
+    let LedgerSums { posted, pending } = check_balances(&stated)?;
+    Ok(LedgerReport {
+        accounts: stated.len() as u64,
+        transfers,
+        posted_sum: i64::try_from(posted).unwrap_or(i64::MAX),
+        pending_sum: i64::try_from(pending).unwrap_or(i64::MAX),
+    })
 }

@@ -4,7 +4,8 @@
 //! folder) before its new offset is answered. When its length is reached it is
 //! renamed to `objects/LISTING/NAME`, which never changes again; reading goes
 //! through `object_store`. A crash at any byte leaves a staged file whose
-//! length is the offset to resume at, or a complete object.
+//! length is the offset to resume at, or a complete object; one between the
+//! last byte and the renaming is made good when the digest is asked for.
 
 use async_trait::async_trait;
 use object_store::{ObjectStoreExt, local::LocalFileSystem, path::Path as ObjectPath};
@@ -81,6 +82,25 @@ impl FileObjects {
             .join("objects")
             .join(listing.to_string())
             .join(name)
+    }
+
+    /// Renames an object whose `total` bytes are all on disk but which a crash
+    /// left staged; else nothing happens.
+    pub async fn finish_if_whole(&self, listing: ListingId, name: &str, total: u64) -> Result<()> {
+        Self::check_name(name)?;
+        let _guard = self.lock(listing, name).await;
+        let (staged, done) = (self.staged(listing, name), self.finished(listing, name));
+        if length(&done)?.is_some() || length(&staged)? != Some(total) {
+            return Ok(());
+        }
+        tokio::task::spawn_blocking(move || {
+            // The append that wrote the last byte may not have come to its fsync.
+            File::open(&staged)?.sync_all()?;
+            finish(&staged, &done)
+        })
+        .await
+        .map_err(DomainError::storage)?
+        .map_err(DomainError::storage)
     }
 
     async fn lock(&self, listing: ListingId, name: &str) -> tokio::sync::MutexGuard<'_, ()> {
@@ -190,6 +210,8 @@ impl ObjectStorage for FileObjects {
     }
 
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest> {
+        let total = self.offset(listing, name).await?;
+        self.finish_if_whole(listing, name, total).await?;
         let bytes = self.read(listing, name).await?;
         Ok(Digest::of(
             Domain::Other("veilbourse v1 uploaded object"),

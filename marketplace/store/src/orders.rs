@@ -13,7 +13,7 @@ use serde_json::json;
 use veilbourse_domain::{
     Digest, DomainError, Millis, Result,
     admit::check_quota,
-    id::{LeaseToken, MachineId, OrderId, PublicKey},
+    id::{AccountId, LeaseToken, MachineId, OrderId, PublicKey},
     job::Lease,
     ledger::{Postings, TransferKind, TransferStep},
     listing::ListingState,
@@ -51,6 +51,15 @@ pub(crate) async fn load(tx: &Tx, id: OrderId) -> Result<Loaded> {
         order,
         version: number(&row, "version")?,
     })
+}
+
+/// The order, if it is this pod's; not found otherwise (ACC-6).
+pub(crate) async fn load_for_pod(tx: &Tx, id: OrderId, pod: MachineId) -> Result<Loaded> {
+    let l = load(tx, id).await?;
+    if l.order.terms.pod != pod {
+        return Err(MISSING);
+    }
+    Ok(l)
 }
 
 async fn event(tx: &Tx, o: &Order, sequence: u64, now: Millis) -> Result<()> {
@@ -93,6 +102,18 @@ pub(crate) async fn transit(
     };
     if let Some(step) = money {
         ledger::step(tx, escrow, step, now).await?;
+    }
+    if matches!(from, S::Leased(_)) && !matches!(to, S::Leased(_) | S::Evaluated(_)) {
+        // POD-1: outputs belong to the lease under which they were put.
+        tx.exec(
+            "DELETE FROM order_blobs WHERE order_id = $1 AND kind IN ($2, $3)",
+            vals![
+                t(order.id),
+                BlobKind::Ciphertext.name(),
+                BlobKind::Envelope.name(),
+            ],
+        )
+        .await?;
     }
     if to.terminal() {
         // ORD-4: what was reserved is revealed or free again.
@@ -157,6 +178,25 @@ pub(crate) async fn add_blob(
     .await
 }
 
+/// ORD-6: the first output that was not put, if one is missing.
+async fn all_put(tx: &Tx, id: OrderId, outputs: u32) -> Result<()> {
+    let rows = tx
+        .all(
+            "SELECT part FROM order_blobs WHERE order_id = $1 AND kind = $2 AND part < $3 ORDER BY part",
+            vals![t(id), BlobKind::Envelope.name(), outputs],
+        )
+        .await?;
+    for index in 0..outputs {
+        let put = rows.get(index as usize).map(|r| number(r, "part"));
+        if put.transpose()? != Some(u64::from(index)) {
+            return Err(DomainError::ObjectIncomplete {
+                name: format!("output-{index}"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// ORD-2, ORD-4, SET-1 inside the placing transaction.
 async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     let o = &p.order;
@@ -214,6 +254,17 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     if o.split.total()? != o.price() {
         let (expected, found) = (o.split.total()?, o.price());
         return Err(DomainError::PriceDiffers { expected, found }); // SET-4
+    }
+    // Kept from now on; gone if it was forgotten since the admission.
+    if tx
+        .exec(
+            "UPDATE quotes SET used = 1 WHERE digest = $1",
+            vals![t(o.terms.quote)],
+        )
+        .await?
+        != 1
+    {
+        return Err(DomainError::QuoteUnknown);
     }
     let postings = Postings::escrow(o.buyer, o.custodian, o.pod_operator, o.split)?;
     ledger::open(
@@ -277,6 +328,12 @@ impl Orders for SqlStore {
             .one("SELECT body FROM orders WHERE id = $1", vals![t(id)])
             .await?;
         body(&row.ok_or(MISSING)?, "body")
+    }
+
+    async fn placed_before(&self, wanted: Digest, buyer: AccountId) -> Result<Option<Order>> {
+        let sql = "SELECT body FROM orders WHERE digest = $1 AND buyer = $2";
+        let row = self.one(sql, vals![t(wanted), t(buyer)]).await?;
+        row.map(|r| body(&r, "body")).transpose()
     }
 
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> Result<Page<Order>> {
@@ -344,7 +401,7 @@ impl Orders for SqlStore {
         now: Millis,
     ) -> Result<Order> {
         transaction!(self, "order.decline", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             let next = l.order.state.clone().leased("funded")?;
             let next = next.decline(pod, token, why.into(), now)?;
             transit(
@@ -359,17 +416,55 @@ impl Orders for SqlStore {
         })
     }
 
+    async fn put_output(
+        &self,
+        id: OrderId,
+        pod: MachineId,
+        token: LeaseToken,
+        index: u32,
+        output: SubmittedOutput,
+        now: Millis,
+    ) -> Result<()> {
+        transaction!(self, "order.output", |tx| {
+            let l = load_for_pod(tx, id, pod).await?;
+            let lease = l.order.state.lease().ok_or(DomainError::StaleLease)?;
+            lease.check(pod, token, now)?;
+            for (kind, bytes) in [
+                (BlobKind::Ciphertext, &output.ciphertext),
+                (BlobKind::Envelope, &output.envelope),
+            ] {
+                tx.exec_one(
+                    "blob",
+                    "INSERT INTO order_blobs (order_id, kind, part, bytes) VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (order_id, kind, part) DO UPDATE SET bytes = excluded.bytes",
+                    vals![t(id), kind.name(), index, bytes.clone()],
+                )
+                .await?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn settling(&self, each: u32) -> Result<Vec<Order>> {
+        let sql = "SELECT body FROM (
+                       SELECT id, body, ROW_NUMBER() OVER (PARTITION BY pod ORDER BY id) AS standing
+                       FROM orders WHERE state IN ('evaluated', 'verified')
+                   ) AS waiting WHERE standing <= $1 ORDER BY id";
+        let rows = self.all(sql, vals![each]).await?;
+        rows.iter().map(|r| body(r, "body")).collect()
+    }
+
     async fn submit(
         &self,
         id: OrderId,
         pod: MachineId,
         token: LeaseToken,
         submission: SignedText,
-        outputs: Vec<SubmittedOutput>,
+        outputs: u32,
         now: Millis,
     ) -> Result<Order> {
         transaction!(self, "order.submit", |tx| {
-            let l = load(tx, id).await?;
+            let l = load_for_pod(tx, id, pod).await?;
             if let OrderState::Evaluated(e) = &l.order.state
                 && e.submission == submission.digest
                 && e.pod == pod
@@ -378,11 +473,8 @@ impl Orders for SqlStore {
             }
             let next = l.order.state.clone().leased("evaluated")?;
             let next = next.submit(pod, token, submission.digest, now)?;
+            all_put(tx, id, outputs).await?;
             add_document(tx, id, DocumentKind::Submission, &submission).await?;
-            for (i, o) in outputs.iter().enumerate() {
-                add_blob(tx, id, BlobKind::Ciphertext, i, &o.ciphertext).await?;
-                add_blob(tx, id, BlobKind::Envelope, i, &o.envelope).await?;
-            }
             transit(
                 tx,
                 &l,
@@ -406,12 +498,11 @@ impl Orders for SqlStore {
     async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order> {
         transaction!(self, "order.reject", |tx| {
             let l = load(tx, id).await?;
-            let next = l
-                .order
-                .state
-                .clone()
-                .evaluated("refunded")?
-                .reject(rule.into(), now);
+            let evaluated = l.order.state.clone().evaluated("refunded")?;
+            let subject = format!("machine:{}", evaluated.pod);
+            let details = json!({ "order": id, "rule": rule });
+            audit::note(tx, "system", "machine.rejected", subject, details, now).await?;
+            let next = evaluated.reject(rule.into(), now);
             transit(tx, &l, next.into(), "system", "order.reject", now).await
         })
     }
@@ -486,6 +577,7 @@ impl Orders for SqlStore {
     }
 
     async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
+        self.forget_quotes(now, limit).await?;
         self.end_what_is_over(now, limit).await
     }
 

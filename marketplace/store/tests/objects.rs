@@ -71,6 +71,36 @@ async fn cut_anywhere_it_resumes() {
 }
 
 #[tokio::test]
+async fn whole_but_not_renamed_it_is_finished() {
+    // UP-1: the last byte is on disk, then a crash; nothing is left to append.
+    let dir = tempfile::tempdir().expect("a folder");
+    let staged = dir.path().join("staging").join(listing().to_string());
+    let o = FileObjects::new(dir.path()).expect("opened");
+    std::fs::create_dir_all(&staged).expect("a folder");
+    std::fs::write(staged.join(NAME), bytes(0, 100)).expect("staged");
+    // Not whole for another length.
+    o.finish_if_whole(listing(), NAME, 101)
+        .await
+        .expect("nothing to do");
+    assert_eq!(
+        o.read(listing(), NAME).await,
+        Err(DomainError::ObjectIncomplete { name: NAME.into() })
+    );
+    assert_eq!(o.offset(listing(), NAME).await, Ok(100));
+    let digest = o.digest(listing(), NAME).await.expect("finished");
+    assert_eq!(o.read(listing(), NAME).await, Ok(bytes(0, 100)));
+    assert_eq!(o.digest(listing(), NAME).await, Ok(digest));
+    assert!(!staged.join(NAME).exists());
+    let missing = o.digest(listing(), "sums").await;
+    assert_eq!(
+        missing,
+        Err(DomainError::ObjectIncomplete {
+            name: "sums".into()
+        })
+    );
+}
+
+#[tokio::test]
 async fn names_stay_in_the_folder() {
     let dir = tempfile::tempdir().expect("a folder");
     let o = FileObjects::new(dir.path()).expect("opened");

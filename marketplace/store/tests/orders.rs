@@ -20,8 +20,8 @@ use veilbourse_domain::{
 };
 use veilbourse_store::SqlStore;
 
-const GOOD_DAY: [&str; 7] = [
-    "place", "lease", "submit", "verify", "grant", "open", "deliver",
+const GOOD_DAY: [&str; 8] = [
+    "place", "lease", "put", "hand in", "verify", "grant", "open", "deliver",
 ];
 
 async fn posted(s: &SqlStore, n: u8) -> i64 {
@@ -101,6 +101,10 @@ async fn replays_and_empty_purses() {
         // ORD-2: the same order again moves nothing.
         let again = s.place_order(placing(1), 101).await.expect("idempotent");
         assert!(matches!(again, Placement::Existing(_)));
+        let digest = placing(1).order.terms.digest;
+        let found = s.placed_before(digest, account(BUYER)).await;
+        assert_eq!(found, Ok(Some(again.into_order())));
+        assert_eq!(s.placed_before(digest, account(ADMIN)).await, Ok(None));
         let mut replay = placing(2);
         replay.order.terms.nonce = Nonce([1; 32]);
         assert_eq!(
@@ -246,13 +250,19 @@ async fn races() {
         let winner = LeaseToken([u8::try_from(won[0].0).expect("small"); 32]);
         // ORD-6: only the current token submits.
         let id = placing(1).order.id;
+        for i in 0..6u8 {
+            let put = s
+                .put_output(id, pod(), LeaseToken([i; 32]), 0, output(i), 105)
+                .await;
+            assert_eq!(put.is_ok(), i == winner.0[0], "{put:?}");
+        }
         let tries = futures::future::join_all((0..6u8).map(|i| {
             s.submit(
                 id,
                 pod(),
                 LeaseToken([i; 32]),
                 signed("submission", i),
-                outputs(),
+                1,
                 110,
             )
         }))
@@ -279,6 +289,10 @@ async fn races() {
                 .flat_map(|r| r.as_ref().err())
                 .all(|e| *e == DomainError::NonceReplayed)
         );
+        // At its end the statement is still accepted, so the nonce is still known.
+        let again = s.use_nonce(pod(), Nonce([1; 32]), 900, 500).await;
+        assert_eq!(again, Err(DomainError::NonceReplayed));
+        assert_eq!(s.use_nonce(pod(), Nonce([1; 32]), 900, 501).await, Ok(()));
         // One deposit an idempotency key (LED-4).
         let asked = futures::future::join_all((0..6u8).map(|i| {
             let (id, t) = (CashRequestId::new(9, [i; 10]), TransferId::new(9, [i; 10]));
@@ -356,13 +370,38 @@ async fn crash_walk(url: &str, way: &[&'static str]) -> u32 {
 async fn stopped_at_every_step() {
     let ways: [&[&'static str]; 3] = [
         &GOOD_DAY,
-        &["place", "lease", "submit", "reject"],
-        &["place", "lease", "submit", "verify", "grant", "refuse"],
+        &["place", "lease", "put", "hand in", "reject"],
+        &[
+            "place", "lease", "put", "hand in", "verify", "grant", "refuse",
+        ],
     ];
     for (i, way) in ways.iter().enumerate() {
         for place in Place::each(&format!("crash{i}")).await {
             let stops = crash_walk(&place.url, way).await;
             assert!(stops > 60, "only {stops} stops");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pods_order_is_not_found() {
+    // ACC-6: answered like one that is not there.
+    for place in Place::each("strangers").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        for w in ["place", "lease"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        let missing = DomainError::NotFound { what: "order" };
+        for id in [placing(1).order.id, placing(2).order.id] {
+            let other = MachineId::new(6, [6; 10]);
+            let beat = s.heartbeat(id, other, TOKEN, "x", 1, 100).await;
+            assert_eq!(beat, Err(missing.clone()));
+            let back = s.decline(id, other, TOKEN, "x", 100).await;
+            assert_eq!(back, Err(missing.clone()));
+            let submitted = s.submit(id, other, TOKEN, signed("s", 1), 1, 100).await;
+            assert_eq!(submitted, Err(missing.clone()));
+            let put = s.put_output(id, other, TOKEN, 0, output(1), 100).await;
+            assert_eq!(put, Err(missing.clone()));
         }
     }
 }
@@ -537,5 +576,298 @@ async fn lists_pages_and_searches() {
             s.ledger_check().await,
             Err(DomainError::LedgerBroken { .. })
         ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_does_not_freeze_the_ledger() {
+    // LED-1, LED-4: somebody without money asks for as much as is taken.
+    use veilbourse_domain::ledger::{MAX_OPEN_AMOUNT, MAX_OPEN_REQUESTS};
+    for place in Place::each("freeze").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        let ask = async |n: u8, amount: i64| {
+            s.request_cash(
+                CashRequestId::new(7, [n; 10]),
+                TransferId::new(7, [n; 10]),
+                TransferKind::Deposit,
+                account(OPERATOR),
+                money(amount),
+                &n.to_string(),
+                10,
+            )
+            .await
+        };
+        let over = ask(100, MAX_OPEN_AMOUNT + 1).await;
+        assert!(
+            matches!(over, Err(DomainError::CashPending { .. })),
+            "{over:?}"
+        );
+        let most = u8::try_from(MAX_OPEN_REQUESTS).expect("few");
+        for n in 0..most {
+            let amount = if n == 0 { MAX_OPEN_AMOUNT - 100 } else { 1 };
+            ask(n, amount).await.expect("within both limits");
+        }
+        let ninth = ask(most, 1).await;
+        assert_eq!(
+            ninth,
+            Err(DomainError::CashPending {
+                what: "requests",
+                limit: MAX_OPEN_REQUESTS,
+                value: MAX_OPEN_REQUESTS + 1
+            })
+        );
+        // The same key is still answered.
+        assert!(ask(0, MAX_OPEN_AMOUNT - 100).await.is_ok());
+        invariants(&s).await;
+        // As full as `world` can be, by whatever way: the sums hold, others go on.
+        let full =
+            "UPDATE ledger_accounts SET pending_out = 9223372036854775807 WHERE account = 'world'";
+        let rest = i64::MAX - (MAX_OPEN_AMOUNT - 100 + 7);
+        let other = format!(
+            "INSERT INTO ledger_accounts (account, posted, pending_out, pending_in) VALUES ('user:{}', 0, 0, {rest})",
+            account(77)
+        );
+        for sql in [full, other.as_str()] {
+            sea_orm::ConnectionTrait::execute_unprepared(s.connection(), sql)
+                .await
+                .expect("filled");
+        }
+        for w in GOOD_DAY {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        step(&s, 2, "place", 100).await.expect("placed");
+        assert_eq!(s.sweep(DEADLINE, 10).await.expect("swept").len(), 1);
+        // A deposit that does not fit any more is refused alone; decided ones make room.
+        assert!(matches!(
+            fund(&s, 9, 5).await,
+            Err(DomainError::Amount { .. })
+        ));
+        let id = CashRequestId::new(7, [0; 10]);
+        s.decide_cash(id, account(ADMIN), false, "no", 20)
+            .await
+            .expect("refused");
+        fund(&s, 9, 5).await.expect("there is room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_cannot_end_stops_no_other() {
+    // SET-5: the oldest two are damaged; a sweep takes one at a time.
+    for place in Place::each("damaged").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        for n in 1..=4 {
+            step(&s, n, "place", 100).await.expect("placed");
+        }
+        for n in 1..=2 {
+            let sql = format!(
+                "UPDATE orders SET state = 'verified' WHERE id = '{}'",
+                placing(n).order.id
+            );
+            sea_orm::ConnectionTrait::execute_unprepared(s.connection(), &sql)
+                .await
+                .expect("damaged");
+        }
+        for n in 3..=4 {
+            let swept = s.sweep(DEADLINE, 1).await.expect("goes on");
+            let ids: Vec<_> = swept.iter().map(|o| o.id).collect();
+            assert_eq!(ids, [placing(n).order.id]);
+        }
+        assert!(s.sweep(DEADLINE, 1).await.expect("nothing").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_writers_do_not_stop_reads() {
+    // PostgreSQL alone: SQLite's readers never wait for its one writer.
+    use sea_orm::{ConnectionTrait, TransactionTrait};
+    if let Some(place) = Place::postgres("blocked").await {
+        let s = SqlStore::connect(&place.url, 1).await.expect("connects");
+        let other = sea_orm::Database::connect(&place.url)
+            .await
+            .expect("connects");
+        let lock = other.begin().await.expect("begun");
+        lock.execute_unprepared("LOCK TABLE audit_log IN EXCLUSIVE MODE")
+            .await
+            .expect("locked");
+        let writes =
+            futures::future::join_all((0..6).map(|n| s.use_nonce(pod(), Nonce([n; 32]), 500, 100)));
+        let reads = async {
+            for _ in 0..20 {
+                let read = s.balance(LedgerAccount::World);
+                let wait = std::time::Duration::from_secs(2);
+                let found = tokio::time::timeout(wait, read).await.expect("in time");
+                assert!(found.is_ok());
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let (refused, ()) = tokio::join!(writes, reads);
+        let busy = Err(DomainError::Conflict { what: "busy store" });
+        assert!(refused.iter().all(|r| *r == busy), "{refused:?}");
+        lock.rollback().await.expect("unlocked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unused_quotes_are_forgotten() {
+    for place in Place::each("quotes").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        let used = s.quote(signed("quote", 0).digest).await.expect("stored");
+        for (n, expiry) in [(1u8, DEADLINE), (2, DEADLINE + 1_000)] {
+            let mut q = used.clone();
+            q.signed = signed("quote", n);
+            q.terms.digest = q.signed.digest;
+            q.terms.id = veilbourse_domain::id::QuoteId::new(9, [n; 10]);
+            q.terms.expiry = expiry;
+            s.save_quote(&q).await.expect("stored");
+        }
+        step(&s, 1, "place", 100).await.expect("placed");
+        let day = 24 * 3_600_000;
+        s.sweep(DEADLINE + day, 10).await.expect("swept");
+        assert_eq!(s.count("quotes").await, Ok(3), "kept for a day");
+        s.sweep(DEADLINE + day + 1, 10).await.expect("swept");
+        assert_eq!(s.count("quotes").await, Ok(2));
+        s.sweep(DEADLINE + day + 1_001, 10).await.expect("swept");
+        assert!(s.quote(signed("quote", 0).digest).await.is_ok());
+        assert_eq!(
+            s.quote(signed("quote", 2).digest).await,
+            Err(DomainError::QuoteUnknown)
+        );
+        // Placing under one that went meanwhile is refused.
+        let mut late = placing(2);
+        late.order.terms.quote = signed("quote", 2).digest;
+        assert_eq!(
+            s.place_order(late, 200).await,
+            Err(DomainError::QuoteUnknown)
+        );
+        invariants(&s).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_is_checked_in_pages_beside_a_writer() {
+    // LED-1: more postings than a page; a writer at work does not hold it up.
+    use sea_orm::TransactionTrait;
+    for place in Place::each("pages").await {
+        let s = market(&place.url, 0).await;
+        for n in 0..120u8 {
+            fund(&s, n, 10).await.expect("funded");
+        }
+        let writing = s.connection().begin().await.expect("begun");
+        sea_orm::ConnectionTrait::execute_unprepared(
+            &writing,
+            "UPDATE ledger_accounts SET posted = posted",
+        )
+        .await
+        .expect("writes");
+        let wait = std::time::Duration::from_secs(5);
+        let report = tokio::time::timeout(wait, s.ledger_check())
+            .await
+            .expect("does not wait")
+            .expect("LED-1");
+        assert_eq!((report.transfers, report.accounts), (120, 2));
+        writing.rollback().await.expect("ended");
+        // A posting of the second page was changed.
+        sea_orm::ConnectionTrait::execute_unprepared(
+            s.connection(),
+            "UPDATE postings SET amount = 11 WHERE amount > 0 AND transfer = (SELECT MAX(id) FROM transfers)",
+        )
+        .await
+        .expect("tampered");
+        assert!(matches!(
+            s.ledger_check().await,
+            Err(DomainError::LedgerBroken { .. })
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_belong_to_their_lease() {
+    // POD-1, ORD-6: nothing of a declined or lapsed lease stays or is handed in.
+    for place in Place::each("outputs").await {
+        let s = market(&place.url, 10 * PRICE).await;
+        let id = placing(1).order.id;
+        let parts = async || s.count("order_blobs").await.expect("counted");
+        for w in ["place", "lease", "put", "put"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        assert_eq!(parts().await, 3, "the sealed model and one output");
+        let two = s
+            .submit(id, pod(), TOKEN, signed("submission", 1), 2, 100)
+            .await;
+        let name = "output-1".to_owned();
+        assert_eq!(two, Err(DomainError::ObjectIncomplete { name }));
+        step(&s, 1, "decline", 100).await.expect("declined");
+        assert_eq!(parts().await, 1);
+        let none = step(&s, 1, "put", 100).await;
+        assert_eq!(none, Err(DomainError::StaleLease));
+        for w in ["lease", "put"] {
+            step(&s, 1, w, 100).await.expect(w);
+        }
+        s.sweep(100 + LEASE_MILLIS, 10).await.expect("swept");
+        assert_eq!(parts().await, 1);
+        let now = 100 + LEASE_MILLIS;
+        step(&s, 1, "lease", now).await.expect("leased");
+        let bare = step(&s, 1, "hand in", now).await;
+        let name = "output-0".to_owned();
+        assert_eq!(bare, Err(DomainError::ObjectIncomplete { name }));
+        step(&s, 1, "put", now).await.expect("put");
+        step(&s, 1, "hand in", now).await.expect("taken");
+        assert_eq!(
+            s.blob(id, BlobKind::Envelope, 0).await,
+            Ok(output(1).envelope)
+        );
+        // What was taken is not changed any more.
+        assert_eq!(step(&s, 1, "put", now).await, Err(DomainError::StaleLease));
+        step(&s, 1, "reject", now).await.expect("rejected");
+        let page = PageRequest::new(100, None).expect("in range");
+        let log = s.audit(&page).await.expect("read").into_items();
+        let against = format!("machine:{}", pod());
+        assert!(
+            log.iter()
+                .any(|r| r.entry.action == "machine.rejected" && r.entry.subject == against)
+        );
+        invariants(&s).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_settles_first_and_no_pod_waits_for_another() {
+    for place in Place::each("settling").await {
+        let s = market(&place.url, 20 * PRICE).await;
+        let other = veilbourse_domain::records::Machine {
+            id: MachineId::new(6, [6; 10]),
+            signing_key: veilbourse_domain::id::PublicKey([66; 32]),
+            decision: veilbourse_domain::records::Decision::Pending,
+            reason: String::new(),
+            ..s.machine(pod()).await.expect("there")
+        };
+        s.register_machine(&other, 50).await.expect("registered");
+        s.decide_machine(other.id, account(ADMIN), true, "", 51)
+            .await
+            .expect("approved");
+        // Nine of the one pod, then the youngest of the other.
+        for n in 1..=9 {
+            for w in ["place", "lease", "submit"] {
+                step(&s, n, w, 100).await.expect(w);
+            }
+        }
+        step(&s, 1, "verify", 100).await.expect("verified");
+        let mut late = placing(10);
+        late.order.terms.pod = other.id;
+        let id = late.order.id;
+        s.place_order(late, 100).await.expect("placed");
+        s.lease_evaluation(other.id, TOKEN, 100)
+            .await
+            .expect("leased");
+        s.put_output(id, other.id, TOKEN, 0, output(1), 100)
+            .await
+            .expect("put");
+        s.submit(id, other.id, TOKEN, signed("submission", 10), 1, 100)
+            .await
+            .expect("taken");
+        let waiting = s.settling(2).await.expect("asked");
+        let found: Vec<_> = waiting.iter().map(|o| o.id).collect();
+        let want: Vec<_> = [1, 2, 10].map(|n| placing(n).order.id).into();
+        assert_eq!(found, want);
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Mallory<'a> {
     ) -> Result<(Id, PodJob)> {
         let key = &self.world.marketplace;
         let offer = buyer::quote(&buyer.session, key, listed, query, Some(&self.id)).await?;
-        let deadline = crate::clock()() + 600_000;
+        let deadline = (self.world.clock)() + 600_000;
         let mut rng = crate::rng(None);
         let ticket = buyer::prepare(key, &offer, listed, query, &buyer.key, deadline, &mut rng)?;
         let order = buyer::place(&buyer.session, &ticket).await?;
@@ -278,7 +278,7 @@ pub async fn replayed_order(
     };
     let mut rng = crate::rng(None);
     let offer = buyer::quote(&buyer.session, &world.marketplace, listed, query, None).await?;
-    let deadline = crate::clock()() + 600_000;
+    let deadline = (world.clock)() + 600_000;
     let fresh = buyer::prepare(
         &world.marketplace,
         &offer,

@@ -169,11 +169,11 @@ pub fn placing(n: u8) -> PlaceOrder {
         sealed_model: vec![n; 40],
     }
 }
-pub fn outputs() -> Vec<SubmittedOutput> {
-    vec![SubmittedOutput {
-        ciphertext: vec![1; 64],
-        envelope: vec![2; 64],
-    }]
+pub fn output(n: u8) -> SubmittedOutput {
+    SubmittedOutput {
+        ciphertext: vec![1, n],
+        envelope: vec![2, n],
+    }
 }
 
 /// Deposits and approves.
@@ -305,8 +305,18 @@ pub async fn step(s: &SqlStore, n: u8, what: &str, now: u64) -> Result<Option<Or
             s.order(id).await?
         }
         "decline" => s.decline(id, pod(), TOKEN, "does not fit", now).await?,
+        "put" => {
+            s.put_output(id, pod(), TOKEN, 0, output(n), now).await?;
+            s.order(id).await?
+        }
+        "hand in" => {
+            s.submit(id, pod(), TOKEN, signed("submission", n), 1, now)
+                .await?
+        }
         "submit" => {
-            s.submit(id, pod(), TOKEN, signed("submission", n), outputs(), now)
+            // What is in the way of one is in the way of the other.
+            let _ = s.put_output(id, pod(), TOKEN, 0, output(n), now).await;
+            s.submit(id, pod(), TOKEN, signed("submission", n), 1, now)
                 .await?
         }
         "verify" => s.verified(id, now).await?,
