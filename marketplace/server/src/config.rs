@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::path::PathBuf;
-use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS};
+use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Limits {
     pub place: u32,
     /// Upload pieces.
     pub upload: u32,
+    /// Drafts and submissions of listings.
+    pub listing: u32,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
             quote: 120,
             place: 60,
             upload: 6_000,
+            listing: 30,
         }
     }
 }
@@ -54,6 +57,8 @@ pub struct ServerConfig {
     pub quote_seconds: u32,
     /// How long a grant holds, in seconds.
     pub grant_seconds: u32,
+    /// Drafts of listings that an account may have, at most 100.
+    pub drafts: u32,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -70,6 +75,7 @@ impl Default for ServerConfig {
             pod_basis_points: 2_000,
             quote_seconds: 900,
             grant_seconds: 600,
+            drafts: 10,
             limits: Limits::default(),
         }
     }
@@ -103,10 +109,19 @@ impl ServerConfig {
             ("limits.quote", self.limits.quote),
             ("limits.place", self.limits.place),
             ("limits.upload", self.limits.upload),
+            ("limits.listing", self.limits.listing),
+            ("drafts", self.drafts),
         ] {
             if value == 0 {
                 return Err(DomainError::invalid(field, "must be positive"));
             }
+        }
+        if self.drafts > MAX_PAGE {
+            return Err(DomainError::TooLarge {
+                field: "drafts",
+                limit: u64::from(MAX_PAGE),
+                value: u64::from(self.drafts),
+            });
         }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));
