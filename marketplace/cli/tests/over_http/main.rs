@@ -4,6 +4,7 @@
 mod accounts;
 mod common;
 mod faults;
+mod limits;
 mod money;
 mod orders;
 mod uploads;
