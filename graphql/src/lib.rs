@@ -12,7 +12,10 @@ mod service;
 mod subscription;
 
 pub use error::{EXTENSION_CODE, to_graphql};
-pub use limits::{MAX_COMPLEXITY, MAX_DEPTH, MAX_ROOT_FIELDS};
+pub use limits::{
+    MAX_ARGUMENTS, MAX_COMPLEXITY, MAX_DEPTH, MAX_DOCUMENT, MAX_ROOT_FIELDS, MAX_SELECTIONS,
+    SubscriptionsOnly, may_be_large,
+};
 pub use model::*;
 pub use mutation::Mutation;
 pub use query::Query;
@@ -32,7 +35,7 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation, Subscription)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
-        .extension(limits::RootFields)
+        .extension(limits::DocumentLimits)
 }
 
 /// The schema over a service.

@@ -130,8 +130,9 @@ impl Listing {
     async fn price_output(&self) -> Option<Money> {
         self.0.policy.as_ref().map(|p| p.price_output.into())
     }
-    /// Everything that the root covers: schema, scales, segments, roots.
-    #[graphql(complexity = "10")]
+    /// Everything that the root covers: schema, scales, segments, roots. Up to
+    /// 8 MiB: a request may ask for two, a list of four for theirs.
+    #[graphql(complexity = "900")]
     async fn manifest(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
         let text = service(ctx)?
             .store()

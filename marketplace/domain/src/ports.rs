@@ -359,4 +359,12 @@ pub trait ObjectStorage: Send + Sync {
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest>;
     /// A complete object.
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>>;
+    /// Bytes of a complete object, from `offset`; it has them.
+    async fn read_part(
+        &self,
+        listing: ListingId,
+        name: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>>;
 }

@@ -1,6 +1,11 @@
 //! Everything that the server holds.
 
-use crate::{auth::TokenKeys, config::ServerConfig, keys::read_or_make_key, limits::Limiters};
+use crate::{
+    auth::TokenKeys,
+    config::ServerConfig,
+    keys::read_or_make_key,
+    limits::{Held, Limiters},
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use std::{
@@ -40,8 +45,15 @@ pub struct App {
     pub(crate) changes: broadcast::Sender<OrderId>,
     /// Wakes the settlement task.
     pub(crate) settle: Notify,
-    /// Proof verification and password hashing at once: bounded memory.
+    /// What accounts have open at once.
+    pub(crate) held: Held,
+    /// Verification of submissions to orders at once: bounded memory. Nobody
+    /// but the settlement takes these.
     pub(crate) heavy: Arc<Semaphore>,
+    /// Password hashing at once.
+    pub(crate) hashing: Arc<Semaphore>,
+    /// Listings verified at once.
+    pub(crate) submitting: Arc<Semaphore>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,
 }
@@ -120,7 +132,10 @@ impl App {
             circuits,
             changes: broadcast::channel(1024).0,
             settle: Notify::new(),
+            held: Held::default(),
             heavy: Arc::new(Semaphore::new(2)),
+            hashing: Arc::new(Semaphore::new(2)),
+            submitting: Arc::new(Semaphore::new(1)),
             manifests: crate::convert::ManifestCache::default(),
         }))
     }
@@ -151,24 +166,12 @@ impl App {
         out
     }
 
-    /// Runs something long off the workers, at most two at once.
+    /// Runs the settlement's long work off the workers, at most two at once.
     pub(crate) async fn heavy<T: Send + 'static>(
         &self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let permit = self
-            .heavy
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(DomainError::storage)?;
-        tokio::task::spawn_blocking(move || {
-            let out = f();
-            drop(permit);
-            out
-        })
-        .await
-        .map_err(DomainError::storage)
+        off_the_workers(&self.heavy, f).await
     }
 
     /// Tells subscriptions that an order changed.
@@ -176,4 +179,31 @@ impl App {
         // Nobody listening is no failure.
         let _ = self.changes.send(id);
     }
+}
+
+/// Runs something long off the workers, with one of the permits.
+pub(crate) async fn off_the_workers<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let permit = permits
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(DomainError::storage)?;
+    blocking(move || {
+        let out = f();
+        drop(permit);
+        out
+    })
+    .await
+}
+
+/// The same under a permit that the caller holds.
+pub(crate) async fn blocking<T: Send + 'static>(
+    f: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(f)
+        .await
+        .map_err(DomainError::storage)
 }

@@ -1,6 +1,6 @@
 //! Passwords, tokens, viewers (ACC-2..4) and machine tokens (POD, KEY).
 
-use crate::{App, limits::Kind};
+use crate::{App, app::off_the_workers, limits::Kind};
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use jsonwebtoken::{
     Algorithm as JwtAlgorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode,
@@ -158,7 +158,7 @@ impl App {
             ));
         }
         let (password, salt) = (password.to_owned(), self.random::<16>());
-        self.heavy(move || {
+        off_the_workers(&self.hashing, move || {
             argon()
                 .hash_password_with_salt(password.as_bytes(), &salt)
                 .map(|h| h.to_string())
@@ -239,13 +239,12 @@ impl App {
             .map_or(nobody(), |a| &a.password_hash)
             .to_owned();
         let password = password.to_owned();
-        let good = self
-            .heavy(move || {
-                argon()
-                    .verify_password(password.as_bytes(), hash.as_str())
-                    .is_ok()
-            })
-            .await?;
+        let good = off_the_workers(&self.hashing, move || {
+            argon()
+                .verify_password(password.as_bytes(), hash.as_str())
+                .is_ok()
+        })
+        .await?;
         match found {
             Some(a) if good => self.open_session(&a).await,
             _ => Err(DomainError::WrongCredentials),

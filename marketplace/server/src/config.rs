@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::path::PathBuf;
-use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS};
+use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -18,6 +18,8 @@ pub struct Limits {
     pub place: u32,
     /// Upload pieces.
     pub upload: u32,
+    /// Drafts and submissions of listings.
+    pub listing: u32,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
             quote: 120,
             place: 60,
             upload: 6_000,
+            listing: 30,
         }
     }
 }
@@ -57,6 +60,8 @@ pub struct ServerConfig {
     /// Longest time from placing to an order's deadline, in seconds: so long an
     /// order may reserve a part of its listing's quota.
     pub order_seconds: u32,
+    /// Drafts of listings that an account may have, at most 100.
+    pub drafts: u32,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -74,6 +79,7 @@ impl Default for ServerConfig {
             quote_seconds: 900,
             grant_seconds: 600,
             order_seconds: 86_400,
+            drafts: 10,
             limits: Limits::default(),
         }
     }
@@ -108,10 +114,19 @@ impl ServerConfig {
             ("limits.quote", self.limits.quote),
             ("limits.place", self.limits.place),
             ("limits.upload", self.limits.upload),
+            ("limits.listing", self.limits.listing),
+            ("drafts", self.drafts),
         ] {
             if value == 0 {
                 return Err(DomainError::invalid(field, "must be positive"));
             }
+        }
+        if self.drafts > MAX_PAGE {
+            return Err(DomainError::TooLarge {
+                field: "drafts",
+                limit: u64::from(MAX_PAGE),
+                value: u64::from(self.drafts),
+            });
         }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));

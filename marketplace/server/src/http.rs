@@ -1,37 +1,44 @@
 //! Routes and what they share: viewer, errors, limits. Every handler asks the
 //! policy table by the route's own text (ACC-1).
 
-use crate::{App, machines, service::Market, uploads};
+use crate::{
+    App,
+    body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
+    machines,
+    service::Market,
+    socket::{self, MAX_SOCKETS},
+    uploads,
+};
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header},
-    web::{self, Bytes, Data, Path, ServiceConfig},
+    web::{self, Data, Path, ServiceConfig},
 };
-use async_graphql::Data as SessionData;
-use async_graphql_actix_web::GraphQLSubscription;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::{fmt, sync::Arc, sync::OnceLock};
+use tokio::sync::Semaphore;
 use veilbourse_documents::api::ErrorAnswer;
 use veilbourse_domain::{
     DomainError,
-    access::{Pass, Surface, authorize},
+    access::{Pass, Surface, Viewer, authorize},
     id::OrderId,
     records::BlobKind,
 };
-use veilbourse_graphql::{Caller, MarketSchema};
+use veilbourse_graphql::{Caller, MarketSchema, may_be_large};
 
-/// Most bytes of a GraphQL request (GQL-1).
-const MAX_REQUEST: usize = 1 << 20;
-/// Most bytes of one that places an order or makes a listing.
-const MAX_LARGE_REQUEST: usize = 8 << 20;
-/// Most bytes of any other body: an upload's piece, a pod's output.
-const MAX_BODY: usize = 32 << 20;
 /// The code of a path that no route has.
 pub const NO_ROUTE: &str = "NO_ROUTE";
 
 /// A refusal as HTTP answers it.
 #[derive(Debug)]
 pub struct HttpError(pub DomainError, String);
+
+impl HttpError {
+    /// One that is not internal: nothing of it goes to the log.
+    pub(crate) fn of(e: DomainError) -> Self {
+        Self(e, String::new())
+    }
+}
 
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,13 +77,19 @@ pub type Answer<T = HttpResponse> = Result<T, HttpError>;
 pub struct Site {
     pub(crate) app: Arc<App>,
     pub(crate) schema: MarketSchema,
+    /// Websockets that may still open.
+    pub(crate) sockets: Arc<Semaphore>,
 }
 
 impl Site {
     /// Over an application.
     pub fn new(app: Arc<App>) -> Self {
         let schema = veilbourse_graphql::schema(Arc::new(Market(app.clone())));
-        Self { app, schema }
+        Self {
+            app,
+            schema,
+            sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
+        }
     }
 
     /// Logs what is internal and hides it (GQL-2).
@@ -122,28 +135,29 @@ fn bearer(req: &HttpRequest) -> Option<&str> {
         .strip_prefix("Bearer ")
 }
 
-async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer {
-    let invalid = |reason: String| site.refuse(DomainError::invalid("request", reason));
-    let large = |limit: usize| {
-        site.refuse(DomainError::TooLarge {
-            field: "request body",
-            limit: limit as u64,
-            value: body.len() as u64,
-        })
+async fn graphql(site: Data<Site>, req: HttpRequest, payload: web::Payload) -> Answer {
+    let caller = site.caller(&req).await;
+    // Who is unknown sends little; nothing large is public.
+    let most = match &caller.viewer {
+        Ok(Viewer::Account { .. }) => MAX_LARGE,
+        Err(e) if declared(req.headers()).is_some_and(|n| n > MAX_PLAIN) => {
+            return Err(site.refuse(e.clone()));
+        }
+        _ => MAX_PLAIN,
     };
-    if body.len() > MAX_LARGE_REQUEST {
-        return Err(large(MAX_LARGE_REQUEST));
+    let viewer = caller.viewer.clone().unwrap_or(Viewer::Anonymous);
+    let body = site.body(&req, payload, most, &viewer).await?;
+    let mut request: async_graphql::Request = serde_json::from_slice(&body)
+        .map_err(|e| site.refuse(DomainError::invalid("request", e.to_string())))?;
+    if body.len() > MAX_PLAIN && !may_be_large(&mut request) {
+        return Err(site.refuse(DomainError::TooLarge {
+            field: "request body",
+            limit: MAX_PLAIN as u64,
+            value: body.len() as u64,
+        }));
     }
-    let request: async_graphql::Request =
-        serde_json::from_slice(&body).map_err(|e| invalid(e.to_string()))?;
-    let may_be_large = ["placeOrder", "createListing"]
-        .iter()
-        .any(|m| request.query.contains(m));
-    if body.len() > MAX_REQUEST && !may_be_large {
-        return Err(large(MAX_REQUEST));
-    }
-    let request = request.data(site.caller(&req).await);
-    let response = site.schema.execute(request).await;
+    drop(body);
+    let response = site.schema.execute(request.data(caller)).await;
     // ACC-5: what is limited is 429 here too, with the wait.
     let limited = response.errors.iter().find_map(|e| {
         let x = e.extensions.as_ref()?;
@@ -159,31 +173,6 @@ async fn graphql(site: Data<Site>, req: HttpRequest, body: Bytes) -> Answer {
         answer.insert_header((header::RETRY_AFTER, wait));
     }
     Ok(answer.json(response))
-}
-
-/// The websocket of subscriptions (graphql-transport-ws): the token comes in
-/// `connection_init`'s payload as `authorization`.
-async fn subscribe(
-    site: Data<Site>,
-    req: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, actix_web::Error> {
-    let app = site.app.clone();
-    let address = Site::caller_address(&req);
-    GraphQLSubscription::new(site.schema.clone())
-        .on_connection_init(move |init: serde_json::Value| async move {
-            let token = init
-                .get("authorization")
-                .and_then(|t| t.as_str())
-                .and_then(|t| t.strip_prefix("Bearer "));
-            let mut data = SessionData::default();
-            data.insert(Caller {
-                viewer: app.viewer(token).await,
-                address,
-            });
-            Ok(data)
-        })
-        .start(&req, payload)
 }
 
 async fn sdl() -> HttpResponse {
@@ -281,18 +270,17 @@ async fn no_route(req: HttpRequest) -> HttpResponse {
 /// Every route.
 pub fn routes(c: &mut ServiceConfig) {
     let _ = recorder();
-    c.app_data(web::PayloadConfig::new(MAX_BODY))
+    // Each route's own limit is set before its handler (`body::admit`).
+    c.app_data(web::PayloadConfig::new(MAX_OUTPUT))
         .app_data(
             web::JsonConfig::default()
-                .limit(MAX_BODY)
-                .error_handler(|e, _| {
-                    HttpError(DomainError::invalid("body", e.to_string()), String::new()).into()
-                }),
+                .limit(MAX_OUTPUT)
+                .error_handler(|e, req| json_refused(&e, req).into()),
         )
         .service(
             web::resource("/graphql")
                 .route(web::post().to(graphql))
-                .route(web::get().to(subscribe)),
+                .route(web::get().to(socket::subscribe)),
         )
         .route("/graphql/sdl", web::get().to(sdl))
         .route("/healthz", web::get().to(healthy))

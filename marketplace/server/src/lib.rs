@@ -6,6 +6,7 @@
 
 mod app;
 mod auth;
+mod body;
 mod config;
 mod convert;
 mod http;
@@ -19,6 +20,7 @@ mod receipts;
 mod run;
 mod service;
 mod settle;
+mod socket;
 mod uploads;
 
 pub use app::{App, Clock};

@@ -1,11 +1,16 @@
-//! Rate limits (ACC-5): a bucket for each kind and key, refilled by the minute.
+//! Rate limits (ACC-5): a bucket for each kind and key, refilled by the minute;
+//! and what a key may have open at once.
 
 use crate::config::Limits;
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
-use std::num::NonZeroU32;
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+};
 use veilbourse_domain::{DomainError, Result};
 
 /// What is limited.
@@ -21,6 +26,8 @@ pub enum Kind {
     Place,
     /// Upload pieces, by account.
     Upload,
+    /// Drafts and submissions of listings, by account.
+    Listing,
 }
 
 /// The buckets.
@@ -31,6 +38,7 @@ pub struct Limiters {
     quote: DefaultKeyedRateLimiter<String>,
     place: DefaultKeyedRateLimiter<String>,
     upload: DefaultKeyedRateLimiter<String>,
+    listing: DefaultKeyedRateLimiter<String>,
 }
 
 impl Limiters {
@@ -47,6 +55,7 @@ impl Limiters {
             quote: of(l.quote),
             place: of(l.place),
             upload: of(l.upload),
+            listing: of(l.listing),
         }
     }
 
@@ -58,6 +67,7 @@ impl Limiters {
             Kind::Quote => &self.quote,
             Kind::Place => &self.place,
             Kind::Upload => &self.upload,
+            Kind::Listing => &self.listing,
         };
         limiter.check_key(&key.to_owned()).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
@@ -75,8 +85,48 @@ impl Limiters {
             &self.quote,
             &self.place,
             &self.upload,
+            &self.listing,
         ] {
             l.retain_recent();
+        }
+    }
+}
+
+/// What a key has open: sockets, large bodies, work under way.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Arc<Mutex<HashMap<String, usize>>>);
+
+impl Held {
+    /// One more for the key, until what is returned is dropped.
+    pub fn take(&self, key: &str, most: usize) -> Result<Holding> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = all.entry(key.to_owned()).or_default();
+        if *n >= most {
+            return Err(DomainError::RateLimited {
+                retry_after_seconds: 1,
+            });
+        }
+        *n += 1;
+        Ok(Holding {
+            held: self.clone(),
+            key: key.to_owned(),
+        })
+    }
+}
+
+/// One that is open.
+#[derive(Debug)]
+pub struct Holding {
+    held: Held,
+    key: String,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let mut all = self.held.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(&self.key) {
+            Some(n) if *n > 1 => *n -= 1,
+            _ => drop(all.remove(&self.key)),
         }
     }
 }
@@ -103,5 +153,17 @@ mod tests {
         ));
         assert_eq!(l.take(Kind::Login, "b"), Ok(()));
         assert_eq!(l.take(Kind::Register, "a"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_open_at_once() {
+        let held = Held::default();
+        let first = held.take("a", 2).unwrap();
+        let _second = held.take("a", 2).unwrap();
+        assert!(held.take("a", 2).is_err());
+        assert!(held.take("b", 1).is_ok());
+        drop(first);
+        assert!(held.take("a", 2).is_ok());
+        assert_eq!(held.0.lock().unwrap().len(), 1, "closed ones are forgotten");
     }
 }

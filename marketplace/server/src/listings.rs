@@ -1,9 +1,11 @@
-//! Listings: which objects a manifest needs (UP-2), and what is verified when
-//! one is submitted (UP-3).
+//! Listings: which objects a manifest needs (UP-2), how many drafts there may
+//! be (UP-6), and what is verified when one is submitted (UP-3).
 
 use crate::{
     App,
+    app::blocking,
     convert::{policy_terms, read_value, stored},
+    limits::Kind,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -16,9 +18,10 @@ use veilbourse_documents::Policy;
 use veilbourse_domain::{
     DomainError, Result,
     access::Pass,
-    id::ListingId,
+    id::{AccountId, ListingId},
     listing::{Listing, ListingState, ListingStep},
-    records::SignedText,
+    ports::ListingFilter,
+    records::{PageRequest, SignedText},
     terms::PolicyTerms,
 };
 use veilbourse_eval::expand_chunk;
@@ -32,6 +35,8 @@ use veilbourse_verifier::{
 const MAX_TITLE: usize = 200;
 /// Longest description.
 const MAX_DESCRIPTION: usize = 20_000;
+/// Most chunks of a manifest (UP-6): 16.8 million rows.
+const MAX_CHUNKS: u64 = 4_096;
 /// Most bytes of a synthetic twin and of its description.
 pub(crate) const MAX_TWIN: u64 = 64 << 20;
 const MAX_TWIN_NOTE: u64 = 1 << 20;
@@ -106,6 +111,8 @@ impl App {
         manifest: Value,
         stated: &[(String, u64)],
     ) -> Result<Listing> {
+        let owner = pass.viewer().account()?;
+        self.limits.take(Kind::Listing, &owner.to_string())?;
         for (field, text, limit, least) in [
             ("title", title, MAX_TITLE, 1),
             ("description", description, MAX_DESCRIPTION, 0),
@@ -125,12 +132,23 @@ impl App {
             .map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
         m.validate()
             .map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
+        let chunks: u64 = m.segments.iter().map(|s| s.chunks.len() as u64).sum();
+        if chunks > MAX_CHUNKS {
+            return Err(DomainError::TooLarge {
+                field: "manifest.chunks",
+                limit: MAX_CHUNKS,
+                value: chunks,
+            });
+        }
         let mut objects = fixed_objects(&m);
         objects.extend(stated_objects(&m, stated)?);
+        // One draft at a time is made, so that the count holds.
+        let _making = self.held.take(&format!("draft:{owner}"), 1)?;
+        self.room_for_a_draft(owner).await?;
         let now = self.now();
         let listing = Listing {
             id: ListingId::new(now, self.random()),
-            owner: pass.viewer().account()?,
+            owner,
             title: title.trim().to_owned(),
             description: description.trim().to_owned(),
             dataset: m.root(),
@@ -143,6 +161,26 @@ impl App {
             .create_listing(&listing, &text, &objects, now)
             .await?;
         Ok(listing)
+    }
+
+    /// UP-6
+    async fn room_for_a_draft(&self, owner: AccountId) -> Result<()> {
+        let limit = self.config.drafts;
+        let filter = ListingFilter {
+            owner: Some(owner),
+            states: vec!["draft".into()],
+            ..ListingFilter::default()
+        };
+        let page = PageRequest::new(limit, None)?;
+        let found = self.store.listings(&filter, &page).await?.into_items();
+        if found.len() as u64 >= u64::from(limit) {
+            return Err(DomainError::TooLarge {
+                field: "drafts",
+                limit: u64::from(limit),
+                value: u64::from(limit) + 1,
+            });
+        }
+        Ok(())
     }
 
     /// One's own listing; somebody else's is not found (ACC-6).
@@ -183,8 +221,27 @@ impl App {
         id: ListingId,
         policy: &Value,
     ) -> Result<Listing> {
+        let account = pass.viewer().account()?.to_string();
+        self.limits.take(Kind::Listing, &account)?;
         let listing = self.own_listing(pass, id).await?;
         let policy = self.owners_policy(&listing, policy).await?;
+        if !matches!(
+            listing.state,
+            ListingState::Draft | ListingState::Rejected { .. }
+        ) {
+            return Err(DomainError::ListingState {
+                found: listing.state.name(),
+                wanted: "submitted",
+            });
+        }
+        // One submission of a listing at a time, and of an account; the
+        // permit comes before anything is read.
+        let _submitting = self.held.take(&format!("submit:{account}"), 1)?;
+        let _permit = self
+            .submitting
+            .acquire()
+            .await
+            .map_err(DomainError::storage)?;
         let manifest = self.manifest(id).await?;
         self.complete_all(id).await?;
         self.verify_objects(id, manifest).await?;
@@ -218,16 +275,15 @@ impl App {
                 let name = format!("chunk-{s}-{c}");
                 let bytes = self.objects.read(id, &name).await?;
                 let set = FriSet::of(manifest.commitment);
-                let found: Result<Digest> = self
-                    .heavy(move || {
-                        let bad = |e: &dyn std::fmt::Display| {
-                            DomainError::invalid("object", format!("chunk-{s}-{c}: {e}"))
-                        };
-                        let chunk = ChunkData::decode(&bytes, columns).map_err(|e| bad(&e))?;
-                        let words = glwe_columns(&expand_chunk(&chunk));
-                        commit_root(set, &slices(&words)).map_err(|e| bad(&e))
-                    })
-                    .await?;
+                let found: Result<Digest> = blocking(move || {
+                    let bad = |e: &dyn std::fmt::Display| {
+                        DomainError::invalid("object", format!("chunk-{s}-{c}: {e}"))
+                    };
+                    let chunk = ChunkData::decode(&bytes, columns).map_err(|e| bad(&e))?;
+                    let words = glwe_columns(&expand_chunk(&chunk));
+                    commit_root(set, &slices(&words)).map_err(|e| bad(&e))
+                })
+                .await?;
                 let found = found?;
                 if found != *expected {
                     return Err(DomainError::ObjectDigest {
@@ -241,7 +297,7 @@ impl App {
         let one = usize::try_from(SumData::encoded_len(columns)).unwrap_or(usize::MAX);
         let bytes = self.objects.read(id, "sums").await?;
         let proof = self.objects.read(id, "listing-proof").await?;
-        self.heavy(move || {
+        blocking(move || {
             let sums = bytes
                 .chunks(one)
                 .map(|part| SumData::decode(part, columns))

@@ -2,9 +2,10 @@
 
 use crate::{
     App,
+    body::admit,
     http::{Site, routes},
 };
-use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, web::Data};
+use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware::from_fn, web::Data};
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 /// A running server.
@@ -48,7 +49,10 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                 let settlement = actix_web::rt::spawn(app.clone().settle_forever());
                 let site = Data::new(Site::new(app));
                 let server = HttpServer::new(move || {
-                    ActixApp::new().app_data(site.clone()).configure(routes)
+                    ActixApp::new()
+                        .app_data(site.clone())
+                        .wrap(from_fn(admit))
+                        .configure(routes)
                 })
                 .workers(workers)
                 .shutdown_timeout(3)

@@ -17,6 +17,8 @@ use veilbourse_domain::{
     terms::PolicyTerms,
 };
 
+/// Objects inserted by one statement.
+const BATCH: usize = 500;
 const MISSING: DomainError = DomainError::NotFound { what: "listing" };
 
 /// What a search looks at.
@@ -65,6 +67,25 @@ async fn add_policy(tx: &Tx, p: &PolicyTerms, signed: &SignedText) -> Result<()>
         vals![t(p.listing), p.version, t(signed.digest), &signed.text],
     )
     .await
+}
+
+async fn add_objects(tx: &Tx, listing: ListingId, batch: &[(String, u64)]) -> Result<()> {
+    let mut values = vals![t(listing)];
+    let mut rows = Vec::with_capacity(batch.len());
+    for (name, length) in batch {
+        rows.push(format!(
+            "($1, ${}, ${})",
+            values.len() + 1,
+            values.len() + 2
+        ));
+        values.extend(vals![name, *length]);
+    }
+    let rows = rows.join(", ");
+    let sql = format!("INSERT INTO listing_objects (listing, name, length) VALUES {rows}");
+    match tx.exec(&sql, values).await? {
+        n if n == batch.len() as u64 => Ok(()),
+        _ => Err(DomainError::Conflict { what: "object" }),
+    }
 }
 
 pub(crate) fn usage_of(r: &QueryResult) -> Result<Usage> {
@@ -126,13 +147,8 @@ impl Listings for SqlStore {
                 vals![t(l.id)],
             )
             .await?;
-            for (name, length) in objects {
-                tx.exec_one(
-                    "object",
-                    "INSERT INTO listing_objects (listing, name, length) VALUES ($1, $2, $3)",
-                    vals![t(l.id), name, *length],
-                )
-                .await?;
+            for batch in objects.chunks(BATCH) {
+                add_objects(tx, l.id, batch).await?;
             }
             audit::note(
                 tx,

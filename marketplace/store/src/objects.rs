@@ -230,4 +230,18 @@ impl ObjectStorage for FileObjects {
             Err(e) => Err(DomainError::storage(e)),
         }
     }
+
+    async fn read_part(
+        &self,
+        listing: ListingId,
+        name: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<u8>> {
+        Self::check_name(name)?;
+        let path = ObjectPath::from(format!("{listing}/{name}"));
+        let range = offset..offset.saturating_add(length);
+        let part = self.complete.get_range(&path, range).await;
+        Ok(part.map_err(DomainError::storage)?.to_vec())
+    }
 }

@@ -76,6 +76,7 @@ impl World {
                 quote: 1_000,
                 place: 1_000,
                 upload: 60_000,
+                listing: 1_000,
             },
             ..ServerConfig::default()
         };

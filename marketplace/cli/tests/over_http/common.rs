@@ -66,7 +66,9 @@ pub fn settings() -> ServerConfig {
             quote: 10_000,
             place: 10_000,
             upload: 100_000,
+            listing: 10_000,
         },
+        drafts: 50,
         ..ServerConfig::default()
     }
 }

@@ -5,6 +5,7 @@ mod abuse;
 mod accounts;
 mod common;
 mod faults;
+mod limits;
 mod money;
 mod orders;
 mod uploads;
