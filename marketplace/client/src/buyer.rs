@@ -15,11 +15,16 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Weights};
 use veilbourse_documents::{
-    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model, ModelContext,
-    ModelVector, Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext, SealingSecret,
-    Signed, SigningKey, marketplace_id, open_result, seal_model,
+    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, MAX_RECEIPT_BYTES,
+    Model, ModelContext, ModelVector, Nonce, OpenedResult, Order, Policy, Quote, Receipt,
+    ResultContext, SealingSecret, Signed, SigningKey, marketplace_id, open_result, seal_model,
 };
 use veilbourse_verifier::field::fr_bytes;
+
+/// Most bytes of the note beside a synthetic twin (UP-2).
+const MAX_TWIN_NOTE: u64 = 1 << 20;
+/// Most bytes of a sealed result.
+const MAX_SEALED_RESULT: u64 = 64 << 20;
 
 /// A listing as the buyer needs it.
 #[derive(Debug, Clone)]
@@ -54,7 +59,10 @@ pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientE
     }
     let note = session
         .server
-        .get(&format!("/v1/listings/{listing}/objects/twin.json"))
+        .get_within(
+            &format!("/v1/listings/{listing}/objects/twin.json"),
+            MAX_TWIN_NOTE,
+        )
         .await;
     let suppressed = match note {
         Ok(bytes) => {
@@ -327,11 +335,14 @@ pub struct Opened {
 pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Opened, ClientError> {
     let receipt = session
         .server
-        .get(&format!("/v1/orders/{order}/receipt"))
+        .get_within(
+            &format!("/v1/orders/{order}/receipt"),
+            MAX_RECEIPT_BYTES as u64,
+        )
         .await?;
     let sealed = session
         .server
-        .get(&format!("/v1/orders/{order}/result"))
+        .get_within(&format!("/v1/orders/{order}/result"), MAX_SEALED_RESULT)
         .await?;
     let refused = |e: &dyn std::fmt::Display| ClientError::refused("receipt", e);
     let signed = Signed::<Receipt>::parse(&receipt).map_err(|e| refused(&e))?;

@@ -23,6 +23,26 @@ pub enum ClientError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// No complete answer in time.
+    #[error("{operation}: no complete answer within the limit of {seconds} s")]
+    Timeout {
+        /// The operation asked for.
+        operation: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// An answer with more bytes than one of its kind may have.
+    #[error("{operation}: the {field} has {value} bytes or more, the limit is {limit}")]
+    TooLarge {
+        /// The operation asked for.
+        operation: String,
+        /// Which part.
+        field: &'static str,
+        /// Most bytes.
+        limit: u64,
+        /// Bytes announced or read.
+        value: u64,
+    },
     /// The answer is not what the interface promises.
     #[error("{operation}: unexpected answer: {reason}")]
     Answer {
