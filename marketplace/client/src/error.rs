@@ -59,6 +59,9 @@ pub enum ClientError {
         /// The cause.
         source: std::io::Error,
     },
+    /// An opened result that is none of the program's.
+    #[error("result: {0}")]
+    Result(#[from] ResultError),
     /// Something from the server or a file does not hold.
     #[error("{what}: {reason}")]
     Refused {
@@ -66,6 +69,49 @@ pub enum ClientError {
         what: &'static str,
         /// What was expected and what was found.
         reason: String,
+    },
+}
+
+/// What an opened result has that the program's result cannot have.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ResultError {
+    /// Another number of outputs.
+    #[error("{found} outputs, the program has {expected}")]
+    Outputs {
+        /// Of the program.
+        expected: usize,
+        /// Opened.
+        found: usize,
+    },
+    /// Another number of values in an output.
+    #[error("output {output}: {found} values, by the manifest there are {expected}")]
+    Values {
+        /// Which.
+        output: usize,
+        /// By the manifest.
+        expected: u32,
+        /// Opened.
+        found: usize,
+    },
+    /// A value that no data within the listed ranges have.
+    #[error("output {output}: value {index} is {value}, at most {limit} in magnitude is possible")]
+    Range {
+        /// Which output.
+        output: usize,
+        /// Which value.
+        index: usize,
+        /// Opened.
+        value: i64,
+        /// Rows times weights times ranges.
+        limit: u128,
+    },
+    /// Another number of values than the key node signed for.
+    #[error("{found} values, the key node signed that it opened {signed}")]
+    Delivered {
+        /// In the delivery.
+        signed: u64,
+        /// Opened.
+        found: u64,
     },
 }
 
