@@ -39,9 +39,9 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             let made = new_signing_key(&key, &mut crate::rng(None))?;
             let public = public(&made);
             if json {
-                println!("{}", json!({ "key": public, "file": key }));
+                out!("{}", json!({ "key": public, "file": key }));
             } else {
-                println!("signing key {public} in {}", key.display());
+                out!("signing key {public} in {}", key.display());
             }
         }
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
@@ -80,9 +80,9 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             let session = session(&who).await?;
             let id = market::request_deposit(&session, minor, &hex::encode(key)).await?;
             if json {
-                println!("{}", json!({ "deposit": id }));
+                out!("{}", json!({ "deposit": id }));
             } else {
-                println!(
+                out!(
                     "deposit {id} of {} credits waits for an admin",
                     money(minor)
                 );
@@ -104,7 +104,7 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
         .graphql("listings", document, json!({ "s": search }))
         .await?;
     if json {
-        println!("{}", found["nodes"]);
+        out!("{}", found["nodes"]);
         return Ok(());
     }
     let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
@@ -114,16 +114,16 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             .map_or("-".into(), money)
     };
     for l in found["nodes"].as_array().into_iter().flatten() {
-        println!(
+        out!(
             "{}  {} ({})",
             text(&l["id"]),
             text(&l["title"]),
             text(&l["state"])
         );
         if let Some(d) = l["description"].as_str().filter(|d| !d.is_empty()) {
-            println!("  {d}");
+            out!("  {d}");
         }
-        println!(
+        out!(
             "  {} credits an order, {} a value; {} values left",
             price(&l["priceOrder"]),
             price(&l["priceOutput"]),
@@ -137,8 +137,8 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
                     .join(", ")
             })
         };
-        println!("  columns: {}", names(&l["manifest"]["columns"], "name"));
-        println!(
+        out!("  columns: {}", names(&l["manifest"]["columns"], "name"));
+        out!(
             "  segments: {}\n",
             names(&l["manifest"]["segments"], "label")
         );
@@ -182,12 +182,12 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
     if json {
         let mut details = offer.details.clone();
         details["maxRoundingError"] = json!(query.max_error);
-        println!("{details}");
+        out!("{details}");
         return;
     }
     let d = &offer.details;
     let p = &offer.quote.body.price;
-    println!(
+    out!(
         "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
         money(p.total),
         money(p.custodian),
@@ -221,7 +221,7 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
                 .collect()
         })
         .unwrap_or_default();
-    println!(
+    out!(
         "{}",
         table(
             &[
@@ -237,18 +237,18 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
         )
     );
     for (v, e) in query.program.vectors.iter().zip(&query.max_error) {
-        println!(
+        out!(
             "  \"{}\": rounding the weights moves a value by {e:.2e} a row at most",
             v.label
         );
     }
-    println!("  private:");
+    out!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
-        println!("    {}", part.as_str().unwrap_or_default());
+        out!("    {}", part.as_str().unwrap_or_default());
     }
-    println!("  who learns what:");
+    out!("  who learns what:");
     for s in d["seats"].as_array().into_iter().flatten() {
-        println!(
+        out!(
             "    {:<30} {}",
             s["seat"].as_str().unwrap_or_default(),
             s["learns"].as_str().unwrap_or_default()
@@ -309,14 +309,14 @@ async fn order(
     ticket.order_id = Some(id.clone());
     save(&folder, &ticket)?;
     if !json {
-        println!(
+        out!(
             "order {id} placed; its ticket (keep it: it opens the result) is in {}",
             folder.display()
         );
     }
     if no_wait {
         if json {
-            println!("{}", json!({ "order": id, "folder": folder }));
+            out!("{}", json!({ "order": id, "folder": folder }));
         }
         return Ok(true);
     }
@@ -360,12 +360,12 @@ pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
 
 fn say_refunded(id: &Id, reason: &str, detail: &str, json: bool) {
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
         );
     } else {
-        println!("order {id} was refunded ({reason}): {detail}");
+        out!("order {id} was refunded ({reason}): {detail}");
     }
 }
 
@@ -435,25 +435,25 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "result": result, "receipt": receipt, "verified": report.json() })
         );
         return Ok(true);
     }
-    println!(
+    out!(
         "{}",
         table(
             &["output", "segment", "rows", "value"],
             &[result_rows(&decoded), variances(&decoded)].concat()
         )
     );
-    println!(
+    out!(
         "  receipt {} ({}), verified: evaluation proven, decryption custodian-attested",
         receipt.display(),
         bytes(opened.receipt.len() as u64)
     );
-    println!("  result  {}", file.display());
+    out!("  result  {}", file.display());
     Ok(true)
 }
 
@@ -471,7 +471,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
         "{ myPostings(first: 20) { nodes { kind state order postings { account amount } } } }";
     let postings = server.graphql("myPostings", document, json!({})).await?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "balance": balance, "postings": postings["nodes"] })
         );
@@ -482,7 +482,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
             .and_then(|s| s.parse().ok())
             .map_or("-".into(), money)
     };
-    println!(
+    out!(
         "posted {}, reserved {}, available {} credits\n",
         amount(&balance["posted"]),
         amount(&balance["reserved"]),
@@ -504,7 +504,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
             vec![text("kind"), text("state"), mine, text("order")]
         })
         .collect();
-    println!(
+    out!(
         "{}",
         table(&["transfer", "state", "amount", "order"], &rows)
     );

@@ -96,16 +96,16 @@ pub async fn register(who: &Who, name: &str, key: &Path, role: &str, json: bool)
     market::register_key(&session, &marketplace, &signing).await?;
     let public = public(&signing);
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "account": id, "key": public, "marketplace_key": marketplace })
         );
     } else {
-        println!(
+        out!(
             "account          {id}\nsigning key      {public} ({})",
             key.display()
         );
-        println!("marketplace key  {marketplace} (compare it with what the operator tells you)");
+        out!("marketplace key  {marketplace} (compare it with what the operator tells you)");
     }
     Ok(())
 }
@@ -202,9 +202,9 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let made = new_signing_key(&key, &mut crate::rng(None))?;
             let public = public(&made);
             if json {
-                println!("{}", json!({ "key": public, "file": key }));
+                out!("{}", json!({ "key": public, "file": key }));
             } else {
-                println!("signing key {public} in {}", key.display());
+                out!("signing key {public} in {}", key.display());
             }
             Ok(())
         }
@@ -212,9 +212,9 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let config = schema(file.as_deref(), None, &stem(&data), None, Vec::new())?;
             let built = read_table(&data, &config)?;
             if json {
-                println!("{}", serde_json::to_string(&built.report)?);
+                out!("{}", serde_json::to_string(&built.report)?);
             } else {
-                println!("{}", built.report);
+                out!("{}", built.report);
             }
             Ok(())
         }
@@ -238,15 +238,15 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let (all, _) = folder.bytes()?;
             let root = folder.manifest.root();
             if json {
-                println!(
+                out!(
                     "{}",
                     json!({ "dataset": root, "folder": out, "bytes": all.to_string(),
                         "bytes_per_slot": folder.bytes_per_slot()?, "suppressed": built.report.suppressed(),
                         "seconds": { "keygen": times.keygen, "encrypt": times.encrypt, "commit": times.commit } })
                 );
             } else {
-                println!("{}", built.report);
-                println!(
+                out!("{}", built.report);
+                out!(
                     "dataset {root}\n  {} in {} ({:.2} bytes a slot), encrypted in {:.2} s, committed in {:.2} s",
                     bytes(all),
                     out.display(),
@@ -254,7 +254,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
                     times.encrypt,
                     times.commit
                 );
-                println!(
+                out!(
                     "  {}/secret.key decrypts everything: it goes to your key node and nowhere else",
                     out.display()
                 );
@@ -311,9 +311,9 @@ async fn list(
     let signed = Signed::sign(body, &signing)?;
     dataset::submit(&session, &listing, &signed).await?;
     if json {
-        println!("{}", json!({ "listing": listing, "state": "submitted" }));
+        out!("{}", json!({ "listing": listing, "state": "submitted" }));
     } else {
-        println!("listing {listing}: uploaded, verified by the server, submitted for review");
+        out!("listing {listing}: uploaded, verified by the server, submitted for review");
     }
     Ok(())
 }
@@ -344,12 +344,12 @@ async fn update_policy(
         .graphql("updatePolicy", document, variables)
         .await?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "listing": listing, "policy_version": policy.version })
         );
     } else {
-        println!("listing {listing}: policy version {}", policy.version);
+        out!("listing {listing}: policy version {}", policy.version);
     }
     Ok(())
 }
@@ -368,10 +368,10 @@ pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
         .graphql("requestWithdrawal", document, variables)
         .await?;
     if json {
-        println!("{}", json!({ "withdrawal": made["id"] }));
+        out!("{}", json!({ "withdrawal": made["id"] }));
     } else {
         let id = made["id"].as_str().unwrap_or_default();
-        println!(
+        out!(
             "withdrawal {id} of {} credits waits for an admin",
             money(minor)
         );
@@ -392,7 +392,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
         .graphql("myBalance", "{ myBalance { posted available } }", json!({}))
         .await?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "listings": found["nodes"], "balance": balance })
         );
@@ -417,7 +417,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
                 .collect()
         })
         .unwrap_or_default();
-    println!(
+    out!(
         "{}",
         table(
             &[
@@ -435,7 +435,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
         .as_str()
         .and_then(|s| s.parse().ok())
         .unwrap_or(0);
-    println!("  balance {} credits", money(posted));
+    out!("  balance {} credits", money(posted));
     Ok(())
 }
 
@@ -452,9 +452,9 @@ async fn set(who: &Who, listing: &str, action: ListingAction, json: bool) -> Res
         .graphql(name, &document, json!({ "id": listing }))
         .await?;
     if json {
-        println!("{done}");
+        out!("{done}");
     } else {
-        println!(
+        out!(
             "listing {listing}: {}",
             done["state"].as_str().unwrap_or_default()
         );

@@ -18,6 +18,7 @@ use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
 use veilbourse_prover::srs::Srs;
 use veilbourse_server::{App, ServerConfig, StaffRole};
+use veilbourse_verify::terminal::printable;
 
 /// Between two questions for work when there was none.
 const IDLE: Duration = Duration::from_millis(250);
@@ -26,9 +27,9 @@ const BACK_OFF: Duration = Duration::from_secs(3);
 
 fn say(json: bool, object: &serde_json::Value, text: &str) {
     if json {
-        println!("{object}")
+        out!("{object}")
     } else {
-        println!("{text}")
+        out!("{text}")
     }
 }
 
@@ -61,7 +62,7 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
         let Some(mail) = mail else { continue };
         let password = std::env::var(variable).with_context(|| format!("{variable} is not set"))?;
         let id = app.make_staff(mail, &password, role).await?;
-        eprintln!("{mail}: {} ({id})", role.name());
+        note!("{mail}: {} ({id})", role.name());
     }
     let key = app.marketplace_key();
     let running = veilbourse_server::run(app, true)?;
@@ -197,7 +198,7 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         marketplace: settings.marketplace,
     };
     if !a.accept_dev_srs && config.accepted.srs.provenance == SrsProvenance::Dev {
-        eprintln!(
+        note!(
             "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
         );
     }
@@ -214,9 +215,10 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
             Ok(Some(ended)) => {
                 let text = match &ended.refusal {
                     None => format!("order {}: delivered", ended.order_id),
-                    Some((code, reason)) => {
-                        format!("order {}: REFUSED {code}: {reason}", ended.order_id)
-                    }
+                    Some((code, reason)) => printable(&format!(
+                        "order {}: REFUSED {code}: {reason}",
+                        ended.order_id
+                    )),
                 };
                 let object = json!({ "order": ended.order_id, "refusal": ended.refusal });
                 say(json, &object, &text);

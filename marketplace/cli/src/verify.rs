@@ -19,7 +19,7 @@ pub fn run(a: &VerifyArgs, json: bool) -> Result<bool> {
         circuits: circuits.as_deref(),
     };
     let (valid, text) = check_file(&a.receipt, &trust, json);
-    println!("{}", text.trim_end());
+    out!("{}", text.trim_end());
     Ok(valid)
 }
 
