@@ -1,9 +1,10 @@
 //! `veilbourse buyer ...`.
 
 use crate::{
-    args::{BuyerCommand, Query as QueryArgs, RowsArg, WeightsArg, Who},
+    args::{BuyerCommand, PinArgs, Query as QueryArgs, RowsArg, WeightsArg, Who},
     custodian::{register, session},
     files::{self, new_signing_key, public, signing_key},
+    pins,
     progress::Bars,
     show::{bytes, credits, money, table},
 };
@@ -20,11 +21,10 @@ use veilbourse_client::{
     market::{self, Session},
     query::{self, Decoded, Query, Rows},
 };
-use veilbourse_core::program::MatrixRef;
+use veilbourse_core::program::{MatrixRef, WeightVector, Weights};
 use veilbourse_documents::{Id, Key};
-use veilbourse_server::write_secret;
 use veilbourse_tabular::{Coverage, LinearModel};
-use veilbourse_verify::{Trust, verify_receipt};
+use veilbourse_verify::{Trust, terminal::printable, verify_receipt};
 use zeroize::Zeroizing;
 
 /// Time that an order is given, in milliseconds.
@@ -32,8 +32,13 @@ const DEADLINE: u64 = 3_600_000;
 
 pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
     match c {
-        BuyerCommand::Register { who, name, key } => {
-            register(&who, &name, &key, "BUYER", json).await?;
+        BuyerCommand::Register {
+            who,
+            pin,
+            name,
+            key,
+        } => {
+            register(&who, &pin, &name, &key, "BUYER", json).await?;
         }
         BuyerCommand::Keygen { key } => {
             let made = new_signing_key(&key, &mut crate::rng(None))?;
@@ -45,28 +50,22 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             }
         }
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
-        BuyerCommand::Quote { who, query } => {
-            let (_, _, built, offer) = quoted(&who, &query).await?;
+        BuyerCommand::Quote { who, pin, query } => {
+            let (_, _, built, offer) = quoted(&who, &pin, &query).await?;
             show_offer(&offer, &built, json);
         }
         BuyerCommand::Order {
             who,
+            pin,
             query,
             key,
             max_price,
             out,
             no_wait,
         } => {
-            return order(
-                &who,
-                &query,
-                &key,
-                max_price.as_deref(),
-                &out,
-                no_wait,
-                json,
-            )
-            .await;
+            let found = quoted(&who, &pin, &query).await?;
+            let limit = max_price.as_deref();
+            return order(found, &key, limit, &out, no_wait, json).await;
         }
         BuyerCommand::Open { who, order } => {
             let session = session(&who).await?;
@@ -107,7 +106,7 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
         out!("{}", found["nodes"]);
         return Ok(());
     }
-    let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     let price = |v: &Value| {
         v.as_str()
             .and_then(|s| s.parse().ok())
@@ -121,7 +120,7 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             text(&l["state"])
         );
         if let Some(d) = l["description"].as_str().filter(|d| !d.is_empty()) {
-            out!("  {d}");
+            out!("  {}", printable(d));
         }
         out!(
             "  {} credits an order, {} a value; {} values left",
@@ -133,6 +132,7 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             v.as_array().map_or(String::new(), |a| {
                 a.iter()
                     .filter_map(|c| c[f].as_str())
+                    .map(printable)
                     .collect::<Vec<_>>()
                     .join(", ")
             })
@@ -168,13 +168,29 @@ fn build_query(listed: &Listed, q: &QueryArgs) -> Result<Query> {
     }
 }
 
-async fn quoted(who: &Who, args: &QueryArgs) -> Result<(Session, (Key, Listed), Query, Offer)> {
+type Quoted = (Session, (Key, Listed), Query, Offer);
+
+async fn quoted(who: &Who, pin: &PinArgs, args: &QueryArgs) -> Result<Quoted> {
+    let wanted = args
+        .pod_id
+        .as_ref()
+        .map(|p| Id::parse(p).with_context(|| format!("--pod-id {p:?}: no pod's id")))
+        .transpose()?;
     let session = session(who).await?;
-    let marketplace = market::marketplace_key(&session.server).await?;
+    let marketplace = pins::marketplace(&session.server, pin, false).await?;
     let listed = buyer::listing(&session, &args.listing).await?;
     let query = build_query(&listed, args)?;
-    let offer = buyer::quote(&session, &marketplace, &listed, &query, None).await?;
+    let offer = buyer::quote(&session, &marketplace, &listed, &query, wanted.as_ref()).await?;
+    if let Some(key) = &args.pod {
+        offer.require_pod(key)?;
+    }
     Ok((session, (marketplace, listed), query, offer))
+}
+
+/// Whether anything is sealed to the pod.
+fn offer_hides(query: &Query) -> bool {
+    let private = |v: &WeightVector| matches!(v.weights, Weights::Private { .. });
+    query.program.vectors.iter().any(private)
 }
 
 /// Everything that should be seen before paying.
@@ -182,10 +198,13 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
     if json {
         let mut details = offer.details.clone();
         details["maxRoundingError"] = json!(query.max_error);
+        let pod = &offer.quote.body.pod;
+        details["pod"] = json!({ "id": pod.id, "signingKey": pod.signing_key });
         out!("{details}");
         return;
     }
     let d = &offer.details;
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     let p = &offer.quote.body.price;
     out!(
         "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
@@ -194,9 +213,21 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
         money(p.pod),
         money(p.fee),
         offer.quote.body.expected_seconds,
-        d["values"].as_str().unwrap_or("-"),
-        d["bits"].as_str().unwrap_or("-"),
-        d["valuesLeft"].as_str().unwrap_or("-"),
+        text(&d["values"]),
+        text(&d["bits"]),
+        text(&d["valuesLeft"]),
+    );
+    let pod = &offer.quote.body.pod;
+    let hidden = offer_hides(query);
+    out!(
+        "pod {}, signing key {}{}",
+        pod.id,
+        pod.signing_key,
+        if hidden {
+            "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY"
+        } else {
+            ""
+        }
     );
     let rows: Vec<_> = d["outputs"]
         .as_array()
@@ -244,37 +275,39 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
     }
     out!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
-        out!("    {}", part.as_str().unwrap_or_default());
+        out!("    {}", text(part));
     }
     out!("  who learns what:");
     for s in d["seats"].as_array().into_iter().flatten() {
-        out!(
-            "    {:<30} {}",
-            s["seat"].as_str().unwrap_or_default(),
-            s["learns"].as_str().unwrap_or_default()
-        );
+        out!("    {:<30} {}", text(&s["seat"]), text(&s["learns"]));
     }
 }
 
-/// Writes a ticket: it holds the key that opens the result, so before placing.
+/// Writes a ticket, durably: it holds the key that opens the result, so before
+/// placing.
 fn save(folder: &Path, ticket: &Ticket) -> Result<()> {
-    let path = folder.join("ticket.json");
-    let next = folder.join("ticket.new");
-    write_secret(&next, &Zeroizing::new(serde_json::to_string(ticket)?))
-        .with_context(|| next.display().to_string())?;
-    Ok(fs::rename(next, path)?)
+    let text = Zeroizing::new(serde_json::to_string(ticket)?);
+    files::replace(&folder.join("ticket.json"), &text)
+}
+
+/// Places a ticket's order and notes its id. The same order again is answered
+/// with the same id and costs nothing more (ORD-2): cut off anywhere between
+/// signing and here, this is how it goes on.
+async fn place(session: &Session, folder: &Path, ticket: &mut Ticket) -> Result<Id> {
+    let id = buyer::place(session, ticket).await?;
+    ticket.order_id = Some(id.clone());
+    save(folder, ticket)?;
+    Ok(id)
 }
 
 async fn order(
-    who: &Who,
-    args: &QueryArgs,
+    (session, (marketplace, listed), query, offer): Quoted,
     key: &Path,
     max_price: Option<&str>,
     out: &Path,
     no_wait: bool,
     json: bool,
 ) -> Result<bool> {
-    let (session, (marketplace, listed), query, offer) = quoted(who, args).await?;
     if !json {
         show_offer(&offer, &query, false);
     }
@@ -303,11 +336,12 @@ async fn order(
     )?;
     let name = ticket.order.digest()?.to_string();
     let folder: PathBuf = out.join(name.get(..16).unwrap_or(&name));
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    fs::create_dir_all(&folder)
+        .and_then(|()| files::sync_folder_of(&folder))
+        .and_then(|()| files::sync_folder_of(out))
+        .with_context(|| folder.display().to_string())?;
     save(&folder, &ticket)?;
-    let id = buyer::place(&session, &ticket).await?;
-    ticket.order_id = Some(id.clone());
-    save(&folder, &ticket)?;
+    let id = place(&session, &folder, &mut ticket).await?;
     if !json {
         out!(
             "order {id} placed; its ticket (keep it: it opens the result) is in {}",
@@ -365,7 +399,10 @@ fn say_refunded(id: &Id, reason: &str, detail: &str, json: bool) {
             json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
         );
     } else {
-        out!("order {id} was refunded ({reason}): {detail}");
+        out!(
+            "{}",
+            printable(&format!("order {id} was refunded ({reason}): {detail}"))
+        );
     }
 }
 
@@ -393,11 +430,15 @@ fn variances(decoded: &[Decoded]) -> Vec<Vec<String>> {
 }
 
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
-    let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
-    let id = ticket
-        .order_id
-        .clone()
-        .context("the order was never placed")?;
+    let mut ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
+    let id = match ticket.order_id.clone() {
+        Some(id) => id,
+        None => {
+            let id = place(session, folder, &mut ticket).await?;
+            note!("order {id}: it was signed, but not known to be placed; now it is");
+            id
+        }
+    };
     let standing = buyer::standing(session, &id).await?;
     match (standing.state.as_str(), &standing.refund) {
         ("released", _) => {}
@@ -406,8 +447,9 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
             return Ok(false);
         }
         (state, None) => bail!(
-            "order {id} is {state} ({} {}%); open it when it is released",
-            standing.stage,
+            "order {id} is {} ({} {}%); open it when it is released",
+            printable(state),
+            printable(&standing.stage),
             standing.per_mille / 10
         ),
     }
@@ -420,7 +462,11 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     };
     let report = match verify_receipt(&opened.receipt, &trust) {
         Ok(r) => r,
-        Err(e) => bail!("the receipt is refused by {}: {e}", e.rule()),
+        Err(e) => bail!(
+            "the receipt is refused by {}: {}",
+            e.rule(),
+            printable(&e.to_string())
+        ),
     };
     let decoded = query::decode(&ticket.manifest, &ticket.order.body.program, &opened.values);
     let result: Vec<_> = decoded

@@ -24,6 +24,7 @@ pub mod custodian;
 pub mod demo;
 pub mod files;
 mod machines;
+mod pins;
 pub mod progress;
 mod security;
 mod show;

@@ -2,8 +2,10 @@
 //! that what it links is linked once.
 
 mod accounts;
+mod command_line;
 mod common;
 mod faults;
+mod hostile;
 mod money;
 mod orders;
 mod uploads;
