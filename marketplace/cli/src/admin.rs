@@ -8,9 +8,10 @@ use crate::{
 use anyhow::Result;
 use serde_json::{Value, json};
 use veilbourse_client::market::{self, Decide};
+use veilbourse_verify::terminal::printable;
 
 fn text(v: &Value) -> String {
-    v.as_str().unwrap_or("-").to_owned()
+    printable(v.as_str().unwrap_or("-"))
 }
 
 fn nodes(v: &Value) -> Vec<Value> {
@@ -35,10 +36,10 @@ pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
             };
             let done = market::decide(&session(&who).await?, what, &id, !refuse, &reason).await?;
             if json {
-                println!("{done}");
+                out!("{done}");
             } else {
                 let state = done["state"].as_str().or(done["decision"].as_str());
-                println!("{id}: {}", state.unwrap_or("decided"));
+                out!("{id}: {}", printable(state.unwrap_or("decided")));
             }
             Ok(true)
         }
@@ -77,7 +78,7 @@ async fn queue(who: &Who, json: bool) -> Result<()> {
             .collect()
     };
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "listings": nodes(&listings), "deposits": waiting(&deposits),
                 "withdrawals": waiting(&withdrawals), "machines": waiting(&machines) })
@@ -108,9 +109,9 @@ async fn queue(who: &Who, json: bool) -> Result<()> {
         rows.push(vec!["machine".into(), text(&m["id"]), what]);
     }
     if rows.is_empty() {
-        println!("nothing waits for a decision");
+        out!("nothing waits for a decision");
     } else {
-        println!("{}", table(&["kind", "id", "what"], &rows));
+        out!("{}", table(&["kind", "id", "what"], &rows));
     }
     Ok(())
 }
@@ -131,10 +132,10 @@ async fn ledger(who: &Who, json: bool) -> Result<bool> {
             .iter()
             .map(|(a, p, r)| json!({ "account": a, "posted": p.to_string(), "reserved": r.to_string() }))
             .collect();
-        println!("{}", json!({ "balanced": balanced, "accounts": accounts }));
+        out!("{}", json!({ "balanced": balanced, "accounts": accounts }));
     } else {
-        println!("{}", ledger_table(&rows, str::to_owned));
-        println!("  {}", if balanced { "balanced" } else { "NOT BALANCED" });
+        out!("{}", ledger_table(&rows, str::to_owned));
+        out!("  {}", if balanced { "balanced" } else { "NOT BALANCED" });
     }
     Ok(balanced)
 }
@@ -164,7 +165,7 @@ async fn audit(who: &Who, json: bool) -> Result<bool> {
     }
     let intact = check["intact"] == true;
     if json {
-        println!("{}", json!({ "check": check, "records": records }));
+        out!("{}", json!({ "check": check, "records": records }));
         return Ok(intact);
     }
     let rows: Vec<_> = records
@@ -178,8 +179,8 @@ async fn audit(who: &Who, json: bool) -> Result<bool> {
                 .to_vec()
         })
         .collect();
-    println!("{}", table(&["#", "action", "subject", "actor"], &rows));
-    println!(
+    out!("{}", table(&["#", "action", "subject", "actor"], &rows));
+    out!(
         "  {} records, chain {}",
         text(&check["length"]),
         if intact { "intact" } else { "DAMAGED" }

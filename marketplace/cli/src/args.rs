@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use veilbourse_core::digest::Digest;
+use veilbourse_documents::Key;
 
 /// An exchange for insight from data that nobody is allowed to see.
 #[derive(Debug, Parser)]
@@ -74,6 +75,18 @@ pub struct Who {
     /// The password; better given in the environment than on the command line.
     #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
     pub password: String,
+}
+
+/// The marketplace's key as it is known here.
+#[derive(Debug, Args, Clone)]
+pub struct PinArgs {
+    /// The marketplace's key (64 hex digits), as the operator told it: any other
+    /// is refused. Without it, `register` trusts the first one it sees.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub marketplace: Option<Key>,
+    /// File that holds the marketplace's key, by server, from `register` on.
+    #[arg(long, env = "VEILBOURSE_PINS", default_value = "marketplaces.json")]
+    pub pins: PathBuf,
 }
 
 /// Weights in the clear or hidden.
@@ -236,6 +249,9 @@ pub enum CustodianCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
         /// Name shown.
         #[arg(long)]
         name: String,
@@ -282,6 +298,9 @@ pub enum CustodianCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
         /// The folder that `encrypt` wrote.
         #[arg(long)]
         dataset: PathBuf,
@@ -303,8 +322,16 @@ pub enum CustodianCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
-        /// The listing.
-        listing: String,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
+        /// The listing, where the dataset's folder does not know it (it does
+        /// after `list`); it must be the one that the folder knows.
+        listing: Option<String>,
+        /// The folder that `encrypt` wrote: the policy is for this dataset and
+        /// no other, whatever the server says.
+        #[arg(long)]
+        dataset: PathBuf,
         /// The signing key.
         #[arg(long, default_value = "custodian.key")]
         key: PathBuf,
@@ -368,6 +395,13 @@ pub struct Query {
     /// One value a segment, or a score for each row.
     #[arg(long, value_enum, default_value = "aggregate")]
     pub rows: RowsArg,
+    /// Only this pod: its signing key (64 hex digits). Private weights are
+    /// readable by the pod; without this, the marketplace chooses it.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub pod: Option<Key>,
+    /// Ask the marketplace for the pod of this id; its key is checked.
+    #[arg(long, value_name = "ID", requires = "pod")]
+    pub pod_id: Option<String>,
 }
 
 /// What a buyer does.
@@ -378,6 +412,9 @@ pub enum BuyerCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
         /// Name shown.
         #[arg(long)]
         name: String,
@@ -405,6 +442,9 @@ pub enum BuyerCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
         /// The query.
         #[command(flatten)]
         query: Query,
@@ -414,6 +454,9 @@ pub enum BuyerCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+        /// The marketplace.
+        #[command(flatten)]
+        pin: PinArgs,
         /// The query.
         #[command(flatten)]
         query: Query,
@@ -526,6 +569,10 @@ pub struct VerifyArgs {
     /// The marketplace expected (its id).
     #[arg(long, value_parser = digest)]
     pub marketplace: Option<Digest>,
+}
+
+fn key(s: &str) -> Result<Key, &'static str> {
+    Key::from_hex(s).ok_or("expected 64 lower-case hex digits")
 }
 
 fn digest(s: &str) -> Result<Digest, &'static str> {

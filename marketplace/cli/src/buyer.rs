@@ -1,9 +1,10 @@
 //! `veilbourse buyer ...`.
 
 use crate::{
-    args::{BuyerCommand, Query as QueryArgs, RowsArg, WeightsArg, Who},
+    args::{BuyerCommand, PinArgs, Query as QueryArgs, RowsArg, WeightsArg, Who},
     custodian::{register, session},
     files::{self, new_signing_key, public, signing_key},
+    pins,
     progress::Bars,
     show::{bytes, credits, money, table},
 };
@@ -20,11 +21,10 @@ use veilbourse_client::{
     market::{self, Session},
     query::{self, Decoded, Query, Rows},
 };
-use veilbourse_core::program::MatrixRef;
+use veilbourse_core::program::{MatrixRef, WeightVector, Weights};
 use veilbourse_documents::{Id, Key};
-use veilbourse_server::write_secret;
 use veilbourse_tabular::{Coverage, LinearModel};
-use veilbourse_verify::{Trust, verify_receipt};
+use veilbourse_verify::{Trust, terminal::printable, verify_receipt};
 use zeroize::Zeroizing;
 
 /// Time that an order is given, in milliseconds.
@@ -32,41 +32,40 @@ const DEADLINE: u64 = 3_600_000;
 
 pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
     match c {
-        BuyerCommand::Register { who, name, key } => {
-            register(&who, &name, &key, "BUYER", json).await?;
+        BuyerCommand::Register {
+            who,
+            pin,
+            name,
+            key,
+        } => {
+            register(&who, &pin, &name, &key, "BUYER", json).await?;
         }
         BuyerCommand::Keygen { key } => {
             let made = new_signing_key(&key, &mut crate::rng(None))?;
             let public = public(&made);
             if json {
-                println!("{}", json!({ "key": public, "file": key }));
+                out!("{}", json!({ "key": public, "file": key }));
             } else {
-                println!("signing key {public} in {}", key.display());
+                out!("signing key {public} in {}", key.display());
             }
         }
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
-        BuyerCommand::Quote { who, query } => {
-            let (_, _, built, offer) = quoted(&who, &query).await?;
+        BuyerCommand::Quote { who, pin, query } => {
+            let (_, _, built, offer) = quoted(&who, &pin, &query).await?;
             show_offer(&offer, &built, json);
         }
         BuyerCommand::Order {
             who,
+            pin,
             query,
             key,
             max_price,
             out,
             no_wait,
         } => {
-            return order(
-                &who,
-                &query,
-                &key,
-                max_price.as_deref(),
-                &out,
-                no_wait,
-                json,
-            )
-            .await;
+            let found = quoted(&who, &pin, &query).await?;
+            let limit = max_price.as_deref();
+            return order(found, &key, limit, &out, no_wait, json).await;
         }
         BuyerCommand::Open { who, order } => {
             let session = session(&who).await?;
@@ -80,9 +79,9 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             let session = session(&who).await?;
             let id = market::request_deposit(&session, minor, &hex::encode(key)).await?;
             if json {
-                println!("{}", json!({ "deposit": id }));
+                out!("{}", json!({ "deposit": id }));
             } else {
-                println!(
+                out!(
                     "deposit {id} of {} credits waits for an admin",
                     money(minor)
                 );
@@ -104,26 +103,26 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
         .graphql("listings", document, json!({ "s": search }))
         .await?;
     if json {
-        println!("{}", found["nodes"]);
+        out!("{}", found["nodes"]);
         return Ok(());
     }
-    let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     let price = |v: &Value| {
         v.as_str()
             .and_then(|s| s.parse().ok())
             .map_or("-".into(), money)
     };
     for l in found["nodes"].as_array().into_iter().flatten() {
-        println!(
+        out!(
             "{}  {} ({})",
             text(&l["id"]),
             text(&l["title"]),
             text(&l["state"])
         );
         if let Some(d) = l["description"].as_str().filter(|d| !d.is_empty()) {
-            println!("  {d}");
+            out!("  {}", printable(d));
         }
-        println!(
+        out!(
             "  {} credits an order, {} a value; {} values left",
             price(&l["priceOrder"]),
             price(&l["priceOutput"]),
@@ -133,12 +132,13 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             v.as_array().map_or(String::new(), |a| {
                 a.iter()
                     .filter_map(|c| c[f].as_str())
+                    .map(printable)
                     .collect::<Vec<_>>()
                     .join(", ")
             })
         };
-        println!("  columns: {}", names(&l["manifest"]["columns"], "name"));
-        println!(
+        out!("  columns: {}", names(&l["manifest"]["columns"], "name"));
+        out!(
             "  segments: {}\n",
             names(&l["manifest"]["segments"], "label")
         );
@@ -168,13 +168,29 @@ fn build_query(listed: &Listed, q: &QueryArgs) -> Result<Query> {
     }
 }
 
-async fn quoted(who: &Who, args: &QueryArgs) -> Result<(Session, (Key, Listed), Query, Offer)> {
+type Quoted = (Session, (Key, Listed), Query, Offer);
+
+async fn quoted(who: &Who, pin: &PinArgs, args: &QueryArgs) -> Result<Quoted> {
+    let wanted = args
+        .pod_id
+        .as_ref()
+        .map(|p| Id::parse(p).with_context(|| format!("--pod-id {p:?}: no pod's id")))
+        .transpose()?;
     let session = session(who).await?;
-    let marketplace = market::marketplace_key(&session.server).await?;
+    let marketplace = pins::marketplace(&session.server, pin, false).await?;
     let listed = buyer::listing(&session, &args.listing).await?;
     let query = build_query(&listed, args)?;
-    let offer = buyer::quote(&session, &marketplace, &listed, &query, None).await?;
+    let offer = buyer::quote(&session, &marketplace, &listed, &query, wanted.as_ref()).await?;
+    if let Some(key) = &args.pod {
+        offer.require_pod(key)?;
+    }
     Ok((session, (marketplace, listed), query, offer))
+}
+
+/// Whether anything is sealed to the pod.
+fn offer_hides(query: &Query) -> bool {
+    let private = |v: &WeightVector| matches!(v.weights, Weights::Private { .. });
+    query.program.vectors.iter().any(private)
 }
 
 /// Everything that should be seen before paying.
@@ -182,21 +198,36 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
     if json {
         let mut details = offer.details.clone();
         details["maxRoundingError"] = json!(query.max_error);
-        println!("{details}");
+        let pod = &offer.quote.body.pod;
+        details["pod"] = json!({ "id": pod.id, "signingKey": pod.signing_key });
+        out!("{details}");
         return;
     }
     let d = &offer.details;
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     let p = &offer.quote.body.price;
-    println!(
+    out!(
         "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
         money(p.total),
         money(p.custodian),
         money(p.pod),
         money(p.fee),
         offer.quote.body.expected_seconds,
-        d["values"].as_str().unwrap_or("-"),
-        d["bits"].as_str().unwrap_or("-"),
-        d["valuesLeft"].as_str().unwrap_or("-"),
+        text(&d["values"]),
+        text(&d["bits"]),
+        text(&d["valuesLeft"]),
+    );
+    let pod = &offer.quote.body.pod;
+    let hidden = offer_hides(query);
+    out!(
+        "pod {}, signing key {}{}",
+        pod.id,
+        pod.signing_key,
+        if hidden {
+            "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY"
+        } else {
+            ""
+        }
     );
     let rows: Vec<_> = d["outputs"]
         .as_array()
@@ -221,7 +252,7 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
                 .collect()
         })
         .unwrap_or_default();
-    println!(
+    out!(
         "{}",
         table(
             &[
@@ -237,44 +268,46 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
         )
     );
     for (v, e) in query.program.vectors.iter().zip(&query.max_error) {
-        println!(
+        out!(
             "  \"{}\": rounding the weights moves a value by {e:.2e} a row at most",
             v.label
         );
     }
-    println!("  private:");
+    out!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
-        println!("    {}", part.as_str().unwrap_or_default());
+        out!("    {}", text(part));
     }
-    println!("  who learns what:");
+    out!("  who learns what:");
     for s in d["seats"].as_array().into_iter().flatten() {
-        println!(
-            "    {:<30} {}",
-            s["seat"].as_str().unwrap_or_default(),
-            s["learns"].as_str().unwrap_or_default()
-        );
+        out!("    {:<30} {}", text(&s["seat"]), text(&s["learns"]));
     }
 }
 
-/// Writes a ticket: it holds the key that opens the result, so before placing.
+/// Writes a ticket, durably: it holds the key that opens the result, so before
+/// placing.
 fn save(folder: &Path, ticket: &Ticket) -> Result<()> {
-    let path = folder.join("ticket.json");
-    let next = folder.join("ticket.new");
-    write_secret(&next, &Zeroizing::new(serde_json::to_string(ticket)?))
-        .with_context(|| next.display().to_string())?;
-    Ok(fs::rename(next, path)?)
+    let text = Zeroizing::new(serde_json::to_string(ticket)?);
+    files::replace(&folder.join("ticket.json"), &text)
+}
+
+/// Places a ticket's order and notes its id. The same order again is answered
+/// with the same id and costs nothing more (ORD-2): cut off anywhere between
+/// signing and here, this is how it goes on.
+async fn place(session: &Session, folder: &Path, ticket: &mut Ticket) -> Result<Id> {
+    let id = buyer::place(session, ticket).await?;
+    ticket.order_id = Some(id.clone());
+    save(folder, ticket)?;
+    Ok(id)
 }
 
 async fn order(
-    who: &Who,
-    args: &QueryArgs,
+    (session, (marketplace, listed), query, offer): Quoted,
     key: &Path,
     max_price: Option<&str>,
     out: &Path,
     no_wait: bool,
     json: bool,
 ) -> Result<bool> {
-    let (session, (marketplace, listed), query, offer) = quoted(who, args).await?;
     if !json {
         show_offer(&offer, &query, false);
     }
@@ -303,20 +336,21 @@ async fn order(
     )?;
     let name = ticket.order.digest()?.to_string();
     let folder: PathBuf = out.join(name.get(..16).unwrap_or(&name));
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    fs::create_dir_all(&folder)
+        .and_then(|()| files::sync_folder_of(&folder))
+        .and_then(|()| files::sync_folder_of(out))
+        .with_context(|| folder.display().to_string())?;
     save(&folder, &ticket)?;
-    let id = buyer::place(&session, &ticket).await?;
-    ticket.order_id = Some(id.clone());
-    save(&folder, &ticket)?;
+    let id = place(&session, &folder, &mut ticket).await?;
     if !json {
-        println!(
+        out!(
             "order {id} placed; its ticket (keep it: it opens the result) is in {}",
             folder.display()
         );
     }
     if no_wait {
         if json {
-            println!("{}", json!({ "order": id, "folder": folder }));
+            out!("{}", json!({ "order": id, "folder": folder }));
         }
         return Ok(true);
     }
@@ -360,12 +394,15 @@ pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
 
 fn say_refunded(id: &Id, reason: &str, detail: &str, json: bool) {
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "order": id, "state": "refunded", "reason": reason, "detail": detail })
         );
     } else {
-        println!("order {id} was refunded ({reason}): {detail}");
+        out!(
+            "{}",
+            printable(&format!("order {id} was refunded ({reason}): {detail}"))
+        );
     }
 }
 
@@ -393,11 +430,15 @@ fn variances(decoded: &[Decoded]) -> Vec<Vec<String>> {
 }
 
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
-    let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
-    let id = ticket
-        .order_id
-        .clone()
-        .context("the order was never placed")?;
+    let mut ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
+    let id = match ticket.order_id.clone() {
+        Some(id) => id,
+        None => {
+            let id = place(session, folder, &mut ticket).await?;
+            note!("order {id}: it was signed, but not known to be placed; now it is");
+            id
+        }
+    };
     let standing = buyer::standing(session, &id).await?;
     match (standing.state.as_str(), &standing.refund) {
         ("released", _) => {}
@@ -406,8 +447,9 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
             return Ok(false);
         }
         (state, None) => bail!(
-            "order {id} is {state} ({} {}%); open it when it is released",
-            standing.stage,
+            "order {id} is {} ({} {}%); open it when it is released",
+            printable(state),
+            printable(&standing.stage),
             standing.per_mille / 10
         ),
     }
@@ -420,7 +462,11 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     };
     let report = match verify_receipt(&opened.receipt, &trust) {
         Ok(r) => r,
-        Err(e) => bail!("the receipt is refused by {}: {e}", e.rule()),
+        Err(e) => bail!(
+            "the receipt is refused by {}: {}",
+            e.rule(),
+            printable(&e.to_string())
+        ),
     };
     let decoded = query::decode(&ticket.manifest, &ticket.order.body.program, &opened.values);
     let result: Vec<_> = decoded
@@ -435,25 +481,25 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "result": result, "receipt": receipt, "verified": report.json() })
         );
         return Ok(true);
     }
-    println!(
+    out!(
         "{}",
         table(
             &["output", "segment", "rows", "value"],
             &[result_rows(&decoded), variances(&decoded)].concat()
         )
     );
-    println!(
+    out!(
         "  receipt {} ({}), verified: evaluation proven, decryption custodian-attested",
         receipt.display(),
         bytes(opened.receipt.len() as u64)
     );
-    println!("  result  {}", file.display());
+    out!("  result  {}", file.display());
     Ok(true)
 }
 
@@ -471,7 +517,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
         "{ myPostings(first: 20) { nodes { kind state order postings { account amount } } } }";
     let postings = server.graphql("myPostings", document, json!({})).await?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "balance": balance, "postings": postings["nodes"] })
         );
@@ -482,7 +528,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
             .and_then(|s| s.parse().ok())
             .map_or("-".into(), money)
     };
-    println!(
+    out!(
         "posted {}, reserved {}, available {} credits\n",
         amount(&balance["posted"]),
         amount(&balance["reserved"]),
@@ -504,7 +550,7 @@ async fn balance(who: &Who, json: bool) -> Result<()> {
             vec![text("kind"), text("state"), mine, text("order")]
         })
         .collect();
-    println!(
+    out!(
         "{}",
         table(&["transfer", "state", "amount", "order"], &rows)
     );

@@ -1,15 +1,19 @@
 //! `veilbourse custodian ...`.
 
 use crate::{
-    args::{CustodianCommand, ListingAction, Who},
+    args::{CustodianCommand, ListingAction, PinArgs, Who},
     files::{self, new_signing_key, public, signing_key},
+    pins,
     progress::Bars,
     show::{bytes, credits, money, table},
 };
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 use veilbourse_client::{
     custodian, dataset,
     dataset::DatasetFolder,
@@ -17,10 +21,12 @@ use veilbourse_client::{
     market::{self, Session, login},
 };
 use veilbourse_documents::{
-    Custody, DOCUMENT_VERSION, EvaluationClass, Key, Policy, QueryKind, Signed, marketplace_id,
+    Custody, DOCUMENT_VERSION, EvaluationClass, Id, Key, Policy, QueryKind, Signed, SigningKey,
+    marketplace_id,
 };
 use veilbourse_eval::SecretKey;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
+use veilbourse_verify::terminal::printable;
 
 /// What a policy's TOML file says; see the custodian's guide.
 #[derive(Debug, Deserialize)]
@@ -96,25 +102,35 @@ pub async fn session(who: &Who) -> Result<Session> {
 }
 
 /// Makes an account and registers its key.
-pub async fn register(who: &Who, name: &str, key: &Path, role: &str, json: bool) -> Result<()> {
+pub async fn register(
+    who: &Who,
+    pin: &PinArgs,
+    name: &str,
+    key: &Path,
+    role: &str,
+    json: bool,
+) -> Result<()> {
     let server = Server::new(&who.server);
+    let marketplace = pins::marketplace(&server, pin, true).await?;
     let id = market::register(&server, &who.email, name, &who.password, &[role]).await?;
     let session = session(who).await?;
-    let marketplace = market::marketplace_key(&server).await?;
     let signing = signing_key(key, &mut crate::rng(None))?;
     market::register_key(&session, &marketplace, &signing).await?;
     let public = public(&signing);
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "account": id, "key": public, "marketplace_key": marketplace })
         );
     } else {
-        println!(
+        out!(
             "account          {id}\nsigning key      {public} ({})",
             key.display()
         );
-        println!("marketplace key  {marketplace} (compare it with what the operator tells you)");
+        out!(
+            "marketplace key  {marketplace} (pinned in {}; compare it with what the operator tells you)",
+            pin.pins.display()
+        );
     }
     Ok(())
 }
@@ -204,16 +220,19 @@ pub struct EncryptTimes {
 /// `veilbourse custodian ...`.
 pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
     match c {
-        CustodianCommand::Register { who, name, key } => {
-            register(&who, &name, &key, "CUSTODIAN", json).await
-        }
+        CustodianCommand::Register {
+            who,
+            pin,
+            name,
+            key,
+        } => register(&who, &pin, &name, &key, "CUSTODIAN", json).await,
         CustodianCommand::Keygen { key } => {
             let made = new_signing_key(&key, &mut crate::rng(None))?;
             let public = public(&made);
             if json {
-                println!("{}", json!({ "key": public, "file": key }));
+                out!("{}", json!({ "key": public, "file": key }));
             } else {
-                println!("signing key {public} in {}", key.display());
+                out!("signing key {public} in {}", key.display());
             }
             Ok(())
         }
@@ -221,9 +240,9 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let config = schema(file.as_deref(), None, &stem(&data), None, Vec::new())?;
             let built = read_table(&data, &config)?;
             if json {
-                println!("{}", serde_json::to_string(&built.report)?);
+                out!("{}", serde_json::to_string(&built.report)?);
             } else {
-                println!("{}", built.report);
+                out!("{}", built.report);
             }
             Ok(())
         }
@@ -247,15 +266,15 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let (all, _) = folder.bytes()?;
             let root = folder.manifest.root();
             if json {
-                println!(
+                out!(
                     "{}",
                     json!({ "dataset": root, "folder": out, "bytes": all.to_string(),
                         "bytes_per_slot": folder.bytes_per_slot()?, "suppressed": built.report.suppressed(),
                         "seconds": { "keygen": times.keygen, "encrypt": times.encrypt, "commit": times.commit } })
                 );
             } else {
-                println!("{}", built.report);
-                println!(
+                out!("{}", built.report);
+                out!(
                     "dataset {root}\n  {} in {} ({:.2} bytes a slot), encrypted in {:.2} s, committed in {:.2} s",
                     bytes(all),
                     out.display(),
@@ -263,7 +282,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
                     times.encrypt,
                     times.commit
                 );
-                println!(
+                out!(
                     "  {}/secret.key decrypts everything: it goes to your key node and nowhere else",
                     out.display()
                 );
@@ -272,18 +291,39 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
         }
         CustodianCommand::List {
             who,
+            pin,
             dataset,
             key,
             policy,
             title,
             description,
-        } => list(&who, &dataset, &key, &policy, &title, &description, json).await,
+        } => {
+            let signing = Signing {
+                who,
+                pin,
+                dataset,
+                key,
+                policy,
+            };
+            list(&signing, &title, &description, json).await
+        }
         CustodianCommand::Policy {
             who,
+            pin,
             listing,
+            dataset,
             key,
             policy,
-        } => update_policy(&who, &listing, &key, &policy, json).await,
+        } => {
+            let signing = Signing {
+                who,
+                pin,
+                dataset,
+                key,
+                policy,
+            };
+            update_policy(&signing, listing.as_deref(), json).await
+        }
         CustodianCommand::Withdraw { who, amount } => withdraw(&who, &amount, json).await,
         CustodianCommand::Status { who } => status(&who, json).await,
         CustodianCommand::Set {
@@ -294,71 +334,115 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
     }
 }
 
-async fn list(
-    who: &Who,
-    folder: &Path,
-    key: &Path,
-    policy: &Path,
-    title: &str,
-    description: &str,
-    json: bool,
-) -> Result<()> {
-    let folder = DatasetFolder::open(folder)?;
-    let text = String::from_utf8(files::read(policy)?)?;
-    let policy: PolicyFile = toml::from_str(&text).with_context(|| policy.display().to_string())?;
-    let signing = signing_key(key, &mut crate::rng(None))?;
-    let session = session(who).await?;
-    let marketplace = market::marketplace_key(&session.server).await?;
-    let listing = dataset::draft(&session, &folder, title, description).await?;
-    dataset::upload(&session.server, &listing, &folder, &Bars::new(json)).await?;
-    let body = policy.body(
-        &marketplace,
-        &listing,
-        folder.manifest.root(),
-        crate::clock()(),
-    );
-    let signed = Signed::sign(body, &signing)?;
-    dataset::submit(&session, &listing, &signed).await?;
+/// What a policy is signed with, and for.
+struct Signing {
+    who: Who,
+    pin: PinArgs,
+    dataset: PathBuf,
+    key: PathBuf,
+    policy: PathBuf,
+}
+
+/// The same, opened.
+struct Ready {
+    session: Session,
+    marketplace: Key,
+    folder: DatasetFolder,
+    policy: PolicyFile,
+    key: SigningKey,
+}
+
+impl Signing {
+    async fn open(&self) -> Result<Ready> {
+        let folder = DatasetFolder::open(&self.dataset)?;
+        let text = String::from_utf8(files::read(&self.policy)?)?;
+        let policy = toml::from_str(&text).with_context(|| self.policy.display().to_string())?;
+        let key = signing_key(&self.key, &mut crate::rng(None))?;
+        let session = session(&self.who).await?;
+        let marketplace = pins::marketplace(&session.server, &self.pin, false).await?;
+        Ok(Ready {
+            session,
+            marketplace,
+            folder,
+            policy,
+            key,
+        })
+    }
+}
+
+impl Ready {
+    /// The policy for the folder's own dataset, signed.
+    fn sign(&self, listing: &Id) -> Result<Signed<Policy>> {
+        let body = self.policy.body(
+            &self.marketplace,
+            listing,
+            self.folder.manifest.root(),
+            crate::clock()(),
+        );
+        Ok(Signed::sign(body, &self.key)?)
+    }
+}
+
+async fn list(signing: &Signing, title: &str, description: &str, json: bool) -> Result<()> {
+    let ready = signing.open().await?;
+    let (session, folder) = (&ready.session, &ready.folder);
+    let listing = dataset::draft(session, folder, title, description).await?;
+    dataset::upload(&session.server, &listing, folder, &Bars::new(json)).await?;
+    dataset::submit(session, &listing, &ready.sign(&listing)?).await?;
     if json {
-        println!("{}", json!({ "listing": listing, "state": "submitted" }));
+        out!("{}", json!({ "listing": listing, "state": "submitted" }));
     } else {
-        println!("listing {listing}: uploaded, verified by the server, submitted for review");
+        out!("listing {listing}: uploaded, verified by the server, submitted for review");
     }
     Ok(())
 }
 
-async fn update_policy(
-    who: &Who,
-    listing: &str,
-    key: &Path,
-    policy: &Path,
-    json: bool,
-) -> Result<()> {
-    let text = String::from_utf8(files::read(policy)?)?;
-    let policy: PolicyFile = toml::from_str(&text).with_context(|| policy.display().to_string())?;
-    let signing = signing_key(key, &mut crate::rng(None))?;
-    let session = session(who).await?;
-    let marketplace = market::marketplace_key(&session.server).await?;
-    let listed = veilbourse_client::buyer::listing(&session, listing).await?;
-    let body = policy.body(
-        &marketplace,
-        &listed.id,
-        listed.manifest.root(),
-        crate::clock()(),
-    );
+/// The listing of a dataset's folder: the one noted there, or named by its owner.
+fn own_listing(noted: Option<Id>, named: Option<&str>) -> Result<Id> {
+    let named = named
+        .map(|n| Id::parse(n).with_context(|| format!("{n:?} is no listing's id")))
+        .transpose()?;
+    match (noted, named) {
+        (Some(noted), Some(named)) if noted != named => {
+            bail!("the folder's dataset is listed as {noted}, not as {named}; nothing was signed")
+        }
+        (Some(id), _) | (None, Some(id)) => Ok(id),
+        (None, None) => bail!(
+            "the folder knows no listing of this account: name it (`custodian status` shows it)"
+        ),
+    }
+}
+
+async fn update_policy(signing: &Signing, named: Option<&str>, json: bool) -> Result<()> {
+    let ready = signing.open().await?;
+    let session = &ready.session;
+    let noted = ready.folder.noted_listing(&session.account);
+    let listing = own_listing(noted, named)?;
+    // Listing and dataset are the custodian's own words; what the server says
+    // must agree, or one dataset's terms are asked for another.
+    let listed = veilbourse_client::buyer::listing(session, listing.as_str()).await?;
+    let (theirs, own) = (listed.manifest.root(), ready.folder.manifest.root());
+    if theirs != own {
+        bail!(
+            "the server says that listing {listing} is of dataset {theirs}, {} holds {own}; \
+             nothing was signed",
+            signing.dataset.display()
+        );
+    }
     let document = "mutation($id: String!, $p: JSON!) { updatePolicy(id: $id, policy: $p) { id } }";
-    let variables = json!({ "id": listing, "p": Signed::sign(body, &signing)? });
+    let variables = json!({ "id": listing, "p": ready.sign(&listing)? });
     session
         .server
         .graphql("updatePolicy", document, variables)
         .await?;
+    let version = ready.policy.version;
     if json {
-        println!(
+        out!(
             "{}",
-            json!({ "listing": listing, "policy_version": policy.version })
+            json!({ "listing": listing, "policy_version": version })
         );
     } else {
-        println!("listing {listing}: policy version {}", policy.version);
+        out!("listing {listing}: policy version {version}");
     }
     Ok(())
 }
@@ -377,10 +461,10 @@ pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
         .graphql("requestWithdrawal", document, variables)
         .await?;
     if json {
-        println!("{}", json!({ "withdrawal": made["id"] }));
+        out!("{}", json!({ "withdrawal": made["id"] }));
     } else {
-        let id = made["id"].as_str().unwrap_or_default();
-        println!(
+        let id = printable(made["id"].as_str().unwrap_or_default());
+        out!(
             "withdrawal {id} of {} credits waits for an admin",
             money(minor)
         );
@@ -401,7 +485,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
         .graphql("myBalance", "{ myBalance { posted available } }", json!({}))
         .await?;
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "listings": found["nodes"], "balance": balance })
         );
@@ -426,7 +510,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
                 .collect()
         })
         .unwrap_or_default();
-    println!(
+    out!(
         "{}",
         table(
             &[
@@ -444,7 +528,7 @@ async fn status(who: &Who, json: bool) -> Result<()> {
         .as_str()
         .and_then(|s| s.parse().ok())
         .unwrap_or(0);
-    println!("  balance {} credits", money(posted));
+    out!("  balance {} credits", money(posted));
     Ok(())
 }
 
@@ -461,12 +545,33 @@ async fn set(who: &Who, listing: &str, action: ListingAction, json: bool) -> Res
         .graphql(name, &document, json!({ "id": listing }))
         .await?;
     if json {
-        println!("{done}");
+        out!("{done}");
     } else {
-        println!(
+        out!(
             "listing {listing}: {}",
-            done["state"].as_str().unwrap_or_default()
+            printable(done["state"].as_str().unwrap_or_default())
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_and_its_owner_agree_on_the_listing() {
+        let id = |n: u8| Id::parse(&format!("01900000-0000-7000-8000-00000000000{n}"));
+        let (a, b) = (id(1).expect("an id"), id(2).expect("an id"));
+        let own = |noted, named| own_listing(noted, named).map_err(|e| e.to_string());
+        assert_eq!(own(Some(a.clone()), None), Ok(a.clone()));
+        assert_eq!(own(Some(a.clone()), Some(a.as_str())), Ok(a.clone()));
+        assert_eq!(own(None, Some(b.as_str())), Ok(b.clone()));
+        assert!(
+            own(Some(a.clone()), Some(b.as_str()))
+                .unwrap_err()
+                .contains("nothing was signed")
+        );
+        assert!(own(None, None).is_err() && own(None, Some("x")).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::HashMap,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 use veilbourse_client::{dataset::DatasetFolder, market::fresh_key};
@@ -39,6 +40,32 @@ fn secret32(text: &str) -> Result<Zeroizing<[u8; 32]>> {
 /// A signing key's file; made when it does not exist.
 pub fn signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningKey> {
     veilbourse_server::read_or_make_key(path, rng).with_context(|| path.display().to_string())
+}
+
+/// Puts a file (mode 0600) in place of an older one: after a crash there is the
+/// one or the other, whole.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let next = path.with_extension("new");
+    let put = || -> std::io::Result<()> {
+        match fs::remove_file(&next) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        write_secret(&next, text)?;
+        fs::rename(&next, path)?;
+        sync_folder_of(path)
+    };
+    put().with_context(|| path.display().to_string())
+}
+
+/// Names in a folder are durable only when the folder is synced.
+pub fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The public half.
@@ -81,9 +108,7 @@ impl PodFile {
     /// Notes the machine id beside the key.
     pub fn set_machine(&mut self, path: &Path, id: Id) -> Result<()> {
         self.machine = Some(id);
-        let next = path.with_extension("new");
-        write_secret(&next, &Zeroizing::new(serde_json::to_string(&self)?))?;
-        Ok(fs::rename(next, path)?)
+        replace(path, &Zeroizing::new(serde_json::to_string(&self)?))
     }
     /// What it signs with.
     pub fn signing(&self) -> Result<SigningKey> {
@@ -246,6 +271,20 @@ pub fn new_signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningK
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_after_a_crash_in_the_middle() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("ticket.json");
+        // Left by a crash before the rename: it is no obstacle and no content.
+        fs::write(dir.path().join("ticket.new"), "half").expect("writes");
+        for text in ["first", "second"] {
+            replace(&path, text).expect("replaces");
+            assert_eq!(fs::read_to_string(&path).expect("reads"), text);
+            assert!(!dir.path().join("ticket.new").exists());
+        }
+        assert!(sync_folder_of(Path::new("here")).is_ok());
+    }
 
     #[test]
     fn a_pod_keeps_its_secrets() {

@@ -2,8 +2,20 @@
 //! use the embedded market of [`demo::world`].
 //!
 //! What people read goes to standard output, progress and errors to standard
-//! error.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for people
+//! error; both through [`veilbourse_verify::terminal`].
+
+/// A line on standard output.
+macro_rules! out {
+    ($($arguments:tt)*) => {
+        veilbourse_verify::terminal::line(format_args!($($arguments)*))
+    };
+}
+/// A line on standard error.
+macro_rules! note {
+    ($($arguments:tt)*) => {
+        veilbourse_verify::terminal::note(format_args!($($arguments)*))
+    };
+}
 
 mod admin;
 pub mod args;
@@ -12,6 +24,7 @@ pub mod custodian;
 pub mod demo;
 pub mod files;
 mod machines;
+mod pins;
 pub mod progress;
 mod security;
 mod show;
@@ -27,6 +40,8 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
+use veilbourse_tabular::TabularError;
+use veilbourse_verify::terminal;
 
 /// The system's time, where the command line meets the libraries.
 pub fn clock() -> Arc<dyn Fn() -> u64 + Send + Sync> {
@@ -66,7 +81,7 @@ pub fn main() -> ExitCode {
     {
         Ok(r) => r,
         Err(e) => {
-            eprintln!("error: {e}");
+            note!("error: {e}");
             return ExitCode::FAILURE;
         }
     };
@@ -75,12 +90,26 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
+            let said = said(&e);
+            note!("error: {said}");
             if json {
-                println!("{}", serde_json::json!({ "error": format!("{e:#}") }));
+                out!("{}", serde_json::json!({ "error": said }));
             }
-            eprintln!("error: {e:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes: one line, for a server or a receipt may have a part
+/// in it. Only what parsers say of one's own settings has more.
+fn said(e: &anyhow::Error) -> String {
+    let text = format!("{e:#}");
+    if e.chain()
+        .any(|c| c.is::<toml::de::Error>() || c.is::<TabularError>())
+    {
+        text
+    } else {
+        terminal::printable(&text)
     }
 }
 
@@ -100,7 +129,9 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Security => security::run(json),
         Command::Completions { shell } => {
             let mut c = Cli::command();
-            clap_complete::generate(shell, &mut c, "veilbourse", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut c, "veilbourse", &mut script);
+            terminal::raw(&String::from_utf8(script)?);
             Ok(true)
         }
     }

@@ -18,6 +18,7 @@ use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod};
 use veilbourse_prover::srs::Srs;
 use veilbourse_server::{App, ServerConfig, StaffRole};
+use veilbourse_verify::terminal::printable;
 
 /// Between two questions for work when there was none.
 const IDLE: Duration = Duration::from_millis(250);
@@ -26,9 +27,9 @@ const BACK_OFF: Duration = Duration::from_secs(3);
 
 fn say(json: bool, object: &serde_json::Value, text: &str) {
     if json {
-        println!("{object}")
+        out!("{object}")
     } else {
-        println!("{text}")
+        out!("{text}")
     }
 }
 
@@ -61,7 +62,7 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
         let Some(mail) = mail else { continue };
         let password = std::env::var(variable).with_context(|| format!("{variable} is not set"))?;
         let id = app.make_staff(mail, &password, role).await?;
-        eprintln!("{mail}: {} ({id})", role.name());
+        note!("{mail}: {} ({id})", role.name());
     }
     let key = app.marketplace_key();
     let running = veilbourse_server::run(app, true)?;
@@ -207,7 +208,7 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         marketplace: settings.marketplace,
     };
     if !a.accept_dev_srs && config.accepted.srs.provenance == SrsProvenance::Dev {
-        eprintln!(
+        note!(
             "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
         );
     }
@@ -243,9 +244,9 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
                 let (order, head) = (&ended.order_id, ended.log_head);
                 let text = match &ended.refusal {
                     None => format!("order {order}: delivered; log head {head}"),
-                    Some((code, reason)) => {
-                        format!("order {order}: REFUSED {code}: {reason}; log head {head}")
-                    }
+                    Some((code, reason)) => printable(&format!(
+                        "order {order}: REFUSED {code}: {reason}; log head {head}"
+                    )),
                 };
                 let object = json!({ "order": order, "refusal": ended.refusal, "log_head": head });
                 say(json, &object, &text);

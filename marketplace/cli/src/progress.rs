@@ -4,6 +4,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{collections::HashMap, sync::Mutex, sync::PoisonError};
 use veilbourse_client::http::Progress;
+use veilbourse_verify::terminal::printable;
 
 /// A bar for each stage.
 #[derive(Debug, Default)]
@@ -40,7 +41,7 @@ impl Bars {
             bar
         });
         bar.set_length(total);
-        bar.set_message(text.to_owned());
+        bar.set_message(printable(text));
         bar.set_position(done);
         if done >= total {
             bar.finish();

@@ -11,17 +11,17 @@ pub fn run(json: bool) -> Result<bool> {
     let enough = accounts.iter().all(|a| a.sum() >= REQUIRED_BITS)
         && lattice.iter().all(|f| f.classical_bits >= 128.0);
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "required": REQUIRED_BITS, "enough": enough, "proofs": accounts, "lattice": lattice })
         );
         return Ok(enough);
     }
-    println!("Proofs (required: {REQUIRED_BITS} bits, all terms summed)\n");
+    out!("Proofs (required: {REQUIRED_BITS} bits, all terms summed)\n");
     for a in &accounts {
-        println!("{a}");
+        out!("{a}");
     }
-    println!("Keys and re-randomisation (docs/security; classical and quantum core-SVP)\n");
+    out!("Keys and re-randomisation (docs/security; classical and quantum core-SVP)\n");
     let rows: Vec<_> = lattice
         .iter()
         .map(|f| {
@@ -34,7 +34,7 @@ pub fn run(json: bool) -> Result<bool> {
             ]
         })
         .collect();
-    println!(
+    out!(
         "{}",
         table(
             &["problem", "dimension", "block", "classical", "quantum"],

@@ -1,13 +1,19 @@
 //! What people look at in a terminal: tables and bar plots.
 
 use std::fmt::Write;
+use veilbourse_verify::terminal::printable;
 
 /// A table with a header, columns as wide as they need to be; numbers
 /// (cells that start with a digit or sign) are right-aligned.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    // Cells may come from a server: each is one line.
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|r| r.iter().map(|c| printable(c)).collect())
+        .collect();
     let columns = header.len();
     let mut width: Vec<usize> = header.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (w, cell) in width.iter_mut().zip(row) {
             *w = (*w).max(cell.chars().count());
         }
@@ -30,7 +36,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     line(&mut header.iter().copied());
     let rules: Vec<String> = width.iter().map(|w| "─".repeat(*w)).collect();
     line(&mut rules.iter().map(String::as_str));
-    for row in rows {
+    for row in &rows {
         line(&mut row.iter().map(String::as_str));
     }
     out
@@ -58,6 +64,7 @@ pub fn bars(title: &str, items: &[(String, f64, f64)]) -> String {
         .unwrap_or(0);
     let mut out = format!("  {title}   (█ decrypted, │ plaintext reference)\n");
     for (name, value, reference) in items {
+        let name = printable(name);
         let (n, at) = (cells(*value), cells(*reference).min(WIDTH));
         let bar: String = (0..=WIDTH)
             .map(|i| match (i == at, i < n) {
@@ -122,6 +129,9 @@ mod tests {
     fn tables_align_and_bars_mark_the_reference() {
         let t = table(&["stage", "s"], &[vec!["keygen".into(), "0.1".into()]]);
         assert_eq!(t, "  stage   s\n  ──────  ───\n  keygen  0.1\n");
+        let t = table(&["a"], &[vec!["x\n\u{1b}[2Jy".into()]]);
+        assert_eq!(t.lines().count(), 3, "{t:?}");
+        assert!(t.contains("x\\u000a\\u001b[2Jy"), "{t:?}");
         let b = bars("x", &[("a".into(), 2.0, 2.0), ("bb".into(), 1.0, 2.0)]);
         assert!(
             b.lines().nth(1).is_some_and(|l| l.contains("█│ 2.0000")),

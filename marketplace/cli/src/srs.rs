@@ -64,12 +64,12 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
             std::fs::write(&out, serde_json::to_vec_pretty(&accepted)?)
                 .with_context(|| out.display().to_string())?;
             if json {
-                println!(
+                out!(
                     "{}",
                     json!({ "verifying_key": key.digest(), "srs": srs.digest(), "file": out })
                 );
             } else {
-                println!("verifying key {}\nin {}", key.digest(), out.display());
+                out!("verifying key {}\nin {}", key.digest(), out.display());
             }
         }
     }
@@ -79,17 +79,17 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
 fn print(srs: &Srs, file: &str, json: bool) {
     let provenance = srs.provenance().name();
     if json {
-        println!(
+        out!(
             "{}",
             json!({ "srs": srs.digest(), "provenance": provenance, "max_degree": srs.max_degree(), "file": file })
         );
     } else {
-        println!(
+        out!(
             "SRS {}\n  provenance  {provenance}\n  degree      {}\n  file        {file}",
             srs.digest(),
             srs.max_degree()
         );
-        println!(
+        out!(
             "  whoever made it could have kept the trapdoor and could forge: receipts say `srs: dev`"
         );
     }

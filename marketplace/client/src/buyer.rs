@@ -4,7 +4,7 @@
 //! against the documents; the result key and the model never leave unsealed.
 
 use crate::{
-    ClientError,
+    ClientError, ResultError,
     market::{Session, id, text},
     query::Query,
 };
@@ -13,13 +13,24 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
-use veilbourse_core::{digest::Digest, manifest::Manifest, program::Weights};
+use veilbourse_core::{
+    budget::check_program,
+    digest::Digest,
+    manifest::Manifest,
+    program::{Program, Weights},
+};
 use veilbourse_documents::{
-    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, Model, ModelContext,
-    ModelVector, Nonce, OpenedResult, Order, Policy, Quote, Receipt, ResultContext, SealingSecret,
-    Signed, SigningKey, marketplace_id, open_result, seal_model,
+    Bytes, Chain, DOCUMENT_VERSION, Delivery, EvaluationClass, Grant, Id, Key, MAX_RECEIPT_BYTES,
+    Model, ModelContext, ModelVector, Nonce, OpenedOutput, OpenedResult, Order, Policy, Quote,
+    Receipt, ResultContext, SealingSecret, Signed, SigningKey, marketplace_id, open_result,
+    seal_model,
 };
 use veilbourse_verifier::field::fr_bytes;
+
+/// Most bytes of the note beside a synthetic twin (UP-2).
+const MAX_TWIN_NOTE: u64 = 1 << 20;
+/// Most bytes of a sealed result.
+const MAX_SEALED_RESULT: u64 = 64 << 20;
 
 /// A listing as the buyer needs it.
 #[derive(Debug, Clone)]
@@ -34,29 +45,26 @@ pub struct Listed {
     pub suppressed: Vec<String>,
 }
 
-/// Fetches a listing and checks that its manifest has the root it names.
+/// Fetches a listing and checks that it is the one asked for, with a manifest
+/// of the root it names.
 pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientError> {
+    let asked = Id::parse(listing).ok_or_else(|| {
+        ClientError::refused("listing", format!("{listing:?} is no listing's id"))
+    })?;
     let document = "query($id: String!) { listing(id: $id) { id title dataset manifest } }";
     let l = session
         .server
         .graphql("listing", document, json!({ "id": listing }))
         .await?;
-    let manifest: Manifest = serde_json::from_value(l["manifest"].clone())
-        .map_err(|e| ClientError::refused("manifest", e))?;
-    manifest
-        .validate()
-        .map_err(|e| ClientError::refused("manifest", e))?;
-    if manifest.root().to_string() != text("listing", &l, "dataset")? {
-        return Err(ClientError::refused(
-            "manifest",
-            "has another root than the listing names",
-        ));
-    }
+    let mut listed = listed(&asked, &l)?;
     let note = session
         .server
-        .get(&format!("/v1/listings/{listing}/objects/twin.json"))
+        .get_within(
+            &format!("/v1/listings/{listing}/objects/twin.json"),
+            MAX_TWIN_NOTE,
+        )
         .await;
-    let suppressed = match note {
+    listed.suppressed = match note {
         Ok(bytes) => {
             let note: Value =
                 serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("twin", e))?;
@@ -65,11 +73,34 @@ pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientE
         Err(e) if e.code() == Some("NOT_FOUND") => Vec::new(),
         Err(e) => return Err(e),
     };
+    Ok(listed)
+}
+
+/// A listing as the server answered, held to the id asked for.
+fn listed(asked: &Id, l: &Value) -> Result<Listed, ClientError> {
+    let id = id("listing", l, "id")?;
+    if id != *asked {
+        return Err(ClientError::refused(
+            "listing",
+            format!("the server answered with listing {id}, asked for was {asked}"),
+        ));
+    }
+    let manifest: Manifest = serde_json::from_value(l["manifest"].clone())
+        .map_err(|e| ClientError::refused("manifest", e))?;
+    manifest
+        .validate()
+        .map_err(|e| ClientError::refused("manifest", e))?;
+    if manifest.root().to_string() != text("listing", l, "dataset")? {
+        return Err(ClientError::refused(
+            "manifest",
+            "has another root than the listing names",
+        ));
+    }
     Ok(Listed {
-        id: id("listing", &l, "id")?,
-        title: text("listing", &l, "title")?.to_owned(),
+        id,
+        title: text("listing", l, "title")?.to_owned(),
         manifest,
-        suppressed,
+        suppressed: Vec::new(),
     })
 }
 
@@ -84,6 +115,35 @@ pub struct Offer {
     pub details: Value,
 }
 
+impl Offer {
+    /// Refuses the offer of any pod but the one with this signing key: the
+    /// marketplace names pods, only their keys say who they are.
+    pub fn require_pod(&self, key: &Key) -> Result<(), ClientError> {
+        let pod = &self.quote.body.pod;
+        if pod.signing_key == *key {
+            return Ok(());
+        }
+        Err(ClientError::refused(
+            "quote",
+            format!(
+                "is for pod {} with signing key {}, wanted was the pod with {key}",
+                pod.id, pod.signing_key
+            ),
+        ))
+    }
+}
+
+/// The pod quoted is the one asked for, where one was.
+fn same_pod(quoted: &Id, wanted: Option<&Id>) -> Result<(), ClientError> {
+    match wanted {
+        Some(wanted) if wanted != quoted => Err(ClientError::refused(
+            "quote",
+            format!("is for pod {quoted}, asked for was {wanted}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 const QUOTE: &str =
     "query($l: String!, $p: JSON!, $pod: String) { quote(listing: $l, program: $p, pod: $pod) {
     document policy digest expectedSeconds expiry values bits valuesLeft bitsLeft
@@ -93,7 +153,8 @@ const QUOTE: &str =
     privateParts seats { seat learns } } }";
 
 /// Asks for a quote and checks it: signed by the pinned marketplace, for this
-/// dataset and this program. `pod` names one; the marketplace chooses otherwise.
+/// listing, dataset and program. `pod` asks for one; the marketplace chooses
+/// otherwise. Private weights are readable by the pod: see [`Offer::require_pod`].
 pub async fn quote(
     session: &Session,
     marketplace: &Key,
@@ -101,8 +162,8 @@ pub async fn quote(
     query: &Query,
     pod: Option<&Id>,
 ) -> Result<Offer, ClientError> {
-    let pod = pod.map(Id::as_str);
-    let variables = json!({ "l": listed.id.as_str(), "p": query.program, "pod": pod });
+    let variables =
+        json!({ "l": listed.id.as_str(), "p": query.program, "pod": pod.map(Id::as_str) });
     let details = session.server.graphql("quote", QUOTE, variables).await?;
     let refused = |e: &dyn std::fmt::Display| ClientError::refused("quote", e);
     let quote: Signed<Quote> =
@@ -113,9 +174,13 @@ pub async fn quote(
         .verify_by(&marketplace_id(marketplace), marketplace)
         .map_err(|e| refused(&e))?;
     let q = &quote.body;
-    if q.dataset != listed.manifest.root() || q.program != query.program.shape() {
-        return Err(refused(&"is for another dataset or program"));
+    if q.listing != listed.id
+        || q.dataset != listed.manifest.root()
+        || q.program != query.program.shape()
+    {
+        return Err(refused(&"is for another listing, dataset or program"));
     }
+    same_pod(&q.pod.id, pod)?;
     policy.verify_for(&q.marketplace).map_err(|e| refused(&e))?;
     if policy.digest().map_err(|e| refused(&e))? != q.policy {
         return Err(refused(&"names another policy than the one shown"));
@@ -327,11 +392,14 @@ pub struct Opened {
 pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Opened, ClientError> {
     let receipt = session
         .server
-        .get(&format!("/v1/orders/{order}/receipt"))
+        .get_within(
+            &format!("/v1/orders/{order}/receipt"),
+            MAX_RECEIPT_BYTES as u64,
+        )
         .await?;
     let sealed = session
         .server
-        .get(&format!("/v1/orders/{order}/result"))
+        .get_within(&format!("/v1/orders/{order}/result"), MAX_SEALED_RESULT)
         .await?;
     let refused = |e: &dyn std::fmt::Display| ClientError::refused("receipt", e);
     let signed = Signed::<Receipt>::parse(&receipt).map_err(|e| refused(&e))?;
@@ -358,6 +426,12 @@ pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Open
         ));
     }
     let result = open_with(ticket, &body.grant, &sealed)?;
+    check_result(
+        &ticket.manifest,
+        &ticket.order.body.program,
+        body.delivery.body.values,
+        &result.outputs,
+    )?;
     Ok(Opened {
         values: result.outputs.into_iter().map(|o| o.values).collect(),
         receipt,
@@ -384,12 +458,211 @@ fn open_with(
     };
     let opened = open_result(sealed, &SealingSecret::from_bytes(secret), &context)
         .map_err(|e| refused(&e))?;
-    let expected = ticket.order.body.program.outputs.len();
-    if opened.outputs.len() != expected {
-        let found = opened.outputs.len();
-        return Err(refused(&format!(
-            "{found} outputs, the program has {expected}"
-        )));
-    }
     Ok(opened)
+}
+
+/// A result has the shape that the program has by the manifest (BUD-1, DOC-9,
+/// DOC-10): as many outputs, in each as many values, within what the message
+/// can reach, together as many as the key node signed.
+fn check_result(
+    manifest: &Manifest,
+    program: &Program,
+    delivered: u64,
+    outputs: &[OpenedOutput],
+) -> Result<(), ClientError> {
+    let budgets =
+        check_program(manifest, program).map_err(|e| ClientError::refused("program", e))?;
+    if outputs.len() != budgets.len() {
+        Err(ResultError::Outputs {
+            expected: budgets.len(),
+            found: outputs.len(),
+        })?;
+    }
+    let mut values = 0;
+    for (output, (o, budget)) in outputs.iter().zip(&budgets).enumerate() {
+        let found = o.values.len();
+        if found != budget.values as usize {
+            Err(ResultError::Values {
+                output,
+                expected: budget.values,
+                found,
+            })?;
+        }
+        let limit = budget.message_bound;
+        if let Some((index, value)) = o
+            .values
+            .iter()
+            .enumerate()
+            .find(|(_, v)| u128::from(v.unsigned_abs()) > limit)
+        {
+            Err(ResultError::Range {
+                output,
+                index,
+                value: *value,
+                limit,
+            })?;
+        }
+        values += found as u64;
+    }
+    if values != delivered {
+        Err(ResultError::Delivered {
+            signed: delivered,
+            found: values,
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veilbourse_core::{
+        manifest::{
+            Column, ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, PublicColumn,
+            Segment,
+        },
+        program::{MatrixRef, PROGRAM_VERSION, ProgramOutput, WeightVector},
+    };
+
+    /// 5,000 rows (two chunks) of one column within 10.
+    fn manifest() -> Manifest {
+        Manifest {
+            version: MANIFEST_VERSION,
+            name: "t".into(),
+            params: DataParamsId::Data4096Tu3V1,
+            commitment: CommitmentParamsId::FriBlake3V1,
+            message_log2: 30,
+            columns: vec![Column {
+                name: "c".into(),
+                kind: ColumnKind::Numeric,
+                unit: String::new(),
+                scale_log2: 0,
+                min: -10,
+                max: 10,
+            }],
+            public_columns: vec![PublicColumn {
+                name: "1".into(),
+                scale_log2: 0,
+                values: vec![1],
+            }],
+            segments: vec![Segment {
+                label: "all".into(),
+                rows: 5_000,
+                chunks: vec![Digest([1; 32]); 2],
+                sum: Digest([2; 32]),
+                traced: Digest([3; 32]),
+                traced_bodies: vec![0],
+            }],
+            public_key_label: Digest([4; 32]),
+            public_key_body: Digest([5; 32]),
+            nonce: Digest([6; 32]),
+        }
+    }
+
+    const LISTING: &str = "01900000-0000-7000-8000-000000000001";
+    const OTHER: &str = "01900000-0000-7000-8000-000000000002";
+
+    fn parsed(id: &str) -> Id {
+        Id::parse(id).expect("an id")
+    }
+
+    #[test]
+    fn a_listing_is_the_one_asked_for() {
+        let m = manifest();
+        let answer = |id: &str, root: Digest| json!({ "id": id, "title": "t", "dataset": root, "manifest": m });
+        let good = listed(&parsed(LISTING), &answer(LISTING, m.root())).expect("good");
+        assert_eq!(good.manifest.root(), m.root());
+        let e = listed(&parsed(LISTING), &answer(OTHER, m.root())).unwrap_err();
+        let said = e.to_string();
+        assert!(said.contains(LISTING) && said.contains(OTHER), "{said}");
+        assert!(listed(&parsed(LISTING), &answer(LISTING, Digest([9; 32]))).is_err());
+    }
+
+    #[test]
+    fn a_pod_is_the_one_asked_for() {
+        let (a, b) = (parsed(LISTING), parsed(OTHER));
+        assert!(same_pod(&a, None).is_ok() && same_pod(&a, Some(&a)).is_ok());
+        let said = same_pod(&a, Some(&b)).unwrap_err().to_string();
+        assert!(said.contains(LISTING) && said.contains(OTHER), "{said}");
+    }
+
+    #[test]
+    fn a_result_has_the_programs_shape() {
+        // DOC-9, DOC-10, BUD-1: a sum and the scores of a short second chunk.
+        let m = manifest();
+        let over = [
+            MatrixRef::Traced { segment: 0 },
+            MatrixRef::Chunk {
+                segment: 0,
+                chunk: 1,
+            },
+        ];
+        let program = Program {
+            version: PROGRAM_VERSION,
+            dataset: m.root(),
+            vectors: vec![WeightVector {
+                label: "v".into(),
+                scale_log2: 0,
+                weights: Weights::Public { values: vec![3, 1] },
+            }],
+            outputs: over.map(|over| ProgramOutput { over, vector: 0 }).to_vec(),
+        };
+        let rows = 5_000 - 4_096;
+        let check = |sum: Vec<i64>, scores: Vec<i64>, delivered| {
+            let outputs = [sum, scores].map(|values| OpenedOutput { values });
+            match check_result(&m, &program, delivered, &outputs) {
+                Err(ClientError::Result(e)) => Some(e),
+                Err(other) => panic!("{other}"),
+                Ok(()) => None,
+            }
+        };
+        let all = 1 + rows as u64;
+        // |3 x + 1| <= 31 a row: at the limit it is good.
+        let (most, scores) = (5_000 * 31, vec![-31; rows]);
+        assert_eq!(check(vec![most], scores.clone(), all), None);
+        assert_eq!(check(vec![-most], scores.clone(), all), None);
+        let range = |output, index, value, limit| ResultError::Range {
+            output,
+            index,
+            value,
+            limit,
+        };
+        for value in [most + 1, i64::MIN, i64::MAX] {
+            let limit = most as u128;
+            let found = check(vec![value], scores.clone(), all);
+            assert_eq!(found, Some(range(0, 0, value, limit)));
+        }
+        let mut wide = scores.clone();
+        wide[rows - 1] = 32;
+        let found = check(vec![0], wide, all);
+        assert_eq!(found, Some(range(1, rows - 1, 32, 31)));
+        for found in [0, rows - 1, rows + 1, 4_096] {
+            let expected = rows as u32;
+            let short_or_long = check(vec![0], vec![0; found], all);
+            let named = ResultError::Values {
+                output: 1,
+                expected,
+                found,
+            };
+            assert_eq!(short_or_long, Some(named));
+        }
+        let named = ResultError::Values {
+            output: 0,
+            expected: 1,
+            found: 2,
+        };
+        assert_eq!(check(vec![0, 0], scores.clone(), all), Some(named));
+        let named = ResultError::Delivered {
+            signed: all + 1,
+            found: all,
+        };
+        assert_eq!(check(vec![0], scores, all + 1), Some(named));
+        let one = [OpenedOutput { values: vec![0] }];
+        let e = check_result(&m, &program, all, &one).unwrap_err();
+        let named = ResultError::Outputs {
+            expected: 2,
+            found: 1,
+        };
+        assert!(matches!(e, ClientError::Result(e) if e == named));
+    }
 }

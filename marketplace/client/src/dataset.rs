@@ -132,6 +132,16 @@ impl DatasetFolder {
         self.path.join("objects").join(name)
     }
 
+    fn note(&self, account: &Id) -> PathBuf {
+        self.path.join(format!("listing-{account}.id"))
+    }
+
+    /// The listing that [`draft`] made of it for an account.
+    pub fn noted_listing(&self, account: &Id) -> Option<Id> {
+        let text = fs::read_to_string(self.note(account)).ok()?;
+        Id::parse(text.trim())
+    }
+
     /// Names of the objects that are uploaded.
     pub fn objects(&self) -> Vec<String> {
         let mut out: Vec<String> = [
@@ -181,12 +191,10 @@ pub async fn draft(
     title: &str,
     description: &str,
 ) -> Result<Id, ClientError> {
-    let note = folder.path.join(format!("listing-{}.id", session.account));
-    if let Ok(known) = fs::read_to_string(&note)
-        && let Some(id) = Id::parse(known.trim())
-    {
+    if let Some(id) = folder.noted_listing(&session.account) {
         return Ok(id);
     }
+    let note = folder.note(&session.account);
     let length = |name: &str| {
         let file = folder.object(name);
         fs::metadata(&file)

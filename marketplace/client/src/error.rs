@@ -23,6 +23,26 @@ pub enum ClientError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// No complete answer in time.
+    #[error("{operation}: no complete answer within the limit of {seconds} s")]
+    Timeout {
+        /// The operation asked for.
+        operation: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// An answer with more bytes than one of its kind may have.
+    #[error("{operation}: the {field} has {value} bytes or more, the limit is {limit}")]
+    TooLarge {
+        /// The operation asked for.
+        operation: String,
+        /// Which part.
+        field: &'static str,
+        /// Most bytes.
+        limit: u64,
+        /// Bytes announced or read.
+        value: u64,
+    },
     /// The answer is not what the interface promises.
     #[error("{operation}: unexpected answer: {reason}")]
     Answer {
@@ -39,6 +59,9 @@ pub enum ClientError {
         /// The cause.
         source: std::io::Error,
     },
+    /// An opened result that is none of the program's.
+    #[error("result: {0}")]
+    Result(#[from] ResultError),
     /// Something from the server or a file does not hold.
     #[error("{what}: {reason}")]
     Refused {
@@ -46,6 +69,49 @@ pub enum ClientError {
         what: &'static str,
         /// What was expected and what was found.
         reason: String,
+    },
+}
+
+/// What an opened result has that the program's result cannot have.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ResultError {
+    /// Another number of outputs.
+    #[error("{found} outputs, the program has {expected}")]
+    Outputs {
+        /// Of the program.
+        expected: usize,
+        /// Opened.
+        found: usize,
+    },
+    /// Another number of values in an output.
+    #[error("output {output}: {found} values, by the manifest there are {expected}")]
+    Values {
+        /// Which.
+        output: usize,
+        /// By the manifest.
+        expected: u32,
+        /// Opened.
+        found: usize,
+    },
+    /// A value that no data within the listed ranges have.
+    #[error("output {output}: value {index} is {value}, at most {limit} in magnitude is possible")]
+    Range {
+        /// Which output.
+        output: usize,
+        /// Which value.
+        index: usize,
+        /// Opened.
+        value: i64,
+        /// Rows times weights times ranges.
+        limit: u128,
+    },
+    /// Another number of values than the key node signed for.
+    #[error("{found} values, the key node signed that it opened {signed}")]
+    Delivered {
+        /// In the delivery.
+        signed: u64,
+        /// Opened.
+        found: u64,
     },
 }
 

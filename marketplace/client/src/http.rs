@@ -2,11 +2,21 @@
 
 use crate::error::ClientError;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// Bytes sent by one PATCH of an upload.
 const PIECE: u64 = 4 << 20;
+/// Most bytes of an answer, where nothing smaller is known: a page of listings
+/// with their manifests.
+pub const MAX_ANSWER: u64 = 64 << 20;
+/// Most bytes of an error's body.
+const MAX_ERROR: u64 = 64 << 10;
+/// Until an answer is complete. The server recomputes a dataset's commitments
+/// within one operation.
+const ANSWER_TIME: Duration = Duration::from_secs(900);
+/// Until one piece of an upload is taken.
+const PIECE_TIME: Duration = Duration::from_secs(300);
 
 /// Reports long work; the CLI draws it, tests ignore it.
 pub trait Progress: Send + Sync {
@@ -60,7 +70,10 @@ impl Server {
     }
 
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let r = self.http.request(method, format!("{}{path}", self.base));
+        let r = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .timeout(ANSWER_TIME);
         match &self.token {
             Some(t) => r.bearer_auth(t),
             None => r,
@@ -74,10 +87,7 @@ impl Server {
         document: &str,
         variables: Value,
     ) -> Result<Value, ClientError> {
-        let transport = |source| ClientError::Transport {
-            operation: operation.into(),
-            source,
-        };
+        let transport = |e| transport(operation, ANSWER_TIME, e);
         let response = self
             .request(reqwest::Method::POST, "/graphql")
             .json(&json!({ "query": document, "variables": variables }))
@@ -85,7 +95,7 @@ impl Server {
             .await
             .map_err(transport)?;
         let status = response.status();
-        let body = response.bytes().await.map_err(transport)?;
+        let body = bounded(operation, response, MAX_ANSWER).await?;
         let answer: Value = serde_json::from_slice(&body).map_err(|e| ClientError::Answer {
             operation: operation.into(),
             reason: format!("{status}: {e}"),
@@ -113,19 +123,21 @@ impl Server {
         }
     }
 
-    /// `GET path`, the whole body.
+    /// `GET path`, the whole body, of [`MAX_ANSWER`] bytes at most.
     pub async fn get(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        let transport = |source| ClientError::Transport {
-            operation: path.into(),
-            source,
-        };
+        self.get_within(path, MAX_ANSWER).await
+    }
+
+    /// `GET path`, the whole body, of `limit` bytes at most.
+    pub async fn get_within(&self, path: &str, limit: u64) -> Result<Vec<u8>, ClientError> {
+        let transport = |e| transport(path, ANSWER_TIME, e);
         let response = self
             .request(reqwest::Method::GET, path)
             .send()
             .await
             .map_err(transport)?;
         let response = accepted(path, response).await?;
-        Ok(response.bytes().await.map_err(transport)?.to_vec())
+        bounded(path, response, limit).await
     }
 
     /// Uploads a file as an object of a listing, from where the server has it
@@ -138,14 +150,12 @@ impl Server {
         progress: &dyn Progress,
     ) -> Result<(), ClientError> {
         let path = format!("/v1/listings/{listing}/objects/{name}");
-        let transport = |source| ClientError::Transport {
-            operation: path.clone(),
-            source,
-        };
+        let transport = |e| transport(&path, PIECE_TIME, e);
         let io = |e| ClientError::file(file, e);
         let total = tokio::fs::metadata(file).await.map_err(io)?.len();
         let response = self
             .request(reqwest::Method::HEAD, &path)
+            .timeout(PIECE_TIME)
             .send()
             .await
             .map_err(transport)?;
@@ -168,6 +178,7 @@ impl Server {
             source.read_exact(&mut piece).await.map_err(io)?;
             let response = self
                 .request(reqwest::Method::PATCH, &path)
+                .timeout(PIECE_TIME)
                 .header("upload-offset", offset.to_string())
                 .header("upload-length", total.to_string())
                 .header("content-type", "application/offset+octet-stream")
@@ -181,6 +192,43 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn transport(operation: &str, limit: Duration, source: reqwest::Error) -> ClientError {
+    let operation = operation.into();
+    if source.is_timeout() {
+        let seconds = limit.as_secs();
+        return ClientError::Timeout { operation, seconds };
+    }
+    ClientError::Transport { operation, source }
+}
+
+/// The body, refused as soon as it is known to be longer than it may be.
+async fn bounded(
+    operation: &str,
+    mut response: reqwest::Response,
+    limit: u64,
+) -> Result<Vec<u8>, ClientError> {
+    let fits = |value| match value > limit {
+        false => Ok(()),
+        true => Err(ClientError::TooLarge {
+            operation: operation.into(),
+            field: "answer",
+            limit,
+            value,
+        }),
+    };
+    fits(response.content_length().unwrap_or(0))?;
+    let mut body = Vec::new();
+    while let Some(piece) = response
+        .chunk()
+        .await
+        .map_err(|e| transport(operation, ANSWER_TIME, e))?
+    {
+        fits(body.len() as u64 + piece.len() as u64)?;
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 fn header(path: &str, r: &reqwest::Response, name: &str) -> Result<u64, ClientError> {
@@ -199,7 +247,7 @@ async fn accepted(path: &str, r: reqwest::Response) -> Result<reqwest::Response,
         return Ok(r);
     }
     let status = r.status();
-    let body = r.bytes().await.unwrap_or_default();
+    let body = bounded(path, r, MAX_ERROR).await.unwrap_or_default();
     let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let code = answer["code"]
         .as_str()
@@ -220,5 +268,82 @@ fn server_error(operation: &str, code: Option<&str>, message: &Value) -> ClientE
         operation: operation.into(),
         code: code.unwrap_or("INTERNAL").into(),
         message: message.as_str().unwrap_or("no message").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    /// Answers every request with the same bytes, then keeps sending zeros.
+    async fn stub(head: &'static str) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut request = [0u8; 4096];
+                    let _ = stream.read(&mut request).await;
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    while stream.write_all(&[b' '; 1 << 14]).await.is_ok() {}
+                });
+            }
+        });
+        Server::new(&base)
+    }
+
+    fn too_large(e: &ClientError) -> (&str, u64, u64) {
+        match e {
+            ClientError::TooLarge {
+                field,
+                limit,
+                value,
+                ..
+            } => (field, *limit, *value),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_bounded_announced_or_not() {
+        let server = stub("HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n").await;
+        let e = server.get("/v1/x").await.unwrap_err();
+        assert_eq!(too_large(&e), ("answer", MAX_ANSWER, 99_999_999_999));
+        assert!(e.to_string().contains("67108864"), "{e}");
+        let e = server
+            .graphql("listing", "{ x }", json!({}))
+            .await
+            .unwrap_err();
+        assert_eq!(too_large(&e).1, MAX_ANSWER);
+
+        let server = stub("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+        let e = server.get_within("/v1/x", 100_000).await.unwrap_err();
+        let (field, limit, value) = too_large(&e);
+        assert_eq!((field, limit), ("answer", 100_000));
+        assert!((limit..10 * limit).contains(&value), "{value}");
+
+        // An error's body beyond its limit: the status stays.
+        let server = stub("HTTP/1.1 404 Not Found\r\ncontent-length: 99999999\r\n\r\n").await;
+        let e = server.get("/v1/x").await.unwrap_err();
+        assert_eq!(e.code(), Some("404"));
+    }
+
+    #[tokio::test]
+    async fn silence_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let short = Duration::from_millis(50);
+        let sent = Server::new(&base)
+            .request(reqwest::Method::GET, "/v1/x")
+            .timeout(short)
+            .send()
+            .await;
+        let e = transport("/v1/x", ANSWER_TIME, sent.unwrap_err());
+        assert!(
+            matches!(e, ClientError::Timeout { seconds: 900, .. }),
+            "{e}"
+        );
     }
 }

@@ -10,4 +10,4 @@ pub mod http;
 pub mod market;
 pub mod query;
 
-pub use error::ClientError;
+pub use error::{ClientError, ResultError};

@@ -4,7 +4,7 @@
 use crate::ClientError;
 use rand_core::CryptoRng;
 use veilbourse_core::{
-    budget::{QuantisedWeights, exact_norms, quantise_weights},
+    budget::{QuantisedWeights, exact_norms, extent, quantise_weights},
     digest::Digest,
     manifest::Manifest,
     program::{MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights},
@@ -187,9 +187,10 @@ pub fn decode(manifest: &Manifest, program: &Program, opened: &[Vec<i64>]) -> Ve
             let (MatrixRef::Traced { segment } | MatrixRef::Chunk { segment, .. }) = o.over;
             let vector = program.vectors.get(o.vector as usize)?;
             let segment = manifest.segments.get(segment as usize)?;
+            let (summed, _, scores) = extent(manifest, o.over)?;
             let rows = match o.over {
-                MatrixRef::Traced { .. } => segment.rows,
-                MatrixRef::Chunk { .. } => integers.len() as u64,
+                MatrixRef::Traced { .. } => summed,
+                MatrixRef::Chunk { .. } => u64::from(scores),
             };
             let divisor = match o.over {
                 MatrixRef::Traced { .. } => rows.max(1) as f64,

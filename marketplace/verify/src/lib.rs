@@ -3,17 +3,20 @@
 
 mod refusal;
 mod report;
+pub mod terminal;
 
 pub use refusal::ReceiptRefusal;
 pub use report::{Line, Report};
 
+use std::{fs::File, io::Read, path::Path};
 use veilbourse_core::{
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
     manifest::Manifest,
 };
 use veilbourse_documents::{
-    Chain, DecryptionClass, EvaluationClass, Order, Receipt, Signed, demand, marketplace_id,
+    Chain, DecryptionClass, Document, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Order,
+    Receipt, Signed, demand, marketplace_id,
 };
 use veilbourse_verifier::{
     Envelope,
@@ -208,28 +211,49 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
     Ok(())
 }
 
-/// Reads and checks a receipt file: whether it is valid, and what to print.
-pub fn check_file(path: &std::path::Path, trust: &Trust<'_>, json: bool) -> (bool, String) {
-    let bytes = match std::fs::read(path) {
-        Ok(b) => b,
-        Err(e) => {
-            return (
-                false,
-                failure("FILE", &format!("{}: {e}", path.display()), json),
-            );
-        }
+/// Reads a receipt's file; one that is longer than a receipt may be is refused
+/// before it is read (first gate).
+pub fn read_file(path: &Path) -> Result<Vec<u8>, ReceiptRefusal> {
+    let file = |e: std::io::Error| ReceiptRefusal::File {
+        path: path.display().to_string(),
+        reason: e.to_string(),
     };
-    match verify_receipt(&bytes, trust) {
-        Ok(report) if json => (true, report.json().to_string()),
+    let limit = MAX_RECEIPT_BYTES as u64;
+    let fits = |value| match value > limit {
+        false => Ok(()),
+        true => Err(DocumentError::TooLarge {
+            document: Receipt::TYPE,
+            limit,
+            value,
+        }),
+    };
+    let source = File::open(path).map_err(file)?;
+    fits(source.metadata().map_err(file)?.len())?;
+    let mut bytes = Vec::new();
+    // What grows meanwhile, and what has no length.
+    source
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(file)?;
+    fits(bytes.len() as u64)?;
+    Ok(bytes)
+}
+
+/// Reads and checks a receipt file: whether it is valid, and what to print.
+pub fn check_file(path: &Path, trust: &Trust<'_>, json: bool) -> (bool, String) {
+    match read_file(path).and_then(|bytes| verify_receipt(&bytes, trust)) {
+        Ok(report) if json => (true, terminal::printable(&report.json().to_string())),
         Ok(report) => (true, report.text()),
         Err(e) => (false, failure(e.rule(), &e.to_string(), json)),
     }
 }
 
+/// One line: the reason may quote the receipt.
 fn failure(rule: &str, reason: &str, json: bool) -> String {
-    if json {
+    let text = if json {
         serde_json::json!({ "valid": false, "rule": rule, "reason": reason }).to_string()
     } else {
         format!("REFUSED by {rule}: {reason}")
-    }
+    };
+    terminal::printable(&text)
 }

@@ -1,6 +1,5 @@
 //! `veilbourse-verify RECEIPT`: checks a receipt offline. Exit 0 and what was
 //! proven, attested and assumed; or exit 1 and which rule failed (REC-4).
-#![allow(clippy::print_stdout)] // a program for people: standard output is its interface
 
 use clap::Parser;
 use std::{path::PathBuf, process::ExitCode};
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
         },
         cli.json,
     );
-    println!("{}", text.trim_end());
+    veilbourse_verify::terminal::line(text.trim_end());
     if valid {
         ExitCode::SUCCESS
     } else {

@@ -8,6 +8,14 @@ use veilbourse_verifier::Refusal;
 /// A refusal of a receipt.
 #[derive(Debug, Error, Clone, PartialEq)]
 pub enum ReceiptRefusal {
+    /// The file could not be read.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// A document's form, signature or link (DOC-1..9).
     #[error(transparent)]
     Document(#[from] DocumentError),
@@ -97,6 +105,7 @@ impl ReceiptRefusal {
     /// The rule that failed.
     pub fn rule(&self) -> &'static str {
         match self {
+            Self::File { .. } => "FILE",
             Self::Document(_) => "DOC-1",
             Self::Marketplace { .. } => "DOC-2",
             Self::Manifest(_) | Self::Dataset { .. } => "DS-5",

@@ -1,5 +1,6 @@
 //! What a verified receipt shows, for people and as JSON (REC-2, REC-3).
 
+use crate::terminal::printable;
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Arrow, Binding, Demand, Key, Receipt, Signed, arrows};
@@ -106,7 +107,7 @@ impl Report {
                 "  (whoever holds this key; none was expected)"
             },
             self.dataset,
-            self.name,
+            printable(&self.name),
             self.outputs,
             self.values,
             self.bits,

@@ -10,13 +10,13 @@ use rand::RngExt;
 use serde_json::Value;
 use std::{
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 use support::{terms::*, *};
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, program::Weights};
 use veilbourse_documents::{
-    ARROWS, Binding, Bytes, DocumentError, EvaluationClass, Model, ModelContext, ModelVector,
-    Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
+    ARROWS, Binding, Bytes, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Model, ModelContext,
+    ModelVector, Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
 };
 use veilbourse_verifier::{Envelope, field::fr_bytes, linear::inputs::commit_weights};
 use veilbourse_verify::{ReceiptRefusal, Trust, verify_receipt};
@@ -288,6 +288,59 @@ fn the_program_exits_0_or_1_and_says_why() {
     // Arguments that are none are not a refusal.
     let r = run(dir.path(), &["receipt.json", "--marketplace", "x"]);
     assert_eq!(r.status.code(), Some(2));
+}
+
+#[test]
+fn a_refusal_is_one_line_whatever_the_receipt_says() {
+    // REC-4: the reason quotes the receipt, which may not speak for the program.
+    let dir = tempfile::tempdir().unwrap();
+    let mut value: Value = serde_json::from_str(&done().text).unwrap();
+    value["body"]["\u{1b}[2K\nreceipt of order\u{9b}2J\u{202e}"] = Value::Null;
+    std::fs::write(dir.path().join("hostile.json"), value.to_string()).unwrap();
+    for args in [&["hostile.json"][..], &["hostile.json", "--json"]] {
+        let o = run(dir.path(), args);
+        assert_eq!(o.status.code(), Some(1));
+        let text = String::from_utf8(o.stdout).unwrap();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(line.contains("receipt of order"), "{line}");
+        let bad = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!line.contains(bad), "{line:?}");
+    }
+}
+
+#[test]
+fn a_file_longer_than_any_receipt_is_not_read() {
+    // First gate: the length is refused, in no time and with no memory.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long.json");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let got = veilbourse_verify::read_file(&path).unwrap_err();
+    assert_eq!(
+        got,
+        ReceiptRefusal::Document(DocumentError::TooLarge {
+            document: "receipt",
+            limit: MAX_RECEIPT_BYTES as u64,
+            value: 1 << 40,
+        })
+    );
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("receipt.json"), done().text.as_bytes()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_veilbourse-verify"))
+        .arg("receipt.json")
+        .current_dir(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(141));
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
 }
 
 #[test]

@@ -52,7 +52,7 @@ struct Teller(bool);
 impl Teller {
     fn say(&self, text: impl std::fmt::Display) {
         if !self.0 {
-            println!("{text}");
+            out!("{text}");
         }
     }
     fn title(&self, text: &str) {
@@ -589,7 +589,7 @@ impl Journey<'_> {
         let (m, s) = (&o.model.seconds, &o.statistics.seconds);
         let peak = peak_memory();
         if json {
-            println!("{}", self.summary(&o, total, good, peak)?);
+            out!("{}", self.summary(&o, total, good, peak)?);
             return Ok(good);
         }
         let tell = self.tell;

@@ -3,8 +3,10 @@
 
 mod abuse;
 mod accounts;
+mod command_line;
 mod common;
 mod faults;
+mod hostile;
 mod limits;
 mod money;
 mod orders;
