@@ -25,7 +25,7 @@ use veilbourse_verifier::{
     },
 };
 
-/// Most values of an order: written out (a value takes 22 bytes), sealed and in
+/// Most values of an order: written out (at most 23 bytes a value), sealed and in
 /// base64, they fit the 32 MiB of a request to the server.
 pub const MAX_VALUES: u64 = 1_000_000;
 
@@ -199,15 +199,6 @@ pub fn policy(
     Ok(new)
 }
 
-/// Whether a grant's time is over.
-pub(crate) fn in_time(job: &NodeJob, now: u64) -> Result<(), GateRefusal> {
-    let expires = job.grant.body.expires;
-    if now >= expires {
-        return Err(GateRefusal::GrantExpired { expires, now });
-    }
-    Ok(())
-}
-
 /// Checks everything that needs no part (KEY-2), before any is fetched.
 pub fn admit<'a>(
     config: &NodeConfig,
@@ -261,8 +252,11 @@ pub fn admit<'a>(
             found: root,
         });
     }
-    if !decided {
-        in_time(job, now)?;
+    if now >= grant.expires && !decided {
+        return Err(GateRefusal::GrantExpired {
+            expires: grant.expires,
+            now,
+        });
     }
     // Once, and only this.
     if let Some(spent_for) = state.nonce(&order.nonce)

@@ -224,18 +224,15 @@ impl KeyNode {
         now: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, NodeError> {
-        let refusal = match admitted.proven() {
-            Err(e) => e,
-            // Fetching took its time.
-            Ok(_) if self.state.spent(&admitted.order).is_none() => {
-                match gate::in_time(admitted.job, now) {
-                    Err(e) => e,
-                    Ok(()) => return self.open_outputs(&admitted, rng),
-                }
-            }
-            Ok(_) => return self.open_outputs(&admitted, rng),
-        };
-        self.stop(&admitted, &refusal)
+        if let Err(refusal) = admitted.proven() {
+            return self.stop(&admitted, &refusal);
+        }
+        // Fetching took its time: the grant may be over, the quota spent for
+        // another order, a policy replaced.
+        match self.begin(admitted.job, now, rng)? {
+            Begun::Ended(outcome) => Ok(outcome),
+            Begun::Admitted(_) => self.open_outputs(&admitted, rng),
+        }
     }
 
     /// KEY-6: remembers a policy that replaces those seen, from wherever it

@@ -16,7 +16,7 @@ use veilbourse_documents::{
     Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
 };
 use veilbourse_eval::SecretKey;
-use veilbourse_node::{KeyNode, NodeConfig, Outcome, Parts};
+use veilbourse_node::{Begun, KeyNode, NodeConfig, Outcome, Parts};
 use veilbourse_verifier::linear::OrderContext;
 
 fn world() -> &'static World {
@@ -677,6 +677,49 @@ fn more_values_than_a_delivery_carries_are_refused_before_they_are_spent() {
         config.datasets.insert(t.dataset, held);
         refused(config, &t.unproven(), expected);
     }
+}
+
+#[test]
+fn what_was_admitted_is_looked_at_again_when_its_parts_are_there() {
+    // KEY-2, KEY-3: the quota is enough for one of two that were admitted.
+    let mut node = Node::new(world().config());
+    let cases = [20, 21, 22].map(|nonce| {
+        let mut t = small().terms.clone();
+        (t.nonce, t.quota_values) = (nonce, 1);
+        t.proven(world())
+    });
+    let mut admitted: Vec<_> = cases
+        .iter()
+        .map(
+            |c| match node.node.begin(&c.job, NOW, &mut rng(1)).unwrap() {
+                Begun::Admitted(mut a) => {
+                    a.take(&c.parts).unwrap();
+                    a
+                }
+                Begun::Ended(o) => panic!("{o:?}"),
+            },
+        )
+        .collect();
+    let mut finish = |now| {
+        let a = admitted.remove(0);
+        node.node.finish(*a, now, &mut rng(2)).unwrap()
+    };
+    let late = finish(NOW + 5_000);
+    assert_eq!(code(&late), "GRANT_EXPIRED");
+    assert!(matches!(finish(NOW), Outcome::Delivered { .. }));
+    assert_eq!(code(&finish(NOW)), "QUOTA");
+    assert_eq!(node.revealed(world()), (1, width()));
+    // Nor without all its parts.
+    let mut t = small().terms.clone();
+    t.nonce = 23;
+    t.policy_version += 1;
+    let case = t.proven(world());
+    let Begun::Admitted(bare) = node.node.begin(&case.job, NOW, &mut rng(1)).unwrap() else {
+        panic!("refused")
+    };
+    let outcome = node.node.finish(*bare, NOW, &mut rng(2)).unwrap();
+    assert_eq!(code(&outcome), "OUTPUT_COUNT");
+    assert_eq!(node.revealed(world()), (1, width()));
 }
 
 #[test]
