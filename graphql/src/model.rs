@@ -27,7 +27,7 @@ pub struct Marketplace {
     pub fee_basis_points: u32,
     /// Digest of the reference string behind its circuits.
     pub srs: String,
-    /// `dev` (one machine) or `ceremony`.
+    /// `dev`: made on one machine, whose owner could keep the secret.
     pub srs_provenance: String,
     /// Digests of the verifying keys it accepts; the bytes are at
     /// `/v1/verifying-keys/{digest}`.

@@ -25,10 +25,6 @@ use veilbourse_verifier::{
     },
 };
 
-/// Most values of an order: written out (at most 23 bytes a value), sealed and in
-/// base64, they fit the 32 MiB of a request to the server.
-pub const MAX_VALUES: u64 = 1_000_000;
-
 /// The binary parts of a job, all at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parts {
@@ -87,8 +83,6 @@ refusals! {
     Program { cause: DemandError } => "PROGRAM", "program: {cause}";
     /// A result key that nothing can be sealed to.
     ResultKey => "RESULT_KEY", "nothing can be sealed to the order's result key";
-    /// More values than a delivery can carry.
-    ResultSize { limit: u64, found: u64 } => "RESULT_SIZE", "the order opens {found} values, a delivery carries at most {limit}";
     /// Not the price that the custodian's policy asks.
     Price { expected: i64, found: i64 } => "PRICE", "quoted at {found} minor units, the policy asks {expected}";
     /// Beyond the policy's quota, by this node's own count.
@@ -279,12 +273,6 @@ pub fn admit<'a>(
     }
     // Whatever would keep a decrypted result from its buyer is found before
     // anything is spent.
-    if demand.values > MAX_VALUES {
-        return Err(GateRefusal::ResultSize {
-            limit: MAX_VALUES,
-            found: demand.values,
-        });
-    }
     let context = ResultContext {
         order: order_digest,
         grant: grant_digest,

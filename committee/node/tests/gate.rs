@@ -657,7 +657,7 @@ fn a_result_key_that_nothing_can_be_sealed_to_spends_nothing() {
 fn more_values_than_a_delivery_carries_are_refused_before_they_are_spent() {
     // KEY-2, KEY-3: the server takes no larger delivery.
     let rows = 4096u64;
-    for (chunks, expected) in [(244, "PUBLIC_KEY"), (245, "RESULT_SIZE")] {
+    for (chunks, expected) in [(64, "PUBLIC_KEY"), (65, "PROGRAM")] {
         let mut t = terms();
         let segment = &mut t.manifest.segments[0];
         segment.rows = chunks * rows;

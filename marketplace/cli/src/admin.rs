@@ -50,47 +50,29 @@ pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
 
 async fn queue(who: &Who, json: bool) -> Result<()> {
     let server = session(who).await?.server;
-    let get = async |name: &str, document: &str| server.graphql(name, document, json!({})).await;
-    let listings = get(
-        "reviewQueue",
-        "{ reviewQueue(first: 50) { nodes { id title dataset } } }",
-    )
-    .await?;
-    let deposits = get(
-        "deposits",
-        "{ deposits(first: 50) { nodes { id account amount decision } } }",
-    )
-    .await?;
-    let withdrawals = get(
-        "withdrawals",
-        "{ withdrawals(first: 50) { nodes { id account amount decision } } }",
-    )
-    .await?;
-    let machines = get(
-        "machines",
-        "{ machines(first: 50) { nodes { id kind name operator decision } } }",
-    )
-    .await?;
-    let waiting = |v: &Value| -> Vec<Value> {
-        nodes(v)
-            .into_iter()
-            .filter(|n| n["decision"] == "pending")
-            .collect()
+    let listings = market::all(&server, "reviewQueue", "", "id title dataset").await?;
+    let waiting = async |list, selection| -> Result<Vec<Value>> {
+        let mut found = market::all(&server, list, "", selection).await?;
+        found.retain(|n| n["decision"] == "pending");
+        Ok(found)
     };
+    let deposits = waiting("deposits", "id account amount decision").await?;
+    let withdrawals = waiting("withdrawals", "id account amount decision").await?;
+    let machines = waiting("machines", "id kind name operator decision").await?;
     if json {
         out!(
             "{}",
-            json!({ "listings": nodes(&listings), "deposits": waiting(&deposits),
-                "withdrawals": waiting(&withdrawals), "machines": waiting(&machines) })
+            json!({ "listings": listings, "deposits": deposits,
+                "withdrawals": withdrawals, "machines": machines })
         );
         return Ok(());
     }
     let mut rows = Vec::new();
-    for l in nodes(&listings) {
+    for l in listings {
         rows.push(vec!["listing".into(), text(&l["id"]), text(&l["title"])]);
     }
     for (kind, v) in [("deposit", &deposits), ("withdrawal", &withdrawals)] {
-        for d in waiting(v) {
+        for d in v {
             let amount = d["amount"]
                 .as_str()
                 .and_then(|s| s.parse().ok())
@@ -99,7 +81,7 @@ async fn queue(who: &Who, json: bool) -> Result<()> {
             rows.push(vec![kind.into(), text(&d["id"]), what]);
         }
     }
-    for m in waiting(&machines) {
+    for m in machines {
         let what = format!(
             "{} \"{}\" of {}",
             text(&m["kind"]),

@@ -97,13 +97,16 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
 
 async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> {
     let server = session(who).await?.server;
-    let document = "query($s: String) { listings(search: $s, first: 50) { nodes {
-        id title description state priceOrder priceOutput reveals { valuesLeft } manifest } } }";
-    let found = server
-        .graphql("listings", document, json!({ "s": search }))
-        .await?;
+    let search = search.map_or(String::new(), |s| format!(", search: {}", json!(s)));
+    let selection = "id title description state priceOrder priceOutput reveals { valuesLeft }";
+    let mut found = market::all(&server, "listings", &search, selection).await?;
+    let one = "query($id: String!) { listing(id: $id) { manifest } }";
+    for l in &mut found {
+        let answer = server.graphql("listing", one, json!({ "id": l["id"] }));
+        l["manifest"] = answer.await?["manifest"].take();
+    }
     if json {
-        out!("{}", found["nodes"]);
+        out!("{}", json!(found));
         return Ok(());
     }
     let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
@@ -112,7 +115,7 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             .and_then(|s| s.parse().ok())
             .map_or("-".into(), money)
     };
-    for l in found["nodes"].as_array().into_iter().flatten() {
+    for l in &found {
         out!(
             "{}  {} ({})",
             text(&l["id"]),

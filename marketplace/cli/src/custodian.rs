@@ -370,6 +370,13 @@ impl Signing {
     }
 }
 
+impl Signing {
+    /// The signed policy beside its dataset, for `key-node --policy`.
+    fn keep(&self, policy: &Signed<Policy>) -> Result<()> {
+        files::replace(&self.dataset.join("policy.json"), &policy.text()?)
+    }
+}
+
 impl Ready {
     /// The policy for the folder's own dataset, signed.
     fn sign(&self, listing: &Id) -> Result<Signed<Policy>> {
@@ -388,7 +395,9 @@ async fn list(signing: &Signing, title: &str, description: &str, json: bool) -> 
     let (session, folder) = (&ready.session, &ready.folder);
     let listing = dataset::draft(session, folder, title, description).await?;
     dataset::upload(&session.server, &listing, folder, &Bars::new(json)).await?;
-    dataset::submit(session, &listing, &ready.sign(&listing)?).await?;
+    let policy = ready.sign(&listing)?;
+    dataset::submit(session, &listing, &policy).await?;
+    signing.keep(&policy)?;
     if json {
         out!("{}", json!({ "listing": listing, "state": "submitted" }));
     } else {
@@ -430,11 +439,13 @@ async fn update_policy(signing: &Signing, named: Option<&str>, json: bool) -> Re
         );
     }
     let document = "mutation($id: String!, $p: JSON!) { updatePolicy(id: $id, policy: $p) { id } }";
-    let variables = json!({ "id": listing, "p": ready.sign(&listing)? });
+    let policy = ready.sign(&listing)?;
+    let variables = json!({ "id": listing, "p": policy });
     session
         .server
         .graphql("updatePolicy", document, variables)
         .await?;
+    signing.keep(&policy)?;
     let version = ready.policy.version;
     if json {
         out!(
@@ -474,42 +485,32 @@ pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
 
 async fn status(who: &Who, json: bool) -> Result<()> {
     let session = session(who).await?;
-    let document = "{ listings(filter: { mine: true }, first: 50) { nodes {
-        id title state reason dataset reveals { values bits valuesLeft bitsLeft } } } }";
-    let found = session
-        .server
-        .graphql("listings", document, json!({}))
-        .await?;
+    let selection = "id title state reason dataset reveals { values bits valuesLeft bitsLeft }";
+    let mine = ", filter: { mine: true }";
+    let found = market::all(&session.server, "listings", mine, selection).await?;
     let balance = session
         .server
         .graphql("myBalance", "{ myBalance { posted available } }", json!({}))
         .await?;
     if json {
-        out!(
-            "{}",
-            json!({ "listings": found["nodes"], "balance": balance })
-        );
+        out!("{}", json!({ "listings": found, "balance": balance }));
         return Ok(());
     }
     let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
-    let rows: Vec<_> = found["nodes"]
-        .as_array()
-        .map(|n| {
-            n.iter()
-                .map(|l| {
-                    let r = &l["reveals"];
-                    vec![
-                        text(&l["id"]),
-                        text(&l["title"]),
-                        text(&l["state"]),
-                        text(&r["values"]),
-                        text(&r["valuesLeft"]),
-                        text(&l["reason"]),
-                    ]
-                })
-                .collect()
+    let rows: Vec<_> = found
+        .iter()
+        .map(|l| {
+            let r = &l["reveals"];
+            vec![
+                text(&l["id"]),
+                text(&l["title"]),
+                text(&l["state"]),
+                text(&r["values"]),
+                text(&r["valuesLeft"]),
+                text(&l["reason"]),
+            ]
         })
-        .unwrap_or_default();
+        .collect();
     out!(
         "{}",
         table(

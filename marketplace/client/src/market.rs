@@ -207,34 +207,52 @@ pub async fn register_machine(
     id("registerMachine", &made, "id")
 }
 
+/// Every node of a list, page by page. `list` is the root field, `arguments`
+/// those beside the page's, `selection` what is asked of a node.
+pub async fn all(
+    server: &Server,
+    list: &str,
+    arguments: &str,
+    selection: &str,
+) -> Result<Vec<Value>, ClientError> {
+    let document = format!(
+        "query($after: String) {{ {list}(first: 100, after: $after{arguments}) {{
+            nodes {{ {selection} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    );
+    let (mut out, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let mut page = server
+            .graphql(list, &document, json!({ "after": after }))
+            .await?;
+        if let Some(nodes) = page["nodes"].as_array_mut() {
+            out.append(nodes);
+        }
+        // A page that ends where it began would be asked for without end.
+        let next = page["pageInfo"]["endCursor"].take();
+        if page["pageInfo"]["hasNextPage"] != true || next == after {
+            return Ok(out);
+        }
+        after = next;
+    }
+}
+
 /// The ledger's accounts and whether it balances (staff).
 pub async fn ledger(session: &Session) -> Result<(Vec<(String, i64, i64)>, bool), ClientError> {
-    let accounts = session
-        .server
-        .graphql(
-            "ledgerAccounts",
-            "{ ledgerAccounts(first: 100) { nodes { account balance { posted reserved } } } }",
-            json!({}),
-        )
-        .await?;
+    let selection = "account balance { posted reserved }";
+    let accounts = all(&session.server, "ledgerAccounts", "", selection).await?;
     let check = session
         .server
         .graphql("ledgerCheck", "{ ledgerCheck { balanced } }", json!({}))
         .await?;
     let money = |v: &Value| v.as_str().and_then(|s| s.parse().ok()).unwrap_or(0i64);
-    let rows = accounts["nodes"]
-        .as_array()
-        .map(|nodes| {
-            nodes
-                .iter()
-                .map(|n| {
-                    let b = &n["balance"];
-                    let name = n["account"].as_str().unwrap_or_default().to_owned();
-                    (name, money(&b["posted"]), money(&b["reserved"]))
-                })
-                .collect()
+    let rows = accounts
+        .iter()
+        .map(|n| {
+            let b = &n["balance"];
+            let name = n["account"].as_str().unwrap_or_default().to_owned();
+            (name, money(&b["posted"]), money(&b["reserved"]))
         })
-        .unwrap_or_default();
+        .collect();
     Ok((rows, check["balanced"].as_bool().unwrap_or(false)))
 }
 

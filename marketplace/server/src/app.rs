@@ -52,7 +52,7 @@ pub struct App {
     pub(crate) heavy: Arc<Semaphore>,
     /// Password hashing at once.
     pub(crate) hashing: Arc<Semaphore>,
-    /// Listings verified at once.
+    /// Objects of listings verified at once.
     pub(crate) submitting: Arc<Semaphore>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,

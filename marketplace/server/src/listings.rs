@@ -9,6 +9,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::sync::Arc;
+use tokio::sync::SemaphorePermit;
 use veilbourse_core::{
     ciphertext::{ChunkData, PublicKey, SumData},
     digest::Digest,
@@ -234,14 +235,8 @@ impl App {
                 wanted: "submitted",
             });
         }
-        // One submission of a listing at a time, and of an account; the
-        // permit comes before anything is read.
+        // UP-6: one submission of an account at a time, so of a listing.
         let _submitting = self.held.take(&format!("submit:{account}"), 1)?;
-        let _permit = self
-            .submitting
-            .acquire()
-            .await
-            .map_err(DomainError::storage)?;
         let manifest = self.manifest(id).await?;
         self.complete_all(id).await?;
         self.verify_objects(id, manifest).await?;
@@ -251,10 +246,19 @@ impl App {
             .await
     }
 
+    /// Comes before anything large is read; submissions take turns.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.submitting
+            .acquire()
+            .await
+            .map_err(DomainError::storage)
+    }
+
     /// Objects whose last byte is on disk and whose record was lost to a crash.
     pub(crate) async fn complete_all(&self, id: ListingId) -> Result<()> {
         for o in self.store.objects(id).await? {
             if o.digest.is_none() && self.objects.offset(id, &o.name).await? == o.length {
+                let _turn = self.turn().await?;
                 let digest = self.objects.digest(id, &o.name).await?;
                 self.store.complete_object(id, &o.name, digest).await?;
             }
@@ -273,6 +277,7 @@ impl App {
         for (s, segment) in manifest.segments.iter().enumerate() {
             for (c, expected) in segment.chunks.iter().enumerate() {
                 let name = format!("chunk-{s}-{c}");
+                let _turn = self.turn().await?;
                 let bytes = self.objects.read(id, &name).await?;
                 let set = FriSet::of(manifest.commitment);
                 let found: Result<Digest> = blocking(move || {
@@ -295,6 +300,7 @@ impl App {
             }
         }
         let one = usize::try_from(SumData::encoded_len(columns)).unwrap_or(usize::MAX);
+        let _turn = self.turn().await?;
         let bytes = self.objects.read(id, "sums").await?;
         let proof = self.objects.read(id, "listing-proof").await?;
         blocking(move || {
