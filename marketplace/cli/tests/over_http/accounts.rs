@@ -342,7 +342,7 @@ async fn graphql_refused(server: &Server, surface: Surface, name: &str) -> bool 
         "decideDeposit" | "decideWithdrawal" | "decideMachine" => {
             format!("(id: {id}, approve: true) {{ id }}")
         }
-        "registerMachine" => "(kind: NODE, name: \"x\", signingKey: \"x\") { id }".into(),
+        "registerMachine" => "(kind: NODE, name: \"x\", registration: {}) { id }".into(),
         "placeOrder" => "(order: {}) { id }".into(),
         other => panic!("{other}: give the test its arguments"),
     };

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::{path::Path, process::Command};
 use veilbourse::files::{self, PodFile};
 use veilbourse_client::market::{self, Decide};
+use veilbourse_server::ServerConfig;
 
 const MAIL: &str = "cli@test.example";
 
@@ -29,7 +30,12 @@ fn run(dir: &Path, arguments: &[&str]) -> Result<Value, String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
-    let mut m = Market::open(settings()).await;
+    // The market's clock stands still, the program's is the machine's.
+    let config = ServerConfig {
+        order_seconds: u32::MAX,
+        ..settings()
+    };
+    let mut m = Market::open(config).await;
     let pod = m.start_pod().await;
     m.start_node();
     let (other, _) = m.world.new_pod("other").await.expect("approved");
