@@ -1,4 +1,7 @@
 //! The API's objects, made from the domain's records.
+//!
+//! Over 500 lines: declarations alone, most of them descriptions that the
+//! schema publishes.
 
 use crate::{Money, service};
 use async_graphql::{Enum, Json, SimpleObject};

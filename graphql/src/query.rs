@@ -1,4 +1,6 @@
 //! Reading: each root field asks the policy table first (ACC-1).
+//!
+//! Over 500 lines: a schema's root type is one `impl`.
 
 use crate::{
     Account, AuditCheck, AuditEntry, Balance, Caller, CashRequestEntry, LedgerAccountEntry,

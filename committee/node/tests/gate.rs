@@ -1,5 +1,8 @@
 //! The gate (KEY-2): the good job is delivered and opens to the simulation
 //! (KEY-5); everything else is refused by its own code, and reveals nothing.
+//!
+//! Over 500 lines: one case a refusal, and the table is only complete in one
+//! place.
 
 mod support;
 

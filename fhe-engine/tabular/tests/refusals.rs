@@ -1,4 +1,7 @@
 //! Every bad table, setting and model, refused by its own variant (DS-7, DS-8).
+//!
+//! Over 500 lines: one case a refusal, and the table is only complete in one
+//! place.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use veilbourse_tabular::{

@@ -1,4 +1,6 @@
 //! The command line, as clap sees it.
+//!
+//! Over 500 lines: declarations alone, most of them help texts.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! `veilbourse buyer ...`.
+//!
+//! Over 500 lines: the subcommands share ticket, offer and what they print.
 
 use crate::{
     args::{BuyerCommand, PinArgs, Query as QueryArgs, RowsArg, WeightsArg, Who},

@@ -1,4 +1,6 @@
 //! `veilbourse custodian ...`.
+//!
+//! Over 500 lines: the subcommands share folder, policy and what they print.
 
 use crate::{
     args::{CustodianCommand, ListingAction, PinArgs, Who},

@@ -1,4 +1,7 @@
 //! What pods and key nodes ask (POD-1..3, KEY-1): leases, parts, results.
+//!
+//! Over 500 lines: two thin routes a message, side by side so that they stay
+//! alike.
 
 use crate::{
     App,

@@ -1,4 +1,6 @@
 //! Transfers, postings, balances, deposits and withdrawals (LED).
+//!
+//! Over 500 lines: every statement that moves money is in this file.
 
 use crate::{
     audit,

@@ -1,6 +1,8 @@
 //! The life of orders: each transition is one transaction with its postings,
 //! its counters and its audit record (ORD-5). What a transition does to the
 //! money follows from the two states alone: [`transit`].
+//!
+//! Over 500 lines: every transition of an order is in this file.
 
 use crate::{
     audit,

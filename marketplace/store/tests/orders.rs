@@ -1,5 +1,7 @@
 //! Orders, money and the audit log on the real databases: ORD-2, ORD-4..6,
 //! SET-1..6, LED-1..5, ACC-3, POD-1, KEY-1, DOC-3.
+//!
+//! Over 500 lines: the cases run on two databases through one list.
 
 mod common;
 

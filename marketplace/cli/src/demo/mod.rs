@@ -1,5 +1,7 @@
 //! `veilbourse demo`: the whole chain on real data, as all four users, through
 //! the public interfaces only; exit code 0 only if every check held.
+//!
+//! Over 500 lines: one journey, told in order.
 
 pub mod attacks;
 pub mod journey;

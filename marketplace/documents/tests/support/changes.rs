@@ -1,5 +1,7 @@
 //! The table of changes to a chain: every scalar of every body, what it is
 //! changed to, and how that is met.
+//!
+//! Over 500 lines: one table, a row a field.
 
 use super::*;
 use serde_json::{Value, json};

@@ -7,6 +7,8 @@
 //! somebody who knows tau is accepted: what stops it is the degree bound alone.
 //!
 //! Longer than other files: one prover, which split would not read as one.
+//!
+//! Over 500 lines: a whole second prover.
 
 use ark_bls12_381::{Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
