@@ -42,7 +42,7 @@ pub fn line(text: impl Display) {
     raw(&(escaped(&text.to_string(), Some('\n')) + "\n"));
 }
 
-/// Prints bytes that this program made, as they are; ends like [`line`].
+/// Prints bytes that this program made, as they are; ends like [`line()`].
 pub fn raw(text: &str) {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
