@@ -1,7 +1,7 @@
 //! A proof with private weights over 30 columns, of an aggregate and of a chunk
 //! of scores by row: wall, CPU, verification, bytes. In the same run: sums of
 //! 2^16 points by `blst` (what the prover uses) and by `ark-ec` (the
-//! reference), of which a proof takes the equal of about 22.
+//! reference).
 //!
 //! `cargo bench -p veilbourse-prover --bench private_proof`
 
