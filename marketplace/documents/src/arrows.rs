@@ -133,7 +133,7 @@ pub const ARROWS: &[Arrow] = &[
         "buyer",
         "pod",
         PRIVATE_WEIGHTS,
-        "HPKE seal to the pod; commitment M in the order",
+        "commitment M in the order, opened inside the proof",
         Binding::Proven,
     ),
     arrow(

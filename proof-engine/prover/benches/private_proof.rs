@@ -11,9 +11,8 @@ mod real;
 
 use ark_bls12_381::{Fr, G1Affine, G1Projective};
 use ark_ec::{CurveGroup, PrimeGroup, VariableBaseMSM, scalar_mul::BatchMulPreprocessing};
-use ark_ff::UniformRand;
 use cpu_time::ProcessTime;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use real::{COLUMNS, dataset, model, request, subjects, verify};
 use std::{hint::black_box, sync::Arc, time::Instant};
 use veilbourse_prover::{
@@ -22,7 +21,7 @@ use veilbourse_prover::{
     msm::msm,
     srs::Srs,
 };
-use veilbourse_verifier::{commitment::slices, linear::inputs::class_of};
+use veilbourse_verifier::{commitment::slices, linear::inputs::class_of, marlin::scalar_from_wide};
 
 const POINTS: usize = 1 << 16;
 const ROUNDS: usize = 3;
@@ -51,8 +50,12 @@ fn main() {
         rayon::current_num_threads()
     );
 
-    let mut random = ark_std::test_rng();
-    let scalars: Vec<Fr> = (0..POINTS).map(|_| Fr::rand(&mut random)).collect();
+    let mut scalar = || {
+        let mut wide = [0u8; 64];
+        rng.fill_bytes(&mut wide);
+        scalar_from_wide(&wide)
+    };
+    let scalars: Vec<Fr> = (0..POINTS).map(|_| scalar()).collect();
     let table = BatchMulPreprocessing::new(G1Projective::generator(), POINTS);
     let bases: Vec<G1Affine> = table.batch_mul(&scalars);
     let (_, reference, theirs) = best(ROUNDS, || G1Projective::msm_unchecked(&bases, &scalars));
