@@ -337,24 +337,3 @@ proptest! {
         prop_assert!(verify_linear(s, &d.manifest, None, &envelope).is_ok());
     }
 }
-
-/// Writes the frozen fixture of `verifier/tests/frozen.rs`. Run by hand once;
-/// a change of format needs a new fixture beside the old one.
-#[test]
-#[ignore = "writes a fixture"]
-fn write_fixture() {
-    let d = Dataset::new(2, &[5000], 99);
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../verifier/tests/fixtures");
-    std::fs::create_dir_all(dir).unwrap();
-    let write = |name: &str, bytes: &[u8]| std::fs::write(format!("{dir}/{name}"), bytes).unwrap();
-    write("public-v1.manifest", &d.manifest.encode());
-    let s = d.public_statement(MatrixRef::Traced { segment: 0 }, &[5, -7, 11, 13], 6, 3);
-    write("public-v1.output", &s.ciphertext.encode());
-    let envelope = prove_public(
-        &s,
-        &d.manifest,
-        &d.columns(MatrixRef::Traced { segment: 0 }),
-    )
-    .unwrap();
-    write("public-v1.envelope", &envelope);
-}

@@ -5,7 +5,7 @@
 mod support;
 
 use proptest::prelude::*;
-use std::{sync::OnceLock, time::Instant};
+use std::sync::OnceLock;
 use support::{Dataset, root, slices};
 use veilbourse_core::{
     ciphertext::SumData, digest::Digest, field::Fq, manifest::Manifest, wire::WireError,
@@ -286,28 +286,5 @@ proptest! {
             verify(&d.manifest, &d.sums, &envelope[..cut]),
             Err(Refusal::Wire(_) | Refusal::Opening(CommitmentError::Wire(_)))
         ));
-    }
-}
-
-/// Time, bytes and resident memory for a table of RAND's shape. Run by hand:
-/// `cargo test --release -p veilbourse-prover --test listing -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-#[allow(clippy::print_stdout)]
-fn measure_rand_shape() {
-    for rows in [&[20_190u64][..], &[7000, 5000, 4500, 3690]] {
-        let started = Instant::now();
-        let d = Dataset::new(25, rows, 1);
-        println!("commit all of {rows:?} x 25: {:?}", started.elapsed());
-        let started = Instant::now();
-        let envelope = prove(&d).unwrap();
-        println!("prove {:?}, {} bytes", started.elapsed(), envelope.len());
-        let started = Instant::now();
-        verify(&d.manifest, &d.sums, &envelope).unwrap();
-        println!("verify {:?}", started.elapsed());
-    }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    for line in status.lines().filter(|l| l.starts_with("VmHWM")) {
-        println!("{line}");
     }
 }

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
-use std::time::Instant;
 use veilbourse_core::{digest::Digest, field::MODULUS, wire::WireError};
 use veilbourse_prover::commitment::{Committed, open};
 use veilbourse_verifier::{
@@ -311,50 +310,5 @@ proptest! {
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
         let claims = [Claim { root: Digest([1; 32]), width: 1 }];
         prop_assert!(check(&QUICK, &claims, &bytes).is_err());
-    }
-}
-
-/// Sizes and times of candidate settings. Run by hand:
-/// `cargo test --release -p veilbourse-prover --test opening -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-#[allow(clippy::print_stdout)]
-fn measure_settings() {
-    let sets = [
-        (1, 159, 3, 9),
-        (2, 119, 3, 9),
-        (3, 98, 3, 9),
-        (3, 98, 3, 6),
-        (3, 98, 4, 8),
-        (4, 88, 3, 9),
-    ];
-    for (log_blowup, queries, log_arity, log_final_poly_len) in sets {
-        let set = FriSet {
-            log_blowup,
-            queries,
-            log_arity,
-            log_final_poly_len,
-            ..FRI_BLAKE3_V1
-        };
-        for width in [32, 64, 128] {
-            let data = columns(width, 3);
-            let started = Instant::now();
-            let m = [Committed::new(&set, slices(&data)).unwrap()];
-            let commit = started.elapsed();
-            let claims = [m[0].claim()];
-            let (mut t, point) = start(&claims);
-            let started = Instant::now();
-            let proof = open(&mut t, &set, point, &m).unwrap();
-            let opened = started.elapsed();
-            let bytes = proof.encode(&set);
-            let started = Instant::now();
-            check(&set, &claims, &bytes).unwrap();
-            println!(
-                "blow-up 2^{log_blowup} queries {queries} arity 2^{log_arity} final 2^{log_final_poly_len} width {width}: \
-                 commit {commit:?} open {opened:?} verify {:?} bytes {}",
-                started.elapsed(),
-                bytes.len()
-            );
-        }
     }
 }
