@@ -224,7 +224,7 @@ pub enum TabularError {
     },
     /// A second-moment column does not fit its range.
     #[error(
-        "column {name:?}: magnitude 2^{magnitude_log2} at scale 2^{scale_log2} is over 2^32 or outside scales -64..=64 (lower bits)"
+        "column {name:?}: magnitude 2^{magnitude_log2} at scale 2^{scale_log2} is over 2^32 or outside scales -64..=64 (lower its bits, or give it in another unit)"
     )]
     ProductRange {
         /// The column.
