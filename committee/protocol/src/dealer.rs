@@ -103,9 +103,14 @@ impl Dealer {
             .collect()
     }
 
-    /// Deals ticket `number`.
+    /// Deals ticket `number` with fresh values.
     pub fn ticket(&self, number: u64, rng: &mut impl CryptoRng) -> DealtTicket {
-        let values = Zeroizing::new(self.values(rng));
+        self.deal_values(number, &self.values(rng))
+    }
+
+    /// Deals ticket `number` with these values, in the order of the layout: it
+    /// is the dealing's proof (TKT-4) that says whether they make a ticket.
+    pub fn deal_values(&self, number: u64, values: &[Fq]) -> DealtTicket {
         let mut sums = vec![Share::default(); self.shape.layout.values];
         let mut omega = Share::default();
         for seed in self.others() {
@@ -137,13 +142,13 @@ impl Dealer {
             explicit: explicit.explicit(),
             leaf: leaf(number, &commitments),
             commitments,
-            values,
+            values: Zeroizing::new(values.to_vec()),
         }
     }
 
     /// Fresh values of a ticket: r uniform below q, masks uniform, noise by the
     /// class's law.
-    fn values(&self, rng: &mut impl CryptoRng) -> Vec<Fq> {
+    fn values(&self, rng: &mut impl CryptoRng) -> Zeroizing<Vec<Fq>> {
         let Shape { plan, layout, .. } = &self.shape;
         let mut seed = Zeroizing::new([0u8; 32]);
         rng.fill_bytes(&mut *seed);
@@ -161,7 +166,7 @@ impl Dealer {
         if self.shape.class.noisy() {
             values.push(Fq::from_i64(self.shape.class.mechanism().sample(rng)));
         }
-        values
+        Zeroizing::new(values)
     }
 }
 
