@@ -127,3 +127,136 @@ fn a_lie_in_any_round_ends_without_a_result() {
         }
     }
 }
+
+#[test]
+fn each_misdirected_message_is_its_own_refusal() {
+    // OPN-4
+    let mut rng = rng(3);
+    let dealt = Dealt::new(class(26, Mechanism::None), 2, 4, &mut rng);
+    let output = dealt.encrypt(&[phase(26, (1, 0)), phase(26, (2, 0))], &mut rng);
+    let session = Digest([1; 32]);
+    let fresh = || Opening::start(dealt.job(0, 0, &output, session)).unwrap().0;
+    let (_, peer) = Opening::start(dealt.job(1, 0, &output, session)).unwrap();
+    let (_, replay) = Opening::start(dealt.job(1, 0, &output, Digest([2; 32]))).unwrap();
+    let refusal = |from: u8, bytes: &[u8]| fresh().receive(from, bytes).err().expect("refused");
+    let misdirected = |e: ProtocolError, what: &str| {
+        assert!(
+            matches!(&e, ProtocolError::Misdirected { what: w, .. } if *w == what),
+            "{e}"
+        );
+    };
+    misdirected(refusal(1, &replay.bytes), "session");
+    misdirected(refusal(0, &peer.bytes), "party");
+    let change = |at: usize, to: u8| {
+        let mut bytes = peer.bytes.clone();
+        bytes[at] = to;
+        bytes
+    };
+    misdirected(refusal(1, &change(33, 0)), "party");
+    misdirected(refusal(2, &change(33, 2)), "party");
+    misdirected(refusal(1, &change(32, 2)), "round");
+    misdirected(refusal(1, &change(32, 200)), "round");
+    for length in [0, 31, 33, 34, peer.bytes.len() - 1] {
+        let e = refusal(1, &peer.bytes[..length]);
+        assert!(
+            matches!(e, ProtocolError::Wire(_) | ProtocolError::Length { .. }),
+            "{e}"
+        );
+    }
+    let mut longer = peer.bytes.clone();
+    longer.push(0);
+    assert!(matches!(refusal(1, &longer), ProtocolError::Length { .. }));
+    // A second message of a round, and anything after an end.
+    let mut opening = fresh();
+    assert!(matches!(
+        opening.receive(1, &peer.bytes),
+        Ok(Progress::Send(_))
+    ));
+    let e = opening.receive(1, &peer.bytes).err().expect("refused");
+    assert_eq!(e, ProtocolError::Repeated { party: 1, round: 0 });
+    let e = opening.receive(1, &peer.bytes).err().expect("over");
+    assert_eq!(e, ProtocolError::Ended);
+    // A word that is none.
+    let ends = lie(&dealt, &output, 1, 1, &|b| b[34..42].fill(0xff));
+    assert!(matches!(ends[0], Err(ProtocolError::Wire(_))));
+    // What a job must hold.
+    let mut job = dealt.job(0, 0, &output, session);
+    job.tickets.pop();
+    assert!(matches!(
+        Opening::start(job),
+        Err(ProtocolError::Length {
+            what: "tickets",
+            ..
+        })
+    ));
+    let mut job = dealt.job(0, 0, &output, session);
+    job.phases.clear();
+    assert!(matches!(
+        Opening::start(job),
+        Err(ProtocolError::Length { .. })
+    ));
+    let mut job = dealt.job(0, 0, &output, session);
+    job.tickets[0].values.pop();
+    assert!(matches!(
+        Opening::start(job),
+        Err(ProtocolError::Length { .. })
+    ));
+}
+
+#[test]
+fn the_edge_of_a_party_that_saw_something_else() {
+    // OPN-4: with three parties one may tell two stories.
+    let mut rng = rng(4);
+    let dealt = Dealt::new(class(26, Mechanism::None), 3, 2, &mut rng);
+    let output = dealt.encrypt(&[phase(26, (1, 0))], &mut rng);
+    let jobs = (0..3).map(|p| dealt.job(p, 0, &output, Digest([9; 32])));
+    let ends = run(jobs.collect(), &mut |from, to, round, bytes| {
+        if (from, to, round) == (2, 1, 1) {
+            bytes[34] ^= 1;
+        }
+    });
+    for party in 0..2 {
+        let e = ends[party].as_ref().err().expect("refused");
+        assert!(matches!(e, ProtocolError::Equivocation { .. }), "{e}");
+    }
+}
+
+#[test]
+fn durable_marks_come_with_the_messages_that_need_them() {
+    // OPN-4: "spent" before the first share, "check pending" before sigma.
+    let mut rng = rng(5);
+    let dealt = Dealt::new(class(26, Mechanism::None), 2, 1, &mut rng);
+    let output = dealt.encrypt(&[phase(26, (1, 0))], &mut rng);
+    let mut parties = Vec::new();
+    let mut outbox = Vec::new();
+    for p in 0..2 {
+        let (o, m) = Opening::start(dealt.job(p, 0, &output, Digest([9; 32]))).unwrap();
+        assert_eq!(m.durable, Durable::Nothing);
+        parties.push(o);
+        outbox.push(m);
+    }
+    let mut marks = Vec::new();
+    loop {
+        let bytes: Vec<_> = outbox.drain(..).map(|m| m.bytes).collect();
+        let first = parties[0].receive(1, &bytes[1]).unwrap();
+        let second = parties[1].receive(0, &bytes[0]).unwrap();
+        match (first, second) {
+            (Progress::Send(a), Progress::Send(b)) => {
+                assert_eq!(a.durable, b.durable);
+                marks.push((a.bytes[32], a.durable));
+                outbox = vec![a, b];
+            }
+            (Progress::Done(_), Progress::Done(_)) => break,
+            _ => panic!("out of step"),
+        }
+    }
+    let rounds = dealt.dealer.shape().plan.rounds as u8 + 6;
+    for (round, mark) in marks {
+        let expected = match round {
+            1 => Durable::Spent,
+            r if r == rounds - 1 => Durable::CheckPending,
+            _ => Durable::Nothing,
+        };
+        assert_eq!(mark, expected, "round {round}");
+    }
+}
