@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod attack;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
