@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pod",
         &["core", "eval", "prover", "verifier", "documents", "machine"],
     ),
+    ("privacy", &["core"]),
     (
         "node",
         &["core", "eval", "verifier", "documents", "machine"],
