@@ -1,7 +1,7 @@
 //! A liar's tools: public hashes written down again, and a party that lies in
 //! an opening and mends its sigma.
 
-use super::Dealt;
+use super::{Dealt, started};
 use veilbourse_core::{
     ciphertext::OutputCiphertext,
     digest::{Digest, Domain},
@@ -19,6 +19,7 @@ impl Words {
     pub fn new(seed: &Digest, purpose: u8, index: u64) -> Self {
         let mut h = blake3::Hasher::new_derive_key("veilbourse v1 committee stream");
         h.update(&seed.0)
+            .update(&[0; 32])
             .update(&[purpose])
             .update(&index.to_le_bytes());
         Self(h.finalize_xof())
@@ -41,11 +42,20 @@ pub fn hash(domain: &'static str, parts: &[&[u8]]) -> Digest {
     Digest::of(Domain::Other(domain), &parts.concat())
 }
 
-/// The transcript of a dealing's proof: before the folds, and after them.
-pub fn transcript(context: &Digest, levels: &[Digest]) -> (Digest, Digest) {
+/// The name of a dealing's proof, and its transcript after the first `n` of its
+/// digests.
+pub fn transcript(dealt: &Dealt, context: &Digest, key: usize, levels: &[Digest]) -> Digest {
+    let numbers = [0, dealt.tickets.len() as u64, key as u64].map(u64::to_le_bytes);
+    let name = hash(
+        "veilbourse v1 dealing proof",
+        &[
+            &context.0,
+            &dealt.dealer.shape().dealing.0,
+            numbers.as_flattened(),
+        ],
+    );
     let absorb = |t: &Digest, d: &Digest| hash("veilbourse v1 dealing transcript", &[&t.0, &d.0]);
-    let first = absorb(context, &hash("veilbourse v1 dealing proof level", &[]));
-    (first, levels.iter().fold(first, |t, d| absorb(&t, d)))
+    levels.iter().fold(name, |t, d| absorb(&t, d))
 }
 
 pub fn word_at(bytes: &[u8], at: usize) -> Fq {
@@ -82,10 +92,10 @@ pub struct Lie {
 impl Lie {
     pub fn new(dealt: &Dealt, first: usize, output: &OutputCiphertext, n: u8, delta: Fq) -> Self {
         let session = Digest([n; 32]);
-        let (mut honest, mut left) = Opening::start(dealt.job(0, first, output, session)).unwrap();
+        let (mut honest, mut left) = started(dealt.job(0, first, output, session));
         let mut job = dealt.job(1, first, output, session);
         job.phases[0].value += delta;
-        let (mut liar, mut right) = Opening::start(job).unwrap();
+        let (mut liar, mut right) = started(job);
         let rounds = honest.rounds();
         let mut coins = Vec::new();
         while left.bytes[32] + 2 < rounds {
@@ -119,12 +129,13 @@ impl Lie {
     }
 
     /// Commits to what is surely wrong, hears the honest sigma, says no more.
-    pub fn learn(mut self) -> Fq2 {
+    pub fn learn(mut self) -> (Fq2, Opening) {
         let Ok(Progress::Send(m)) = self.honest.receive(1, &self.commitment) else {
             panic!("no sigma")
         };
         let sum = fq2_at(&m.bytes, 34) + self.sigma;
-        -(sum * self.chi.scale(self.delta).inverse().unwrap())
+        let d = -(sum * self.chi.scale(self.delta).inverse().unwrap());
+        (d, self.honest)
     }
 
     /// With D, the lie passes.
@@ -152,6 +163,7 @@ pub fn lie_with(dealt: &Dealt, first: usize, lie: Lie, d: Fq2) -> Option<i64> {
     };
     let other = Opened {
         session: opened.session,
+        live: dealt.live(1),
         y: opened.y.clone(),
         masks: vec![dealt.ticket(1, first).mask.clone()],
     };
