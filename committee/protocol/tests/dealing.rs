@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 const CONTEXT: Digest = Digest([5; 32]);
 
 /// Changes what a party holds.
-type Spoil = dyn Fn(u8, &mut Vec<TicketShare>, &mut Vec<Share>);
+type Spoil<'a> = dyn Fn(u8, &mut Vec<TicketShare>, &mut Vec<Share>) + 'a;
 
 /// What a dishonest dealer does before it deals and proves.
 struct Batch {
