@@ -1,42 +1,61 @@
 //! The structured reference string of Marlin (MAR-4, MAR-11): powers of tau in
 //! G1 up to a maximum degree D that nobody exceeds, three hiding powers, and in
-//! G2 tau and one shift for each size of a sumcheck.
+//! G2 tau and one shift for each size of a sumcheck. Made on one machine
+//! ([`Srs::dev`]) or by a ceremony ([`Ceremony`], CER).
+
+mod ceremony;
+mod points;
+
+pub use ceremony::{Ceremony, max_bytes};
+pub use points::{Progress, silent};
 
 use crate::{ProverError, marlin::random_scalar, msm::msm};
-use ark_bls12_381::{Bls12_381, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
-use ark_ec::{
-    AffineRepr, CurveGroup, PrimeGroup, pairing::Pairing, scalar_mul::BatchMulPreprocessing,
-};
-use ark_ff::{Field, One, Zero};
-use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
+use ark_bls12_381::{Fr, G1Affine, G1Projective};
+use ark_ff::Zero;
+use points::{Points, invalid};
 use rand_core::CryptoRng;
-use rayon::prelude::*;
 use veilbourse_core::{
-    digest::{Digest, Domain},
-    wire::{Reader, WireError, Writer},
+    digest::Digest,
+    wire::{Reader, Writer},
 };
-use veilbourse_verifier::marlin::{MAX_LOG_SIZE, VerifyingKey, shift_exponent};
-use zeroize::Zeroize;
+use veilbourse_verifier::{
+    ceremony::{Claim, MAX_TRANSCRIPT_BYTES, Transcript, srs_digest},
+    marlin::{MAX_LOG_SIZE, VerifyingKey, shift_exponent},
+};
+use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"VBSRS\0\0\x01";
-const G1_BYTES: usize = 96;
-const G2_BYTES: usize = 192;
-/// Hiding powers: gamma, gamma tau, gamma tau^2.
-const HIDING: usize = 3;
+const MAGIC: &[u8; 8] = b"VBSRS\0\0\x02";
 
 /// Who knows tau.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provenance {
     /// Made locally: whoever made it could have kept tau and could forge.
     Dev,
+    /// By a ceremony with this transcript: only all contributors together, each
+    /// having kept its secret, know tau (CER-8).
+    Ceremony(Box<Transcript>),
 }
 
 impl Provenance {
     /// As receipts print it.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Dev => "dev",
+            Self::Ceremony(_) => "ceremony",
         }
+    }
+
+    /// The ceremony's transcript.
+    pub fn transcript(&self) -> Option<&Transcript> {
+        match self {
+            Self::Dev => None,
+            Self::Ceremony(t) => Some(t),
+        }
+    }
+
+    /// What documents say of it, where it is a ceremony.
+    pub fn claim(&self) -> Option<Claim> {
+        self.transcript().and_then(|t| t.claim().ok())
     }
 }
 
@@ -44,14 +63,7 @@ impl Provenance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Srs {
     provenance: Provenance,
-    /// tau^i g, i = 0..=D.
-    powers: Vec<G1Affine>,
-    /// gamma tau^i g.
-    hiding: [G1Affine; HIDING],
-    h: G2Affine,
-    tau_h: G2Affine,
-    /// tau^(D - (2^j - 2)) h for j = 2.. while the exponent is not negative.
-    shifts: Vec<G2Affine>,
+    points: Points,
     digest: Digest,
 }
 
@@ -64,61 +76,40 @@ impl Srs {
                 "an SRS for 2^{log_rows} rows"
             )));
         }
-        let degree = 3usize << log_rows;
-        let (mut tau, mut gamma) = (random_scalar(rng), random_scalar(rng));
+        let tau = Zeroizing::new(random_scalar(rng));
+        let gamma = Zeroizing::new(random_scalar(rng));
         if tau.is_zero() || gamma.is_zero() {
             return Err(ProverError::Circuit(
                 "the generator of randomness is broken".into(),
             ));
         }
-        let mut scalars = Vec::with_capacity(degree + 1 + HIDING);
-        let mut power = Fr::one();
-        for _ in 0..=degree {
-            scalars.push(power);
-            power *= tau;
+        let points = Points::of(3 << log_rows, &tau, &gamma)?;
+        Ok(Self::new(Provenance::Dev, points))
+    }
+
+    fn new(provenance: Provenance, points: Points) -> Self {
+        let of_points = Points::digest(&points.encode());
+        let digest = srs_digest(provenance.claim().as_ref(), points.degree(), &of_points);
+        Self {
+            provenance,
+            points,
+            digest,
         }
-        scalars.extend([gamma, gamma * tau, gamma * tau * tau]);
-        let table = BatchMulPreprocessing::new(G1Projective::generator(), scalars.len());
-        let mut powers = table.batch_mul(&scalars);
-        let hiding = powers.split_off(degree + 1);
-        let hiding: [G1Affine; HIDING] = hiding
-            .try_into()
-            .map_err(|_| ProverError::Circuit("three hiding powers".into()))?;
-        let h = G2Projective::generator();
-        let shifts: Vec<G2Projective> =
-            exponents(degree as u64).map(|e| h * tau.pow([e])).collect();
-        let (h, tau_h) = (h.into_affine(), (h * tau).into_affine());
-        let shifts = G2Projective::normalize_batch(&shifts);
-        scalars.zeroize();
-        power.zeroize();
-        tau.zeroize();
-        gamma.zeroize();
-        let mut srs = Self {
-            provenance: Provenance::Dev,
-            powers,
-            hiding,
-            h,
-            tau_h,
-            shifts,
-            digest: Digest::default(),
-        };
-        srs.digest = digest(&srs.body());
-        Ok(srs)
     }
 
     /// Who knows tau.
-    pub fn provenance(&self) -> Provenance {
-        self.provenance
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
-    /// Digest of the whole string.
+    /// Digest of the whole string: over provenance, degree and points.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
     /// D.
     pub fn max_degree(&self) -> u64 {
-        self.powers.len() as u64 - 1
+        self.points.degree()
     }
 
     /// Commits to a polynomial given by coefficients.
@@ -134,22 +125,26 @@ impl Srs {
     }
 
     fn commit_at(&self, offset: usize, p: &[Fr]) -> Result<G1Projective, ProverError> {
-        let bases = self.powers.get(offset..offset + p.len()).ok_or_else(|| {
-            ProverError::Circuit(format!(
-                "degree {} exceeds the SRS's {}",
-                offset + p.len().saturating_sub(1),
-                self.max_degree()
-            ))
-        })?;
+        let bases = self
+            .points
+            .powers
+            .get(offset..offset + p.len())
+            .ok_or_else(|| {
+                ProverError::Circuit(format!(
+                    "degree {} exceeds the SRS's {}",
+                    offset + p.len().saturating_sub(1),
+                    self.max_degree()
+                ))
+            })?;
         Ok(msm(bases, p))
     }
 
     /// The hiding part of a commitment.
     pub(crate) fn commit_blinding(&self, p: &[Fr]) -> Result<G1Projective, ProverError> {
-        let bases = self
-            .hiding
-            .get(..p.len())
-            .ok_or_else(|| ProverError::Circuit("a hiding polynomial of degree over 2".into()))?;
+        let bases =
+            self.points.hiding.get(..p.len()).ok_or_else(|| {
+                ProverError::Circuit("a hiding polynomial of degree over 2".into())
+            })?;
         Ok(msm(bases, p))
     }
 
@@ -172,7 +167,7 @@ impl Srs {
         }
         let shift = |log: u32| {
             log.checked_sub(2)
-                .and_then(|i| self.shifts.get(i as usize))
+                .and_then(|i| self.points.shifts.get(i as usize))
                 .copied()
         };
         Ok(VerifyingKey {
@@ -182,196 +177,93 @@ impl Srs {
             max_degree: self.max_degree(),
             srs: self.digest,
             index,
-            g: *self.powers.first().ok_or_else(too_small)?,
-            gamma_g: self.hiding[0],
-            h: self.h,
-            tau_h: self.tau_h,
+            g: *self.points.powers.first().ok_or_else(too_small)?,
+            gamma_g: self.points.hiding[0],
+            h: self.points.h,
+            tau_h: self.points.tau_h,
             shift_rows: shift(log_rows).ok_or_else(too_small)?,
             shift_nonzeros: shift(log_nonzeros).ok_or_else(too_small)?,
         })
     }
 
-    fn body(&self) -> Vec<u8> {
+    /// The file's bytes: magic, digest, provenance with a ceremony's transcript,
+    /// degree, points.
+    pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u8(match self.provenance {
-            Provenance::Dev => 1,
-        });
-        w.u64(self.max_degree());
-        let mut bytes = Vec::new();
-        for p in self.powers.iter().chain(&self.hiding) {
-            // Writing to a Vec cannot fail.
-            let _ = p.serialize_uncompressed(&mut bytes);
-        }
-        for p in [&self.h, &self.tau_h].into_iter().chain(&self.shifts) {
-            let _ = p.serialize_uncompressed(&mut bytes);
-        }
-        w.raw(&bytes);
+        w.raw(MAGIC).raw(&self.digest.0);
+        match &self.provenance {
+            Provenance::Dev => w.u8(1),
+            Provenance::Ceremony(t) => w.u8(2).bytes(&t.encode()),
+        };
+        w.u64(self.max_degree()).raw(&self.points.encode());
         w.finish()
     }
 
-    /// The file's bytes: magic, digest, body.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&self.digest.0);
-        out.extend_from_slice(&self.body());
-        out
+    /// [`Self::load`] without a word on its progress.
+    pub fn decode(bytes: &[u8], rng: &mut impl CryptoRng) -> Result<Self, ProverError> {
+        Self::load(bytes, rng, &silent)
     }
 
-    /// Reads and verifies a file (MAR-11): format and size, digest, every point
+    /// Reads and verifies a file (MAR-11): format and size, digest, a ceremony's
+    /// transcript and that it ends with these points (CER-7, CER-8), every point
     /// in its group, all powers consistent by pairings of random combinations,
     /// nothing degenerate. `rng` draws the combinations.
-    pub fn decode(bytes: &[u8], rng: &mut impl CryptoRng) -> Result<Self, ProverError> {
+    pub fn load(
+        bytes: &[u8],
+        rng: &mut impl CryptoRng,
+        progress: Progress<'_>,
+    ) -> Result<Self, ProverError> {
         let mut r = Reader::new(bytes);
-        if r.take("srs.magic", 8)? != MAGIC {
-            return Err(invalid("srs.magic", "not an SRS of version 1"));
+        if !Self::is_one(r.take("srs.magic", MAGIC.len())?) {
+            return Err(invalid("srs.magic", "not an SRS of version 2"));
         }
         let stated = Digest(r.array("srs.digest")?);
-        if digest(bytes.get(40..).unwrap_or_default()) != stated {
-            return Err(invalid("srs.digest", "does not match the contents"));
-        }
         let provenance = match r.u8("srs.provenance")? {
             1 => Provenance::Dev,
+            2 => {
+                let transcript = r.bytes("srs.transcript", MAX_TRANSCRIPT_BYTES)?;
+                Provenance::Ceremony(Box::new(Transcript::decode(transcript)?))
+            }
             v => return Err(invalid("srs.provenance", &format!("unknown kind {v}"))),
         };
+        let claim = match &provenance {
+            Provenance::Dev => None,
+            Provenance::Ceremony(t) => Some(t.claim()?),
+        };
         let degree = r.u64("srs.degree")?;
-        let limit = 4u64 << MAX_LOG_SIZE;
-        if degree > limit {
-            return Err(WireError::TooLarge {
-                field: "srs.degree",
-                limit,
-                value: degree,
-            }
-            .into());
+        let rest = bytes.get(bytes.len() - r.remaining()..).unwrap_or_default();
+        let of_points = Points::digest(rest);
+        if srs_digest(claim.as_ref(), degree, &of_points) != stated {
+            return Err(invalid("srs.digest", "does not match the contents"));
         }
-        let mut powers = g1_points(&mut r, degree as usize + 1)?;
-        let hiding: [G1Affine; HIDING] = g1_points(&mut r, HIDING)?
-            .try_into()
-            .map_err(|_| invalid("srs.hiding", "three points"))?;
-        let mut g2 = g2_points(&mut r, 2 + exponents(degree).count())?;
+        if let Some(t) = provenance.transcript()
+            && t.header().degree != degree
+        {
+            return Err(invalid(
+                "srs.degree",
+                &format!("{degree}, its ceremony's is {}", t.header().degree),
+            ));
+        }
+        let points = Points::read(&mut r, degree, progress)?;
         r.finish("srs")?;
-        let shifts = g2.split_off(2);
-        powers.shrink_to_fit();
-        let srs = Self {
+        if let Some(t) = provenance.transcript() {
+            ceremony::ends_with(t, &points, &of_points)?;
+        }
+        points.check(rng, progress)?;
+        Ok(Self {
             provenance,
-            powers,
-            hiding,
-            h: g2[0],
-            tau_h: g2[1],
-            shifts,
+            points,
             digest: stated,
-        };
-        srs.check(rng)?;
-        Ok(srs)
-    }
-
-    fn check(&self, rng: &mut impl CryptoRng) -> Result<(), ProverError> {
-        let degenerate = self
-            .powers
-            .iter()
-            .take(2)
-            .chain(&self.hiding)
-            .any(|p| p.is_zero())
-            || self.h.is_zero()
-            || self.tau_h.is_zero();
-        if degenerate || self.powers.len() < 2 || self.powers[1] == self.powers[0] {
-            return Err(invalid("srs", "degenerate"));
-        }
-        // sum r_i P_i against tau: e(sum r_i P_(i+1), h) = e(sum r_i P_i, tau h).
-        let chain = |points: &[G1Affine], rng: &mut _| {
-            let r: Vec<Fr> = (1..points.len()).map(|_| random_scalar(rng)).collect();
-            let low = msm(&points[..points.len() - 1], &r);
-            let high = msm(&points[1..], &r);
-            Bls12_381::multi_pairing([high, -low], [self.h, self.tau_h]).is_zero()
-        };
-        if !chain(&self.powers, rng) || !chain(&self.hiding, rng) {
-            return Err(invalid("srs.powers", "are not consecutive powers"));
-        }
-        let top = self.powers[self.powers.len() - 1];
-        for (e, shift) in exponents(self.max_degree()).zip(&self.shifts) {
-            // e(tau^(D - e) g, tau^e h) = e(tau^D g, h).
-            let low = self.powers[(self.max_degree() - e) as usize];
-            if !Bls12_381::multi_pairing([low, -top], [*shift, self.h]).is_zero() {
-                return Err(invalid("srs.shifts", "are not the powers they stand for"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// D - (2^j - 2), j = 2.., while not negative.
-fn exponents(degree: u64) -> impl Iterator<Item = u64> {
-    (2..=MAX_LOG_SIZE + 1).map_while(move |j| shift_exponent(degree, 1 << j))
-}
-
-fn digest(body: &[u8]) -> Digest {
-    Digest::of(Domain::Other("veilbourse v1 srs"), body)
-}
-
-fn g1_points(r: &mut Reader<'_>, n: usize) -> Result<Vec<G1Affine>, ProverError> {
-    let bytes = r.take("srs.g1", n * G1_BYTES)?;
-    bytes
-        .par_chunks(G1_BYTES)
-        .map(|b| {
-            G1Affine::deserialize_uncompressed(b).map_err(|_| invalid("srs.g1", "not in the group"))
         })
-        .collect()
-}
-
-fn g2_points(r: &mut Reader<'_>, n: usize) -> Result<Vec<G2Affine>, ProverError> {
-    let bytes = r.take("srs.g2", n * G2_BYTES)?;
-    bytes
-        .chunks(G2_BYTES)
-        .map(|b| {
-            G2Affine::deserialize_uncompressed(b).map_err(|_| invalid("srs.g2", "not in the group"))
-        })
-        .collect()
-}
-
-fn invalid(field: &'static str, reason: &str) -> ProverError {
-    WireError::Invalid {
-        field,
-        reason: reason.into(),
     }
-    .into()
+
+    /// Whether a file starts like an SRS of this version.
+    pub fn is_one(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_core::SeedableRng;
-
-    #[test]
-    fn files_are_verified_when_loaded() {
-        // MAR-11
-        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
-        let srs = Srs::dev(3, &mut rng).unwrap();
-        let bytes = srs.encode();
-        assert_eq!(Srs::decode(&bytes, &mut rng).unwrap(), srs);
-        for at in [0, 9, 40, 41, 60, 2000, bytes.len() - 1] {
-            let mut bad = bytes.clone();
-            bad[at] ^= 1;
-            assert!(Srs::decode(&bad, &mut rng).is_err(), "byte {at}");
-        }
-        for cut in [0, 7, 39, 48, bytes.len() - 1] {
-            assert!(Srs::decode(&bytes[..cut], &mut rng).is_err());
-        }
-        // With a right digest, the powers themselves are checked.
-        let reject = |change: &dyn Fn(&mut Srs), field: &str| {
-            let mut bad = srs.clone();
-            change(&mut bad);
-            bad.digest = digest(&bad.body());
-            let e = Srs::decode(
-                &bad.encode(),
-                &mut rand_chacha::ChaCha20Rng::seed_from_u64(2),
-            )
-            .unwrap_err();
-            assert!(e.to_string().starts_with(field), "{e} is not about {field}");
-        };
-        reject(&|s| s.powers.swap(3, 4), "srs.powers");
-        reject(&|s| s.hiding.swap(1, 2), "srs.powers");
-        reject(&|s| s.shifts.swap(0, 1), "srs.shifts");
-        reject(&|s| s.tau_h = s.h, "srs.powers");
-        reject(&|s| s.powers[0] = G1Affine::zero(), "srs");
-        assert!(Srs::dev(1, &mut rng).is_err());
-    }
-}
+mod ceremony_tests;
+#[cfg(test)]
+mod tests;
