@@ -50,7 +50,11 @@ fn started(log_rows: &str) -> TempDir {
         run(dir.path(), &["custodian", "keygen", "--key", &key]).expect("a key");
     }
     let purpose = ["--purpose", "tests", "--log-rows", log_rows];
-    srs(dir.path(), &[&["start", "--out", "c.bin"], &purpose[..]].concat()).expect("starts");
+    srs(
+        dir.path(),
+        &[&["start", "--out", "c.bin"], &purpose[..]].concat(),
+    )
+    .expect("starts");
     dir
 }
 
@@ -66,7 +70,10 @@ fn three_make_an_srs() {
 
     let one = contribute(dir, "ann", &[]).expect("contributes");
     let e = srs(dir, &["finish", "c.bin"]).unwrap_err();
-    assert!(e.contains("1 contributions, a ceremony has at least 2"), "{e}");
+    assert!(
+        e.contains("1 contributions, a ceremony has at least 2"),
+        "{e}"
+    );
     let head = text(&one["ceremony"]["head"]).to_owned();
     let two = contribute(dir, "ben", &["--after", &head]).expect("contributes");
     // Another head than told, a key again, a file that was changed: as it was.
@@ -81,7 +88,10 @@ fn three_make_an_srs() {
     bad[at] ^= 1;
     fs::write(dir.join("bad.bin"), &bad).expect("writes");
     let e = srs(dir, &["verify", "bad.bin"]).unwrap_err();
-    assert!(e.contains("srs.g2") || e.contains("the string's digest"), "{e}");
+    assert!(
+        e.contains("srs.g2") || e.contains("the string's digest"),
+        "{e}"
+    );
     // What a disk refuses in the middle leaves the file as it was.
     fs::create_dir(dir.join("c.bin.part")).expect("a folder in the way");
     contribute(dir, "cem", &[]).unwrap_err();

@@ -221,7 +221,7 @@ fn points_are_those_of_the_last_contribution() {
     });
     assert!(e.starts_with("the string's gamma is"), "{e}");
     // Another string's points, as good as they are.
-    let (a, b) = (made(2, 1, [1, 2]), made(2, 2, [1, 2]));
+    let (a, b) = (made(2, 1, [1, 2]), made(2, 2, [3, 4]));
     let glued = Ceremony {
         transcript: a.transcript.clone(),
         points: b.points.clone(),
@@ -230,7 +230,10 @@ fn points_are_those_of_the_last_contribution() {
     assert!(
         matches!(
             &e,
-            ProverError::Ceremony(CeremonyRefusal::Points { field: "digest", .. })
+            ProverError::Ceremony(CeremonyRefusal::Points {
+                field: "digest",
+                ..
+            })
         ),
         "{e}"
     );
@@ -258,7 +261,10 @@ fn a_string_says_ceremony_only_with_its_transcript() {
         assert!(
             matches!(
                 &e,
-                ProverError::Ceremony(CeremonyRefusal::Points { field: "digest", .. })
+                ProverError::Ceremony(CeremonyRefusal::Points {
+                    field: "digest",
+                    ..
+                })
             ),
             "{e}"
         );

@@ -15,7 +15,7 @@ use ark_ff::{Field, One, Zero};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use veilbourse_core::{
     digest::{Digest, Domain},
     wire::{Reader, WireError},
@@ -108,7 +108,7 @@ impl Points {
     /// tau and gamma multiplied by secrets. In G1 the multiplications take the
     /// same time whatever the secret; the two dozen in G2 do not.
     pub fn scaled(&self, tau: &Fr, gamma: &Fr, progress: Progress<'_>) -> Self {
-        let (done, total) = (AtomicU64::new(0), self.powers.len() as u64);
+        let (done, total) = (Mutex::new(0), self.powers.len() as u64);
         let powers = self
             .powers
             .par_chunks(PIECE)
@@ -258,9 +258,11 @@ pub(super) fn length(degree: u64) -> usize {
     (degree as usize + 1 + HIDING) * G1_BYTES + (2 + exponents(degree).count()) * G2_BYTES
 }
 
-fn tell(progress: Progress<'_>, stage: &'static str, done: &AtomicU64, more: usize, total: u64) {
-    let before = done.fetch_add(more as u64, Ordering::Relaxed);
-    progress(stage, before.saturating_add(more as u64), total);
+/// One report at a time, so that they never go back.
+fn tell(progress: Progress<'_>, stage: &'static str, done: &Mutex<u64>, more: usize, total: u64) {
+    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+    *done = done.saturating_add(more as u64);
+    progress(stage, *done, total);
 }
 
 fn g1_points(
@@ -269,7 +271,7 @@ fn g1_points(
     progress: Progress<'_>,
 ) -> Result<Vec<G1Affine>, ProverError> {
     let bytes = r.take("srs.g1", n.saturating_mul(G1_BYTES))?;
-    let done = AtomicU64::new(0);
+    let done = Mutex::new(0);
     let parts: Vec<Vec<G1Affine>> = bytes
         .par_chunks(PIECE * G1_BYTES)
         .map(|piece| {
