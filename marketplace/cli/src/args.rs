@@ -122,7 +122,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub model: Option<PathBuf>,
     /// Hide the model's weights or show them.
-    #[arg(long, value_enum, default_value = "private")]
+    #[arg(long, value_enum, default_value = "private", conflicts_with = "stats")]
     pub weights: WeightsArg,
     /// One value a segment, or a score for each row.
     #[arg(long, value_enum, default_value = "aggregate")]
@@ -392,10 +392,15 @@ pub struct Query {
     #[arg(long)]
     pub model: Option<PathBuf>,
     /// Hide the weights or show them.
-    #[arg(long, value_enum, default_value = "private")]
+    #[arg(long, value_enum, default_value = "private", conflicts_with = "stats")]
     pub weights: WeightsArg,
     /// One value a segment, or a score for each row.
-    #[arg(long, value_enum, default_value = "aggregate")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "aggregate",
+        conflicts_with = "stats"
+    )]
     pub rows: RowsArg,
     /// Only this pod: its signing key (64 hex digits). Private weights are
     /// readable by the pod; without this, the marketplace chooses it.

@@ -54,7 +54,7 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
         BuyerCommand::Quote { who, pin, query } => {
             let (_, _, built, offer) = quoted(&who, &pin, &query).await?;
-            show_offer(&offer, &built, json);
+            show_offer(&offer, &built, query.pod.is_some(), json);
         }
         BuyerCommand::Order {
             who,
@@ -66,8 +66,9 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             no_wait,
         } => {
             let found = quoted(&who, &pin, &query).await?;
+            let named = query.pod.is_some();
             let limit = max_price.as_deref();
-            return order(found, &key, limit, &out, no_wait, json).await;
+            return order(found, named, &key, limit, &out, no_wait, json).await;
         }
         BuyerCommand::Open { who, order } => {
             let session = session(&who).await?;
@@ -198,8 +199,9 @@ fn offer_hides(query: &Query) -> bool {
     query.program.vectors.iter().any(private)
 }
 
-/// Everything that should be seen before paying.
-pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
+/// Everything that should be seen before paying. `named`: the buyer said which
+/// pod by key, and this is the one.
+pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
     if json {
         let mut details = offer.details.clone();
         details["maxRoundingError"] = json!(query.max_error);
@@ -228,10 +230,11 @@ pub fn show_offer(offer: &Offer, query: &Query, json: bool) {
         "pod {}, signing key {}{}",
         pod.id,
         pod.signing_key,
-        if hidden {
-            "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY"
-        } else {
-            ""
+        match (hidden, named) {
+            (true, true) => "\n  the one that you named; it will read your weights",
+            (true, false) =>
+                "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY",
+            (false, _) => "",
         }
     );
     let rows: Vec<_> = d["outputs"]
@@ -307,6 +310,7 @@ async fn place(session: &Session, folder: &Path, ticket: &mut Ticket) -> Result<
 
 async fn order(
     (session, (marketplace, listed), query, offer): Quoted,
+    pod_named: bool,
     key: &Path,
     max_price: Option<&str>,
     out: &Path,
@@ -314,7 +318,7 @@ async fn order(
     json: bool,
 ) -> Result<bool> {
     if !json {
-        show_offer(&offer, &query, false);
+        show_offer(&offer, &query, pod_named, false);
     }
     if let Some(limit) = max_price {
         let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;
@@ -411,9 +415,17 @@ fn say_refunded(id: &Id, reason: &str, detail: &str, json: bool) {
     }
 }
 
+/// A variance over a segment's rows (divided by their number).
+struct Variance<'a> {
+    column: &'a str,
+    segment: &'a str,
+    rows: u64,
+    value: f64,
+}
+
 /// Variances where an order holds the sums of a column and of its square.
-fn variances(decoded: &[Decoded]) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
+fn variances(decoded: &[Decoded]) -> Vec<Variance<'_>> {
+    let mut found = Vec::new();
     for d in decoded {
         let square = format!("{}^2", d.label);
         let second = decoded
@@ -422,16 +434,24 @@ fn variances(decoded: &[Decoded]) -> Vec<Vec<String>> {
         if let (Some(second), [mean]) = (second, d.values.as_slice())
             && let [m2] = second.values.as_slice()
         {
-            let column = d.label.trim_start_matches("sum of ");
-            rows.push(vec![
-                format!("variance of {column}"),
-                d.segment.clone(),
-                d.rows.to_string(),
-                format!("{:.6}", m2 - mean * mean),
-            ]);
+            found.push(Variance {
+                column: d.label.trim_start_matches("sum of "),
+                segment: &d.segment,
+                rows: d.rows,
+                value: m2 - mean * mean,
+            });
         }
     }
-    rows
+    found
+}
+
+fn variance_rows(variances: &[Variance<'_>]) -> Vec<Vec<String>> {
+    let row = |v: &Variance<'_>| {
+        let name = format!("variance of {}", v.column);
+        let value = format!("{:.6}", v.value);
+        vec![name, v.segment.to_owned(), v.rows.to_string(), value]
+    };
+    variances.iter().map(row).collect()
 }
 
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
@@ -482,7 +502,13 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
                 "integers": integers.iter().map(ToString::to_string).collect::<Vec<_>>() })
         })
         .collect();
-    let result = json!({ "order": id, "outputs": result, "max_rounding_error": ticket.max_error });
+    let variances = variances(&decoded);
+    let derived: Vec<_> = variances
+        .iter()
+        .map(|v| json!({ "column": v.column, "segment": v.segment, "rows": v.rows, "value": v.value }))
+        .collect();
+    let result = json!({ "order": id, "outputs": result, "variances": derived,
+        "max_rounding_error": ticket.max_error });
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     if json {
@@ -496,7 +522,7 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
         "{}",
         table(
             &["output", "segment", "rows", "value"],
-            &[result_rows(&decoded), variances(&decoded)].concat()
+            &[result_rows(&decoded), variance_rows(&variances)].concat()
         )
     );
     out!(

@@ -146,8 +146,17 @@ pub fn schema(
     squares: Vec<String>,
 ) -> Result<SchemaConfig> {
     let mut config = match file {
-        Some(f) => SchemaConfig::from_toml(&String::from_utf8(files::read(f)?)?)
-            .with_context(|| f.display().to_string())?,
+        Some(f) => {
+            let mut text = String::from_utf8(files::read(f)?)
+                .with_context(|| format!("{}: not UTF-8", f.display()))?;
+            let given: Option<toml::Table> = toml::from_str(&text).ok();
+            if given.is_some_and(|t| !t.contains_key("name")) {
+                // Top-level keys come before tables.
+                let name = toml::Value::from(name.as_deref().unwrap_or(fallback));
+                text.insert_str(0, &format!("name = {name}\n"));
+            }
+            SchemaConfig::from_toml(&text).with_context(|| f.display().to_string())?
+        }
         None => SchemaConfig::new(fallback),
     };
     if let Some(n) = name {
@@ -576,5 +585,41 @@ mod tests {
                 .contains("nothing was signed")
         );
         assert!(own(None, None).is_err() && own(None, Some("x")).is_err());
+    }
+
+    #[test]
+    fn a_schema_is_named_by_the_option_then_by_itself_then_by_the_table() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("schema.toml");
+        let name = |text: &str, option: Option<&str>| {
+            std::fs::write(&file, text).expect("writes");
+            let made = schema(
+                Some(&file),
+                option.map(str::to_owned),
+                "table",
+                None,
+                vec![],
+            );
+            made.map(|c| (c.name, c.bits)).map_err(|e| format!("{e:#}"))
+        };
+        let named = |n: &str| Ok((n.to_owned(), 8));
+        assert_eq!(
+            name("name = \"own\"\nbits = 8", Some("option")),
+            named("option")
+        );
+        assert_eq!(name("name = \"own\"\nbits = 8", None), named("own"));
+        assert_eq!(name("bits = 8", Some("a \"b\"")), named("a \"b\""));
+        let with_table = "bits = 8\n[columns.x]\nunit = \"s\"";
+        assert_eq!(name(with_table, None), named("table"));
+        assert!(
+            name("bitz = 8", None)
+                .expect_err("unknown")
+                .contains("bitz")
+        );
+        assert!(
+            name("bits = ", None)
+                .expect_err("syntax")
+                .contains("schema.toml")
+        );
     }
 }

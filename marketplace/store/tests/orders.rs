@@ -696,7 +696,7 @@ async fn blocked_writers_do_not_stop_reads() {
         let reads = async {
             for _ in 0..20 {
                 let read = s.balance(LedgerAccount::World);
-                let wait = std::time::Duration::from_secs(2);
+                let wait = std::time::Duration::from_secs(4);
                 let found = tokio::time::timeout(wait, read).await.expect("in time");
                 assert!(found.is_ok());
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;

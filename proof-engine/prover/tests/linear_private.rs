@@ -6,7 +6,7 @@ mod support;
 
 use rand::{CryptoRng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
-use std::{cell::RefCell, time::Instant};
+use std::cell::RefCell;
 use support::Dataset;
 use veilbourse_core::{digest::Digest, program::MatrixRef};
 use veilbourse_prover::{
@@ -95,7 +95,6 @@ fn both_sides_reach_the_same_equation_and_transcript() {
         let body = PrivateBody::decode(&matrix, &read.body).unwrap();
         assert_eq!(body.encode(&matrix), read.body);
         assert_eq!(body.marlin, [1, 2, 3]);
-        let started = Instant::now();
         let (mut t, zeta) = statement.transcript(&d.manifest, &matrix, Some(&body.binding));
         let opened = verify_opening(&mut t, matrix.set, zeta.0, &[matrix.claim], body.opening)
             .unwrap()
@@ -109,8 +108,6 @@ fn both_sides_reach_the_same_equation_and_transcript() {
             body.binding,
         )
         .unwrap();
-        let seconds = started.elapsed().as_secs_f64();
-        assert!(seconds < 0.030, "{seconds} s before Marlin");
         assert_eq!(equation, proved);
         assert_eq!(t, prover);
         let drawn = &witness.rerandomisation;

@@ -274,7 +274,7 @@ impl Journey<'_> {
         )
         .await?;
         if !tell.0 {
-            show_offer(&statistics.offer, &statistics_query, false);
+            show_offer(&statistics.offer, &statistics_query, false, false);
         }
         let statistics_match = self.matches(&statistics_query, &statistics);
         self.show_statistics(&statistics);
@@ -290,7 +290,7 @@ impl Journey<'_> {
         ));
         let model = buy(world, &buyer, &listed, &model_query, "model", self.progress).await?;
         if !tell.0 {
-            show_offer(&model.offer, &model_query, false);
+            show_offer(&model.offer, &model_query, false, false);
         }
         let comparison = self.compare(&model_query, &model)?;
         self.show_model(&comparison);

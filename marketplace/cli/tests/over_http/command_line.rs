@@ -83,9 +83,29 @@ async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
     let e = cli(&[&quote[..], &["--pod", &wrong]].concat()).unwrap_err();
     assert!(e.contains(&wrong), "{e}");
 
+    // Statistics have public weights and one value a segment.
+    for more in [["--weights", "public"], ["--rows", "each"]] {
+        let e = cli(&[&quote[..], &more].concat()).unwrap_err();
+        assert!(e.contains("--stats") && e.contains(more[0]), "{e}");
+    }
+
     // Ordered, opened, verified against the marketplace of the ticket.
     let working = [&["buyer", "order"][..], &ask, &named].concat();
     let done = cli(&working).expect("an order");
+    let value = |label: &str, segment: &str| {
+        let outputs = done["result"]["outputs"].as_array().expect("outputs");
+        let one = |o: &&Value| o["label"] == label && o["segment"] == segment;
+        let o = outputs.iter().find(one).expect("that output");
+        o["values"][0].as_f64().expect("a number")
+    };
+    let variances = done["result"]["variances"].as_array().expect("variances");
+    assert_eq!(variances.len(), 2);
+    for v in variances {
+        let segment = v["segment"].as_str().expect("a segment");
+        let mean = value("sum of visits", segment);
+        let expected = value("sum of visits^2", segment) - mean * mean;
+        assert!(expected > 0.0 && (v["value"].as_f64().expect("a number") - expected).abs() < 1e-9);
+    }
     let order = done["result"]["order"].as_str().expect("an id").to_owned();
     let receipt = done["receipt"].as_str().expect("a path").to_owned();
     let verified = cli(&["verify", &receipt]).expect("verifies");

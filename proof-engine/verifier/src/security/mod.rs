@@ -160,6 +160,13 @@ const MARLIN_LOG_SIZE: f64 = 20.0;
 fn marlin_terms() -> Vec<Term> {
     vec![
         Term {
+            name: "Poseidon collisions",
+            // One element of capacity and one squeezed: birthday in r.
+            bits: 254.0 / 2.0,
+            kind: TermKind::Assumed,
+            source: "M and h: birthday on one element of F_r, r > 2^254; 8 full and 63 partial rounds of x^5 at width 9 are the 128-bit choice of ePrint 2019/458's script".into(),
+        },
+        Term {
             name: "Marlin algebraic checks",
             // Challenges alpha, eta, beta, gamma and the batching ones: at
             // most 16 identities of degree at most 16 times the largest domain.

@@ -82,6 +82,7 @@ fn prints_every_term() {
         "Marlin",
         "KZG",
         "hash collisions",
+        "Poseidon collisions",
         "summed",
     ] {
         assert!(text.contains(word), "{text}");
