@@ -90,6 +90,9 @@ fn every_factor_is_in_the_end_result() {
     assert_eq!(dev.provenance().claim(), None);
 }
 
+/// A field by name, and how it is changed.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut VerifyingKey));
+
 /// What proves one constraint under a string: x x = x.
 fn verifying_key(srs: &Srs) -> VerifyingKey {
     let x = vec![(Fr::one(), 1)];
@@ -108,7 +111,7 @@ fn verifying_keys_are_the_ceremonys_own() {
     let t = srs.provenance().transcript().unwrap();
     let good = verifying_key(&srs);
     assert_eq!(t.check_key(&good), Ok(()));
-    let changes: [(&str, &dyn Fn(&mut VerifyingKey)); 6] = [
+    let changes: [Change<'_>; 6] = [
         ("srs", &|k| k.srs = Digest([1; 32])),
         ("max_degree", &|k| k.max_degree = 24),
         ("g", &|k| k.g = k.gamma_g),

@@ -16,6 +16,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use veilbourse_core::{digest::Digest, wire::WireError};
 
+/// A field by name, and how it is changed.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Contribution));
+
 fn header(id: u8) -> Header {
     Header {
         id: [id; 32],
@@ -113,7 +116,7 @@ fn every_field_is_under_the_signature() {
     let good = contribute(&t, 3);
     t.clone().append(good.clone()).unwrap();
     let g = G1Affine::generator();
-    let changes: [(&str, &dyn Fn(&mut Contribution)); 10] = [
+    let changes: [Change<'_>; 10] = [
         ("name", &|c| c.statement.name.push('x')),
         ("key", &|c| {
             c.statement.key = key(9).verifying_key().to_bytes();
@@ -162,7 +165,7 @@ fn every_field_is_under_the_proofs() {
     let t = chain(1, [1, 2]);
     let good = contribute(&t, 3);
     let g = G1Affine::generator();
-    let changes: [(&str, &dyn Fn(&mut Contribution)); 8] = [
+    let changes: [Change<'_>; 8] = [
         ("tau", &|c| c.statement.name.push('x')),
         ("tau", &|c| {
             c.statement.tau = (c.statement.tau + g).into_affine()
