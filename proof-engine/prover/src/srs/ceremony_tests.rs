@@ -91,7 +91,7 @@ fn every_factor_is_in_the_end_result() {
 }
 
 /// A field by name, and how it is changed.
-type Change<'a> = (&'a str, &'a dyn Fn(&mut VerifyingKey));
+type Change<'a> = (&'static str, &'a dyn Fn(&mut VerifyingKey));
 
 /// What proves one constraint under a string: x x = x.
 fn verifying_key(srs: &Srs) -> VerifyingKey {

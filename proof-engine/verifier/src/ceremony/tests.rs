@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use veilbourse_core::{digest::Digest, wire::WireError};
 
 /// A field by name, and how it is changed.
-type Change<'a> = (&'a str, &'a dyn Fn(&mut Contribution));
+type Change<'a> = (&'static str, &'a dyn Fn(&mut Contribution));
 
 fn header(id: u8) -> Header {
     Header {
