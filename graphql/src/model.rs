@@ -30,7 +30,8 @@ pub struct Marketplace {
     pub fee_basis_points: u32,
     /// Digest of the reference string behind its circuits.
     pub srs: String,
-    /// `dev`: made on one machine, whose owner could keep the secret.
+    /// `dev`: made on one machine, whose owner could keep the secret. Or
+    /// `ceremony`, the digest of its transcript, and how many contributed.
     pub srs_provenance: String,
     /// Digests of the verifying keys it accepts; the bytes are at
     /// `/v1/verifying-keys/{digest}`.
@@ -44,7 +45,7 @@ impl From<service::MarketplaceInfo> for Marketplace {
             key: m.key.to_string(),
             fee_basis_points: m.fee_basis_points,
             srs: m.srs.to_string(),
-            srs_provenance: m.srs_provenance.into(),
+            srs_provenance: m.srs_provenance,
             verifying_keys: m.verifying_keys.iter().map(ToString::to_string).collect(),
         }
     }

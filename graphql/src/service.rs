@@ -38,7 +38,7 @@ pub struct MarketplaceInfo {
     /// The reference string of its circuits.
     pub srs: Digest,
     /// Where that comes from.
-    pub srs_provenance: &'static str,
+    pub srs_provenance: String,
     /// Digests of the verifying keys it accepts.
     pub verifying_keys: Vec<Digest>,
 }

@@ -15,7 +15,7 @@ use veilbourse_core::{
 };
 use veilbourse_documents::{
     Chain, Demand, DemandError, DocumentError, Id, OpenedResult, Policy, ResultContext, Signed,
-    SrsProvenance, SubmittedDigest, api::NodeJob, demand, marketplace_id, seal_result,
+    SrsProvenance, SrsRef, SubmittedDigest, api::NodeJob, demand, marketplace_id, seal_result,
 };
 use veilbourse_verifier::{
     Envelope, Kind, Refusal,
@@ -314,6 +314,21 @@ pub fn admit<'a>(
     })
 }
 
+/// Whether this node rests on a reference string (KEY-2): the one of its own
+/// configuration, whose ceremony was checked there, and a dev string only where
+/// its operator accepts that by name.
+pub fn reference_string(config: &NodeConfig, found: &SrsRef) -> Result<(), GateRefusal> {
+    if *found != config.accepted.srs {
+        return Err(GateRefusal::SrsNotAccepted {
+            found: found.digest,
+        });
+    }
+    if found.provenance == SrsProvenance::Dev && !config.accept_dev_srs {
+        return Err(GateRefusal::SrsDev);
+    }
+    Ok(())
+}
+
 /// The verifying keys come from this node's own configuration.
 fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKey>, GateRefusal> {
     let order = &job.order.body;
@@ -326,16 +341,7 @@ fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKe
             reason: "none is needed, some are named".into(),
         });
     }
-    if order.srs.digest != config.accepted.srs.digest
-        || order.srs.provenance != config.accepted.srs.provenance
-    {
-        return Err(GateRefusal::SrsNotAccepted {
-            found: order.srs.digest,
-        });
-    }
-    if order.srs.provenance == SrsProvenance::Dev && !config.accept_dev_srs {
-        return Err(GateRefusal::SrsDev);
-    }
+    reference_string(config, &order.srs)?;
     let mut circuits = Vec::new();
     for digest in &order.verifying_keys {
         let key = config

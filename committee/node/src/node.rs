@@ -16,7 +16,11 @@ use veilbourse_documents::{
     marketplace_id, seal_result,
 };
 use veilbourse_eval::SecretKey;
-use veilbourse_verifier::{Refusal, linear::CircuitKey};
+use veilbourse_verifier::{
+    Refusal,
+    ceremony::{Transcript, backed},
+    linear::CircuitKey,
+};
 
 /// A dataset whose key this node holds.
 #[derive(Debug, Clone)]
@@ -40,12 +44,15 @@ pub struct NodeConfig {
     pub accepted: AcceptedKeys,
     /// The same keys, decoded.
     pub circuits: Vec<CircuitKey>,
+    /// The transcript of the ceremony behind them, checked.
+    pub ceremony: Option<Transcript>,
     /// Whether a dev SRS is accepted.
     pub accept_dev_srs: bool,
 }
 
 impl NodeConfig {
-    /// Decodes the accepted keys.
+    /// Decodes the accepted keys. Those that name a ceremony must carry its
+    /// transcript (CER-9).
     pub fn new(
         signing: SigningKey,
         marketplace: Key,
@@ -57,13 +64,20 @@ impl NodeConfig {
             .keys
             .iter()
             .map(|k| CircuitKey::decode(&k.0))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let ceremony = backed(
+            &accepted.srs.digest,
+            accepted.srs.provenance.ceremony().map(Into::into),
+            accepted.ceremony.as_ref().map(|t| t.0.as_slice()),
+            &circuits,
+        )?;
         Ok(Self {
             signing,
             marketplace,
             datasets,
             accepted,
             circuits,
+            ceremony,
             accept_dev_srs,
         })
     }

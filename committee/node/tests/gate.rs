@@ -16,7 +16,8 @@ use veilbourse_core::{
     program::{MatrixRef, ProgramOutput},
 };
 use veilbourse_documents::{
-    Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
+    Bytes, Chain, Delivery, Document, Nonce, Order, QueryKind, SignatureText, Signed, SigningKey,
+    SrsRef, api::AcceptedKeys,
 };
 use veilbourse_eval::SecretKey;
 use veilbourse_node::{Begun, KeyNode, NodeConfig, Outcome, Parts};
@@ -420,6 +421,50 @@ fn verifying_keys_and_reference_string_are_the_nodes_own() {
     refused(config, &t.unproven(), "SRS_DEV");
     t.srs.digest = Digest([2; 32]);
     refused(world().config(), &t.unproven(), "SRS_NOT_ACCEPTED");
+}
+
+#[test]
+fn a_ceremony_takes_the_place_of_a_dev_string() {
+    // KEY-2, CER-9: where dev is refused, which is the default.
+    let (srs, transcript) = ceremony(1);
+    let config = |srs: &SrsRef, ceremony: Option<&Bytes>| {
+        let c = world().config();
+        let accepted = AcceptedKeys {
+            srs: srs.clone(),
+            ceremony: ceremony.cloned(),
+            keys: Vec::new(),
+        };
+        NodeConfig::new(c.signing, c.marketplace, c.datasets, accepted, false)
+    };
+    let mut t = Terms::of(world(), world().private());
+    t.kinds = vec![QueryKind::AggregatePrivate];
+    t.verifying_keys = vec![Digest([1; 32])];
+    t.srs = srs.clone();
+    // The string is accepted; the keys come next.
+    let good = || config(&srs, Some(&transcript)).unwrap();
+    assert_eq!(good().ceremony.unwrap().len(), 3);
+    refused(good(), &t.unproven(), "VERIFYING_KEY");
+    // Another ceremony of the same string is another string.
+    let (other, others) = ceremony(2);
+    t.srs.provenance = other.provenance;
+    refused(good(), &t.unproven(), "SRS_NOT_ACCEPTED");
+    t.srs = support::srs();
+    refused(good(), &t.unproven(), "SRS_NOT_ACCEPTED");
+    let dev = config(&support::srs(), None).unwrap();
+    refused(dev, &t.unproven(), "SRS_DEV");
+    // Accepted keys that say ceremony and do not show it make no node.
+    let mut cut = transcript.clone();
+    cut.0.pop();
+    for (ceremony, expected) in [
+        (None, "transcript is missing"),
+        (Some(&others), "is claimed, the transcript shows"),
+        (Some(&cut), "input ends"),
+    ] {
+        let e = config(&srs, ceremony).unwrap_err().to_string();
+        assert!(e.contains(expected), "{e}");
+    }
+    let e = config(&support::srs(), Some(&transcript)).unwrap_err();
+    assert!(e.to_string().contains("no ceremony is claimed"), "{e}");
 }
 
 #[test]

@@ -604,6 +604,9 @@ pub enum SrsCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Make an SRS together, so that nobody can know its trapdoor alone.
+    #[command(subcommand)]
+    Ceremony(CeremonyCommand),
     /// Write the verifying key of a circuit.
     Key {
         /// The SRS file.
@@ -618,6 +621,62 @@ pub enum SrsCommand {
         /// File of accepted keys; the key is added to it.
         #[arg(long, default_value = "accepted-keys.json")]
         out: PathBuf,
+    },
+}
+
+/// A ceremony, whose file goes from contributor to contributor.
+#[derive(Debug, Subcommand, Clone)]
+pub enum CeremonyCommand {
+    /// Start one: a file without contributions.
+    Start {
+        /// File to write; it must not exist.
+        #[arg(long, default_value = "ceremony.bin")]
+        out: PathBuf,
+        /// For which marketplace and what: a line that the transcript keeps.
+        #[arg(long)]
+        purpose: String,
+        /// log2 of the circuit rows it must serve; 17 for row scores over more
+        /// than 32 columns.
+        #[arg(long, default_value_t = 16)]
+        log_rows: u32,
+    },
+    /// Check a ceremony's file and multiply its secret by one of this machine's.
+    Contribute {
+        /// The file, as the contributor before left it.
+        file: PathBuf,
+        /// Where to write what comes after; replaces the file by default.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Your name, which the transcript keeps.
+        #[arg(long)]
+        name: String,
+        /// The signing key's file: of a key node, a pod, a custodian.
+        #[arg(long)]
+        key: PathBuf,
+        /// The head that the contributor before told you (64 hex digits): any
+        /// other file is refused.
+        #[arg(long, value_name = "HEAD", value_parser = digest)]
+        after: Option<Digest>,
+    },
+    /// Check a ceremony's file, its transcript or the SRS that it ended with.
+    Verify {
+        /// The file.
+        file: PathBuf,
+        /// A key that must be among the contributors (64 hex digits). May be
+        /// repeated.
+        #[arg(long, value_name = "KEY", value_parser = key)]
+        contributor: Vec<Key>,
+    },
+    /// Write the SRS that a ceremony ends with, and its transcript to publish.
+    Finish {
+        /// The file, as the last contributor left it.
+        file: PathBuf,
+        /// SRS file to write; it must not exist.
+        #[arg(long, default_value = "srs.bin")]
+        out: PathBuf,
+        /// Transcript to write; it must not exist.
+        #[arg(long, default_value = "transcript.bin")]
+        transcript: PathBuf,
     },
 }
 

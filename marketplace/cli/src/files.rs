@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::HashMap,
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 use veilbourse_client::{dataset::DatasetFolder, market::fresh_key};
@@ -42,6 +42,22 @@ pub fn signing_key(path: &Path, rng: &mut impl CryptoRng) -> Result<SigningKey> 
     veilbourse_server::read_or_make_key(path, rng).with_context(|| path.display().to_string())
 }
 
+/// The signing key of a machine or a person, which must exist: 64 hex digits, or
+/// a pod's file.
+pub fn existing_key(path: &Path) -> Result<SigningKey> {
+    let text = Zeroizing::new(read(path).context(
+        "a key that people know you by; `veilbourse custodian keygen --key FILE` makes one",
+    )?);
+    if text.starts_with(b"{") {
+        let file: PodFile =
+            serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        return file.signing();
+    }
+    let text = std::str::from_utf8(&text).with_context(|| path.display().to_string())?;
+    let secret = secret32(text).with_context(|| path.display().to_string())?;
+    Ok(SigningKey::from_bytes(&secret))
+}
+
 /// Puts a file (mode 0600) in place of an older one: after a crash there is the
 /// one or the other, whole.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
@@ -56,6 +72,35 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
         sync_folder_of(path)
     };
     put().with_context(|| path.display().to_string())
+}
+
+/// Puts a public file in place, whole or not at all: written beside it, synced,
+/// renamed. What was there before stays until then.
+pub fn put_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let next = path.with_file_name(name);
+    let put = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&next)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&next, path)?;
+        sync_folder_of(path)
+    };
+    put().with_context(|| path.display().to_string())
+}
+
+/// Reads a file of at most `limit` bytes (first gate).
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let file = fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .with_context(|| path.display().to_string())?;
+    if bytes.len() as u64 > limit {
+        bail!("{}: more than {limit} bytes", path.display());
+    }
+    Ok(bytes)
 }
 
 /// Names in a folder are durable only when the folder is synced.
@@ -254,8 +299,15 @@ pub fn accepted_keys<'a>(
     AcceptedKeys {
         srs: SrsRef {
             digest: srs.digest(),
-            provenance: SrsProvenance::Dev,
+            provenance: match srs.provenance().claim() {
+                None => SrsProvenance::Dev,
+                Some(c) => SrsProvenance::Ceremony {
+                    transcript: c.transcript,
+                    contributors: c.contributors,
+                },
+            },
         },
+        ceremony: (srs.provenance().transcript()).map(|t| Bytes(t.encode())),
         keys: circuits.map(|c| Bytes(c.encode())).collect(),
     }
 }

@@ -20,6 +20,7 @@ macro_rules! note {
 mod admin;
 pub mod args;
 mod buyer;
+mod ceremony;
 pub mod custodian;
 pub mod demo;
 pub mod files;

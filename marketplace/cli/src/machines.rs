@@ -49,7 +49,7 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
         .keys
         .unwrap_or_else(|| config.dir.join("accepted-keys.json"));
     let accepted: AcceptedKeys = files::read_json(&keys)
-        .context("the verifying keys that proofs are checked with; make them with `veilbourse srs dev` and `veilbourse srs key`")?;
+        .context("the verifying keys that proofs are checked with; make them with `veilbourse srs ceremony` (or `srs dev`) and `veilbourse srs key`")?;
     let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
     for (mail, role, variable) in [
         (&a.admin, StaffRole::Admin, "VEILBOURSE_ADMIN_PASSWORD"),
@@ -211,6 +211,19 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         note!(
             "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
         );
+    }
+    if let Some(t) = &config.ceremony {
+        // CER-8: what this node's own part in the ceremony is.
+        match t.contribution_of(&config.node_key().0) {
+            Some(number) => note!(
+                "the SRS is of a ceremony of {}; this node made contribution {number}",
+                t.len()
+            ),
+            None => note!(
+                "the SRS is of a ceremony of {} in which this node had no part: it trusts that one of them destroyed its secret",
+                t.len()
+            ),
+        }
     }
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;

@@ -1,8 +1,10 @@
-//! `veilbourse srs {dev, check, key}`.
+//! `veilbourse srs {dev, check, ceremony, key}`.
 
 use crate::{
     args::{RowsArg, SrsCommand},
+    ceremony,
     files::{self, accepted_keys},
+    progress::Bars,
 };
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -29,9 +31,12 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
             print(&srs, &out.display().to_string(), json);
         }
         SrsCommand::Check { file } => {
-            let srs = Srs::decode(&files::read(&file)?, &mut crate::rng(None))?;
+            let bars = Bars::new(json);
+            let step = |stage: &'static str, done, total| bars.set(stage, done, total, "");
+            let srs = Srs::load(&files::read(&file)?, &mut crate::rng(None), &step)?;
             print(&srs, &file.display().to_string(), json);
         }
+        SrsCommand::Ceremony(c) => ceremony::run(c, json)?,
         SrsCommand::Key {
             srs,
             rows,
@@ -76,21 +81,30 @@ pub fn run(c: SrsCommand, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn print(srs: &Srs, file: &str, json: bool) {
-    let provenance = srs.provenance().name();
+/// What an SRS is and what it rests on.
+pub fn print(srs: &Srs, file: &str, json: bool) {
+    let provenance = srs.provenance();
+    let transcript = provenance.transcript();
     if json {
-        out!(
-            "{}",
-            json!({ "srs": srs.digest(), "provenance": provenance, "max_degree": srs.max_degree(), "file": file })
-        );
-    } else {
-        out!(
-            "SRS {}\n  provenance  {provenance}\n  degree      {}\n  file        {file}",
-            srs.digest(),
-            srs.max_degree()
-        );
-        out!(
+        let mut object = json!({
+            "srs": srs.digest(), "provenance": provenance.name(), "max_degree": srs.max_degree(), "file": file,
+        });
+        if let (Some(t), Some(map)) = (transcript, object.as_object_mut()) {
+            map.insert("ceremony".into(), ceremony::object(t));
+        }
+        out!("{object}");
+        return;
+    }
+    out!(
+        "SRS {}\n  provenance  {}\n  degree      {}\n  file        {file}",
+        srs.digest(),
+        provenance.name(),
+        srs.max_degree()
+    );
+    match transcript {
+        Some(t) => ceremony::print(t),
+        None => out!(
             "  whoever made it could have kept the trapdoor and could forge: receipts say `srs: dev`"
-        );
+        ),
     }
 }

@@ -130,6 +130,9 @@ pub struct ErrorAnswer {
 pub struct AcceptedKeys {
     /// The reference string.
     pub srs: crate::SrsRef,
+    /// The transcript of its ceremony; without one it is a dev string (CER-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceremony: Option<crate::Bytes>,
     /// The keys' bytes.
     pub keys: Vec<crate::Bytes>,
 }

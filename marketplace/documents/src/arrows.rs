@@ -79,6 +79,11 @@ const TRAPDOOR: &str = "nobody knows the trapdoor of the reference string";
 const HIDDEN_ONLY: [&str; 3] = [PRIVATE_WEIGHTS, KEYS_ARE_THE_CIRCUITS, TRAPDOOR];
 
 impl Arrow {
+    /// Whether it is the one about the reference string's trapdoor.
+    pub fn is_about_trapdoor(&self) -> bool {
+        self.what == TRAPDOOR
+    }
+
     /// Whether it is the one that recomputed keys turn from assumed to proven.
     pub fn is_about_keys(&self) -> bool {
         self.what == KEYS_ARE_THE_CIRCUITS
@@ -189,7 +194,7 @@ pub const ARROWS: &[Arrow] = &[
         "SRS",
         "everybody",
         TRAPDOOR,
-        "its provenance: dev, made on one machine",
+        "whoever made it: one machine (dev), or a contributor to its ceremony",
         Binding::Assumed,
     ),
 ];

@@ -5,6 +5,7 @@ use crate::{
     QueryKind, SignatureText, Signed, check_sealing_key,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use veilbourse_core::{digest::Digest, program::Program};
 
 /// Parts of a whole.
@@ -89,11 +90,18 @@ pub struct PodRef {
 
 /// Where a structured reference string comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SrsProvenance {
-    /// Made on one machine, whose owner could keep the trapdoor. The only one
-    /// there is: a receipt cannot claim a ceremony that nobody can check.
+    /// Made on one machine, whose owner could keep the trapdoor.
     Dev,
+    /// By a ceremony. Whoever relies on it checks the transcript, which accepted
+    /// keys and receipts carry (CER-9).
+    Ceremony {
+        /// Digest of its transcript.
+        transcript: Digest,
+        /// Contributions in it, each under a key of its own.
+        contributors: u32,
+    },
 }
 
 impl SrsProvenance {
@@ -101,6 +109,30 @@ impl SrsProvenance {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
+            Self::Ceremony { .. } => "ceremony",
+        }
+    }
+
+    /// Transcript and number of contributors, where it is a ceremony.
+    pub const fn ceremony(self) -> Option<(Digest, u32)> {
+        match self {
+            Self::Dev => None,
+            Self::Ceremony {
+                transcript,
+                contributors,
+            } => Some((transcript, contributors)),
+        }
+    }
+}
+
+impl fmt::Display for SrsProvenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dev => f.write_str("dev"),
+            Self::Ceremony {
+                transcript,
+                contributors,
+            } => write!(f, "ceremony {transcript}, {contributors} contributors"),
         }
     }
 }

@@ -135,7 +135,7 @@ impl Chain<'_> {
         same("order", "node_key", &o.node_key, "quote", &q.node_key)?;
         same("order", "price", &o.price, "quote", &q.price.total)?;
         same("order", "srs", &o.srs.digest, "quote", &q.srs.digest)?;
-        let (found, quoted) = (o.srs.provenance.name(), q.srs.provenance.name());
+        let (found, quoted) = (o.srs.provenance, q.srs.provenance);
         same("order", "srs.provenance", &found, "quote", &quoted)?;
         same_list(
             "order",

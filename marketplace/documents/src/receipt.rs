@@ -82,6 +82,9 @@ pub struct Receipt {
     pub public_key: Bytes,
     /// The circuits' verifying keys that the order names.
     pub verifying_keys: Vec<Bytes>,
+    /// The transcript of the ceremony that the order's SRS names (CER-9).
+    #[serde(deserialize_with = "Option::deserialize")] // null, but never left out
+    pub ceremony: Option<Bytes>,
     /// Outputs in the program's order.
     pub outputs: Vec<ReceiptOutput>,
     /// What is claimed.

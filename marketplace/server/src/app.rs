@@ -21,7 +21,7 @@ use veilbourse_domain::{
     ports::{ObjectStorage, Store},
 };
 use veilbourse_store::{FileObjects, SqlStore};
-use veilbourse_verifier::linear::CircuitKey;
+use veilbourse_verifier::{ceremony::backed, linear::CircuitKey};
 
 /// Milliseconds since the epoch, asked for when needed.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
@@ -117,6 +117,14 @@ impl App {
             .map(|k| CircuitKey::decode(&k.0))
             .collect::<std::result::Result<_, _>>()
             .map_err(|e| DomainError::invalid("verifying keys", e.to_string()))?;
+        // CER-9.
+        backed(
+            &accepted.srs.digest,
+            accepted.srs.provenance.ceremony().map(Into::into),
+            accepted.ceremony.as_ref().map(|t| t.0.as_slice()),
+            &circuits,
+        )
+        .map_err(|e| DomainError::invalid("srs", e.to_string()))?;
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
             tokens: TokenKeys::new(tokens, &id),

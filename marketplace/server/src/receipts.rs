@@ -7,7 +7,7 @@ use crate::{
 };
 use veilbourse_documents::{
     Assurance, Bytes, DOCUMENT_VERSION, DecryptionClass, Delivery, Document, EvaluationClass,
-    Grant, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed,
+    Grant, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed, SrsRef,
 };
 use veilbourse_domain::{
     DomainError, Result,
@@ -24,6 +24,24 @@ impl App {
     ) -> Result<Signed<T>> {
         let text = self.store.document(id, kind).await?.text;
         Signed::parse(text.as_bytes()).map_err(|e| refused(&e))
+    }
+
+    /// The transcript of the ceremony that an order's SRS names (CER-9): the
+    /// accepted keys' own, since an order is proven under no other.
+    fn transcript_of(&self, srs: &SrsRef) -> Result<Option<Bytes>> {
+        if srs.provenance.ceremony().is_none() {
+            return Ok(None);
+        }
+        if *srs != self.accepted.srs {
+            return Err(DomainError::invalid(
+                "srs",
+                format!(
+                    "the order is of SRS {}, this marketplace has {}",
+                    srs.digest, self.accepted.srs.digest
+                ),
+            ));
+        }
+        Ok(self.accepted.ceremony.clone())
     }
 
     /// The receipt of a released order: stored, or made now.
@@ -74,6 +92,7 @@ impl App {
             manifest: (*manifest).clone(),
             public_key: Bytes(self.objects.read(order.listing, "public-key").await?),
             verifying_keys: circuits.iter().map(|c| Bytes(c.encode())).collect(),
+            ceremony: self.transcript_of(&signed.body.srs)?,
             outputs,
             assurance: Assurance {
                 evaluation: EvaluationClass::Proven,

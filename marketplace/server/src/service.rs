@@ -47,7 +47,7 @@ impl Service for Market {
             key: PublicKey(app.key.0),
             fee_basis_points: app.config.fee_basis_points,
             srs: app.accepted.srs.digest,
-            srs_provenance: app.accepted.srs.provenance.name(),
+            srs_provenance: app.accepted.srs.provenance.to_string(),
             verifying_keys: app.circuits.iter().map(PrivateArgument::digest).collect(),
         }
     }

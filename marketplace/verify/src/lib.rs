@@ -20,6 +20,7 @@ use veilbourse_documents::{
 };
 use veilbourse_verifier::{
     Envelope,
+    ceremony::backed,
     linear::{CircuitKey, OrderContext, PrivateArgument, check_public_key, required_circuits},
 };
 
@@ -87,6 +88,12 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     let public_key = PublicKey::decode(&body.public_key.0).map_err(ReceiptRefusal::PublicKey)?;
     check_public_key(&body.manifest, &public_key)?;
     let circuits = circuits(body, order, &body.manifest, trust)?;
+    let ceremony = backed(
+        &order.srs.digest,
+        order.srs.provenance.ceremony().map(Into::into),
+        body.ceremony.as_ref().map(|t| t.0.as_slice()),
+        &circuits,
+    )?;
     let context = OrderContext {
         manifest: &body.manifest,
         program: &order.program,
@@ -97,13 +104,7 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     };
     outputs(body, &context)?;
     claims(body)?;
-    Ok(report::of(
-        &receipt,
-        &id,
-        &wanted,
-        trust.circuits.is_some(),
-        trust.marketplace.is_some(),
-    ))
+    Ok(report::of(&receipt, &id, &wanted, ceremony.as_ref(), trust))
 }
 
 /// The verifying keys are exactly those that the order names and the program

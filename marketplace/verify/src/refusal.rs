@@ -3,7 +3,7 @@
 use thiserror::Error;
 use veilbourse_core::{digest::Digest, wire::WireError};
 use veilbourse_documents::{DemandError, DocumentError};
-use veilbourse_verifier::Refusal;
+use veilbourse_verifier::{Refusal, ceremony::CeremonyRefusal};
 
 /// A refusal of a receipt.
 #[derive(Debug, Error, Clone, PartialEq)]
@@ -58,6 +58,9 @@ pub enum ReceiptRefusal {
         /// Why.
         reason: String,
     },
+    /// The ceremony claimed is not the one shown, or none is (CER-9).
+    #[error("ceremony: {0}")]
+    Ceremony(#[from] CeremonyRefusal),
     /// Another number of outputs.
     #[error("{found} outputs, the program has {expected}")]
     Outputs {
@@ -113,6 +116,7 @@ impl ReceiptRefusal {
             Self::Values { .. } => "DOC-9",
             Self::PublicKey(_) | Self::Verifier(Refusal::PublicKey { .. }) => "DS-6",
             Self::VerifyingKeys { .. } | Self::Verifier(Refusal::Circuit(_)) => "LES-8",
+            Self::Ceremony(_) => "CER-9",
             Self::Outputs { .. } | Self::Ciphertext(_) | Self::OutputDigest { .. } => "DOC-7",
             Self::Proof { .. } | Self::Verifier(_) => "LES-4",
             Self::Claim { .. } => "REC-1",

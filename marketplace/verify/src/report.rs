@@ -1,9 +1,10 @@
 //! What a verified receipt shows, for people and as JSON (REC-2, REC-3).
 
-use crate::terminal::printable;
+use crate::{Trust, terminal::printable};
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Arrow, Binding, Demand, Key, Receipt, Signed, arrows};
+use veilbourse_documents::{Arrow, Binding, Demand, Key, Receipt, Signed, SrsProvenance, arrows};
+use veilbourse_verifier::ceremony::Transcript;
 
 /// One line: what, and how it is backed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,11 @@ pub struct Report {
     pub bits: u64,
     /// Outputs proven.
     pub outputs: usize,
-    /// Provenance of the reference string.
-    pub srs: &'static str,
+    /// Provenance of the reference string: `dev`, or `ceremony` with its
+    /// transcript and the number of contributors.
+    pub srs: String,
+    /// Who contributed to the ceremony, by name and key, in order.
+    pub contributors: Vec<(String, Key)>,
     /// Minor units paid.
     pub price: i64,
     /// The arrows.
@@ -48,13 +52,18 @@ pub(crate) fn of(
     receipt: &Signed<Receipt>,
     id: &Digest,
     demand: &Demand,
-    keys_recomputed: bool,
-    marketplace_expected: bool,
+    ceremony: Option<&Transcript>,
+    trust: &Trust<'_>,
 ) -> Report {
     let body = &receipt.body;
+    let keys_recomputed = trust.circuits.is_some();
+    let provenance = body.assurance.srs;
     let lines = arrows(&body.order.body.program)
         .into_iter()
-        .map(|arrow| {
+        .map(|mut arrow| {
+            if arrow.is_about_trapdoor() {
+                arrow.bound_by = backing(provenance);
+            }
             let recomputed = keys_recomputed && arrow.is_about_keys();
             let binding = if recomputed {
                 Binding::Proven
@@ -67,7 +76,7 @@ pub(crate) fn of(
     let needs_srs = !body.verifying_keys.is_empty();
     Report {
         marketplace: *id,
-        marketplace_expected,
+        marketplace_expected: trust.marketplace.is_some(),
         keys: [
             ("custodian", body.policy.key),
             ("buyer", body.order.key),
@@ -80,12 +89,29 @@ pub(crate) fn of(
         bits: demand.bits,
         outputs: body.outputs.len(),
         srs: if needs_srs {
-            body.assurance.srs.name()
+            provenance.to_string()
         } else {
-            "none needed"
+            "none needed".into()
         },
+        contributors: ceremony
+            .filter(|_| needs_srs)
+            .map(|t| t.contributions().iter().map(|c| &c.statement))
+            .into_iter()
+            .flatten()
+            .map(|s| (s.name.clone(), Key(s.key)))
+            .collect(),
         price: body.settlement.price.total,
         lines,
+    }
+}
+
+/// What the trapdoor's being unknown rests on.
+fn backing(provenance: SrsProvenance) -> &'static str {
+    match provenance {
+        SrsProvenance::Dev => "its provenance: dev, made on one machine",
+        SrsProvenance::Ceremony { .. } => {
+            "its ceremony, checked here: one contributor who destroyed its secret suffices"
+        }
     }
 }
 
@@ -117,6 +143,10 @@ impl Report {
         );
         for (who, key) in &self.keys {
             out.push_str(&format!("  {who:<11}  {key}\n"));
+        }
+        for ((name, key), number) in self.contributors.iter().zip(1u32..) {
+            let name = printable(name);
+            out.push_str(&format!("  SRS, part {number:<2} {key}  {name}\n"));
         }
         for (binding, title) in [
             (Binding::Proven, "Proven (checked here)"),
@@ -153,6 +183,9 @@ impl Report {
             "evaluation": "proven",
             "decryption": "custodian-attested",
             "srs": self.srs,
+            "srs_contributors": self.contributors.iter().map(|(name, key)| json!({
+                "name": name, "key": key.to_string(),
+            })).collect::<Vec<_>>(),
             "price": self.price.to_string(),
             "proven": list(Binding::Proven),
             "attested": list(Binding::Attested),

@@ -194,6 +194,34 @@ fn the_program_is_held_to_the_policy_again() {
 }
 
 #[test]
+fn a_ceremony_is_named_only_with_its_transcript() {
+    // CER-9, REC-3: everybody signed, the marketplace too.
+    let (srs, transcript) = ceremony(1);
+    let mut terms = done().case.terms.clone();
+    terms.srs = srs;
+    let with = |ceremony: Option<&Bytes>| {
+        verify(&resigned(&terms, |r| r.ceremony = ceremony.cloned())).unwrap_err()
+    };
+    // Shown: what is refused then are the proofs, which are another order's.
+    let r = with(Some(&transcript));
+    assert!(matches!(r, ReceiptRefusal::Proof { index: 0, .. }), "{r}");
+    let mut changed = transcript.clone();
+    changed.0[200] ^= 1;
+    for (ceremony, expected) in [
+        (None, "transcript is missing"),
+        (Some(&support::ceremony(2).1), "the transcript shows"),
+        (Some(&changed), "contribution 1"),
+    ] {
+        let r = with(ceremony);
+        assert_eq!(r.rule(), "CER-9");
+        assert!(r.to_string().contains(expected), "{r}");
+    }
+    // A transcript beside a dev string.
+    let r = refusal(|r| r.ceremony = Some(transcript));
+    assert!(r.to_string().contains("no ceremony is claimed"), "{r}");
+}
+
+#[test]
 fn outputs_are_the_submitted_ones() {
     // REC-1, DOC-7.
     for r in [
@@ -315,7 +343,9 @@ fn nobodys_signature_stands_for_a_proof() {
 
 #[test]
 fn claims_are_what_was_recomputed() {
-    // REC-1, REC-2. Decryption class and SRS provenance have one value each.
+    // REC-1, REC-2. The decryption class has one value.
+    let r = refusal(|r| r.assurance.srs = ceremony(1).0.provenance);
+    assert!(claim(&r, "assurance.srs"), "{r}");
     let r = refusal(|r| r.assurance.evaluation = EvaluationClass::Replicated);
     assert!(claim(&r, "assurance.evaluation"), "{r}");
     let r = refusal(|r| r.work.constraints += 1);

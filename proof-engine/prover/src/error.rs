@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 use veilbourse_core::wire::WireError;
-use veilbourse_verifier::{Refusal, commitment::CommitmentError};
+use veilbourse_verifier::{Refusal, ceremony::CeremonyRefusal, commitment::CommitmentError};
 
 /// Why a proof cannot be made.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub enum ProverError {
     /// The statement does not conform, or the proof just made is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A ceremony's transcript, or points that are not those it ends with (CER).
+    #[error(transparent)]
+    Ceremony(#[from] CeremonyRefusal),
     /// Plonky3's prover failed.
     #[error("FRI prover: {0}")]
     Fri(String),

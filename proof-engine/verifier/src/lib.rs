@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod ceremony;
 pub mod commitment;
 pub mod envelope;
 pub mod field;

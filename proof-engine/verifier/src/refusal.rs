@@ -1,6 +1,6 @@
 //! Why a proof is refused: one variant a rule, saying expected and got.
 
-use crate::{commitment::CommitmentError, linear::MatrixKind};
+use crate::{ceremony::CeremonyRefusal, commitment::CommitmentError, linear::MatrixKind};
 use thiserror::Error;
 use veilbourse_core::{digest::Digest, wire::WireError};
 
@@ -10,6 +10,9 @@ pub enum Refusal {
     /// Bytes that are not a canonical value (WIRE-1..4).
     #[error("{0}")]
     Wire(#[from] WireError),
+    /// The ceremony claimed for a reference string is not shown (CER-9).
+    #[error("ceremony: {0}")]
+    Ceremony(#[from] CeremonyRefusal),
     /// The envelope holds a proof of another kind.
     #[error("envelope: a proof of kind {found}, expected {expected}")]
     Kind {

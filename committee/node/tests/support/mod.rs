@@ -21,13 +21,16 @@ use veilbourse_core::{
     simulation::simulate_program,
 };
 use veilbourse_documents::{
-    Id, Key, OpenedResult, ResultContext, SealingSecret, SigningKey, SrsProvenance, SrsRef,
+    Bytes, Id, Key, OpenedResult, ResultContext, SealingSecret, SigningKey, SrsProvenance, SrsRef,
     api::AcceptedKeys, open_result,
 };
 use veilbourse_eval::SecretKey;
 use veilbourse_node::{Dataset as NodeDataset, KeyNode, Log, NodeConfig, Outcome, Parts};
 use veilbourse_pod::{Circuits, Job, matrix_words};
-use veilbourse_prover::{linear::PodSecret, srs::Srs};
+use veilbourse_prover::{
+    linear::PodSecret,
+    srs::{Ceremony, Srs, silent},
+};
 use veilbourse_tabular::{Built, ColumnConfig, Kind, SchemaConfig, build};
 
 /// Rows of the table: one chunk.
@@ -210,6 +213,7 @@ impl World {
             HashMap::from([(self.root, held)]),
             AcceptedKeys {
                 srs: srs(),
+                ceremony: None,
                 keys: Vec::new(),
             },
             true,
@@ -223,6 +227,25 @@ pub fn srs() -> SrsRef {
         digest: Digest([0x55; 32]),
         provenance: SrsProvenance::Dev,
     }
+}
+
+/// A small ceremony's string, as documents name it, and its transcript.
+pub fn ceremony(seed: u64) -> (SrsRef, Bytes) {
+    let rng = &mut rng(seed);
+    let mut made = Ceremony::start(2, "tests", rng).unwrap();
+    for s in 1..4u8 {
+        let name = format!("number {s}");
+        made = made.contribute(&name, &signer(s), rng, &silent).unwrap();
+    }
+    let claim = made.transcript().claim().unwrap();
+    let srs = SrsRef {
+        digest: made.transcript().srs().unwrap(),
+        provenance: SrsProvenance::Ceremony {
+            transcript: claim.transcript,
+            contributors: claim.contributors,
+        },
+    };
+    (srs, Bytes(made.transcript().encode()))
 }
 
 /// A folder that is quick to sync, where there is one.

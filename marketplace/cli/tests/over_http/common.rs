@@ -25,9 +25,9 @@ use veilbourse_client::{
     market::{self, Decide},
     query::{self, Query},
 };
-use veilbourse_documents::{Id, Key, Policy, QueryKind, Signed};
+use veilbourse_documents::{Id, Key, Policy, QueryKind, Signed, SigningKey};
 use veilbourse_pod::Circuits;
-use veilbourse_prover::srs::Srs;
+use veilbourse_prover::srs::{Ceremony, Srs, silent};
 use veilbourse_server::{Limits, ServerConfig};
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 
@@ -87,8 +87,16 @@ pub struct Market {
     pub built: Built,
 }
 
+/// The string of a ceremony of two: what every market here rests on.
 pub fn srs(log: u32) -> Arc<Srs> {
-    Arc::new(Srs::dev(log, &mut ChaCha20Rng::seed_from_u64(1)).expect("an SRS"))
+    let rng = &mut ChaCha20Rng::seed_from_u64(1);
+    let mut made = Ceremony::start(log, "tests over HTTP", rng).expect("starts");
+    for seed in [1, 2] {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        let next = made.contribute("a contributor", &key, rng, &silent);
+        made = next.expect("contributes");
+    }
+    Arc::new(made.finish().expect("an SRS"))
 }
 
 /// A started market without listing: world and its clock.

@@ -159,10 +159,7 @@ async fn nothing_is_lost_when_processes_are_killed() {
             ],
         ),
         process("pod", &["pod", "--server", &url, "--srs", "srs.bin"]),
-        process(
-            "key node",
-            &["key-node", "--server", &url, "--accept-dev-srs"],
-        ),
+        process("key node", &["key-node", "--server", &url]),
     ];
     all[0].start();
     let server = Server::new(&url);

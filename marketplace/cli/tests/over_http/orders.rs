@@ -49,6 +49,14 @@ async fn a_good_day_and_what_is_refused_on_it() {
     };
     let report = verify_receipt(&opened.receipt, &trust).expect("a good receipt");
     assert_eq!((report.outputs, report.values), (4, 4));
+    // CER-9: the market rests on a ceremony; the receipt shows it.
+    let receipt = Signed::<Receipt>::parse(&opened.receipt).expect("a receipt");
+    let provenance = receipt.body.assurance.srs;
+    assert!(
+        matches!(provenance.ceremony(), Some((_, 2))),
+        "{provenance}"
+    );
+    assert!(receipt.body.ceremony.is_some());
     let price = ticket.order.body.price;
     assert_eq!(
         available(&m.buyer.session).await.expect("a balance"),

@@ -299,6 +299,13 @@ pub fn changes() -> Vec<Change> {
         ),
         c("quote", "/srs/digest", other(), QUOTE, Link("order", "srs")),
         both("quote", "/srs/provenance", json!("ceremony"), Json),
+        c(
+            "quote",
+            "/srs/provenance",
+            json!({ "ceremony": { "transcript": other(), "contributors": 3 } }),
+            QUOTE,
+            Link("order", "srs.provenance"),
+        ),
         both("quote", "/custody", json!("threshold"), Json),
         both("quote", "/node_key", stranger(), Link("quote", "node_key")),
         both(
@@ -351,6 +358,18 @@ pub fn changes() -> Vec<Change> {
         ),
         both("order", "/srs/digest", other(), Link("order", "srs")),
         both("order", "/srs/provenance", json!("ceremony"), Json),
+        both(
+            "order",
+            "/srs/provenance",
+            json!({ "ceremony": { "transcript": other(), "contributors": 3, "x": 1 } }),
+            Json,
+        ),
+        both(
+            "order",
+            "/srs/provenance",
+            json!({ "ceremony": { "transcript": other(), "contributors": 3 } }),
+            Link("order", "srs.provenance"),
+        ),
         both("order", "/price", json!("2999"), Link("order", "price")),
         both("order", "/price", json!("-1"), Invalid("order", "price")),
         c("order", "/result_key", json!(sealing_key(99)), ORDER, Free),

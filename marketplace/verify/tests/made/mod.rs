@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
     Assurance, Bytes, DOCUMENT_VERSION, DecryptionClass, Delivery, EvaluationClass, OpenedResult,
-    Receipt, ReceiptOutput, Settlement, Signed, SrsProvenance, marketplace_id,
+    Receipt, ReceiptOutput, Settlement, Signed, marketplace_id,
 };
 use veilbourse_node::Outcome;
 use veilbourse_verify::{ReceiptRefusal, Report, Trust, verify_receipt};
@@ -69,6 +69,7 @@ pub fn receipt_of(case: &Case, delivery: Signed<Delivery>) -> Receipt {
         manifest: job.manifest.clone(),
         public_key: Bytes(case.parts.public_key.clone()),
         verifying_keys: Vec::new(),
+        ceremony: None,
         outputs: case
             .parts
             .ciphertexts
@@ -82,7 +83,7 @@ pub fn receipt_of(case: &Case, delivery: Signed<Delivery>) -> Receipt {
         assurance: Assurance {
             evaluation: EvaluationClass::Proven,
             decryption: DecryptionClass::CustodianAttested,
-            srs: SrsProvenance::Dev,
+            srs: job.order.body.srs.provenance,
         },
         arrows: Receipt::arrow_lines(&job.order.body.program),
         work: job.submission.body.work,

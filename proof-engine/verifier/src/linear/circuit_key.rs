@@ -63,6 +63,11 @@ impl CircuitKey {
         1u64.checked_shl(self.marlin.log_rows).unwrap_or(0)
     }
 
+    /// Marlin's own key.
+    pub fn marlin(&self) -> &VerifyingKey {
+        &self.marlin
+    }
+
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::new();

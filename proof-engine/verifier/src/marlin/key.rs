@@ -300,7 +300,7 @@ pub(super) fn read_g1(r: &mut Reader<'_>, field: &'static str) -> Result<G1Affin
 
 /// A point with full checks: on the curve, in the subgroup, and with exactly
 /// these bytes (MAR-8).
-fn canonical<P: CanonicalDeserialize + CanonicalSerialize>(
+pub(crate) fn canonical<P: CanonicalDeserialize + CanonicalSerialize>(
     bytes: &[u8],
     field: &'static str,
 ) -> Result<P, MarlinRefusal> {

@@ -8,6 +8,7 @@ mod key;
 mod proof;
 mod verify;
 
+pub(crate) use key::canonical;
 pub use key::{InputPositions, Shift, VerifyingKey, shift_exponent};
 pub use proof::{MarlinProof, PROOF_BYTES};
 pub use verify::{challenges, verify};
