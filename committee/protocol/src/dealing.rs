@@ -326,6 +326,9 @@ pub struct Package<'a> {
 }
 
 impl BatchCheck {
+    /// Bytes of the three messages.
+    pub const MESSAGE_BYTES: [usize; 3] = [3 * 16 + 8, 32, 16 + 32];
+
     /// Reads what was dealt; the first message follows from it.
     pub fn new(
         shape: &Shape,
