@@ -5,12 +5,7 @@
 //! refuses ends this session, at this node with the protocol's own error and at
 //! the others with a bye; other sessions do not notice.
 
-use crate::{
-    error::{Leave, OpenError, PeerError},
-    frame::Kind,
-    party::Expected,
-    session::Session,
-};
+use crate::{error::OpenError, frame::Kind, party::Expected, session::Session};
 use std::fmt::Display;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use veilbourse_protocol::{
@@ -156,10 +151,7 @@ async fn run_check<E: Display>(
 /// PEER-8: the others need not wait for a node that goes no further.
 fn leave_if_failed<T>(session: &mut Session, result: Result<T, OpenError>) -> Result<T, OpenError> {
     if let Err(e) = &result {
-        session.leave(match e {
-            OpenError::Peer(PeerError::PeerBroke { .. }) => Leave::Refused,
-            e => e.leave(),
-        });
+        session.leave(e.leave());
     }
     result
 }

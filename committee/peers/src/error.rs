@@ -305,34 +305,35 @@ pub enum PeerError {
     },
 }
 
-/// Why a node leaves a session before its end; one byte of a bye.
+/// Why a node leaves a session before its end; the two bytes of a bye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
     /// Its operator or its gate.
     Cancelled,
-    /// Another peer was silent or left.
-    Peer,
-    /// The protocol refused something.
+    /// Another peer, named by its number, was silent or left. The word of the
+    /// one who leaves, no more.
+    Peer(u8),
+    /// The protocol or the channel refused something.
     Refused,
     /// Its disk.
     Durable,
 }
 
 impl Leave {
-    pub(crate) fn byte(self) -> u8 {
+    pub(crate) fn bytes(self) -> [u8; 2] {
         match self {
-            Self::Cancelled => 0,
-            Self::Peer => 1,
-            Self::Refused => 2,
-            Self::Durable => 3,
+            Self::Cancelled => [0, 0],
+            Self::Peer(n) => [1, n],
+            Self::Refused => [2, 0],
+            Self::Durable => [3, 0],
         }
     }
-    /// What a byte says; what no version says is a cancellation.
-    pub(crate) fn of(byte: u8) -> Self {
-        match byte {
-            1 => Self::Peer,
-            2 => Self::Refused,
-            3 => Self::Durable,
+    /// What two bytes say; what no version says is a cancellation.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [1, n] => Self::Peer(*n),
+            [2, _] => Self::Refused,
+            [3, _] => Self::Durable,
             _ => Self::Cancelled,
         }
     }
@@ -379,7 +380,10 @@ impl OpenError {
     /// What the others are told.
     pub(crate) fn leave(&self) -> Leave {
         match self {
-            Self::Peer(_) => Leave::Peer,
+            Self::Peer(PeerError::PeerSilent { peer, .. } | PeerError::PeerLeft { peer, .. }) => {
+                Leave::Peer(*peer)
+            }
+            Self::Peer(PeerError::PeerBroke { .. }) => Leave::Refused,
             Self::Durable(_) => Leave::Durable,
             Self::Protocol(_) | Self::Inside { .. } => Leave::Refused,
             Self::Job { .. } | Self::Session(_) => Leave::Cancelled,

@@ -266,7 +266,7 @@ impl Hub {
                 Ok(())
             }
             Kind::Bye => {
-                let reason = Leave::of(payload.first().copied().unwrap_or_default());
+                let reason = Leave::of(&payload);
                 if let Some(live) = guard.sessions.get_mut(&header.session) {
                     if let Some(p) = live.parties.iter_mut().find(|p| p.node == from) {
                         p.left = Some(reason);
@@ -476,7 +476,7 @@ impl Hub {
         };
         guard.reserved = guard.reserved.saturating_sub(live.reserved);
         if let Some(reason) = leave {
-            let bye = encode(Kind::Bye, 0, session, &[reason.byte()]);
+            let bye = encode(Kind::Bye, 0, session, &reason.bytes());
             for p in &live.parties {
                 guard.push(p.node, &bye);
             }
@@ -576,7 +576,7 @@ impl State {
                 });
             }
             Kind::Bye => {
-                within(1)?;
+                within(2)?;
             }
             Kind::Round | Kind::Dealing | Kind::Signatures => {}
         }
