@@ -65,6 +65,8 @@ pub struct Health {
 pub(crate) enum Admit {
     Take,
     Discard,
+    /// The connection is not the peer's any more.
+    Stale,
 }
 
 type Frames = mpsc::Sender<Arc<[u8]>>;
@@ -73,7 +75,7 @@ type Frames = mpsc::Sender<Arc<[u8]>>;
 struct Peer {
     link: Option<(u64, Frames)>,
     barred: Option<Instant>,
-    early: BTreeMap<Digest, (Instant, Header, Vec<u8>)>,
+    early: BTreeMap<(Digest, Kind), (Instant, Header, Vec<u8>)>,
     notes: u32,
     strays: u32,
     connections: u64,
@@ -230,26 +232,27 @@ impl Hub {
     /// PEER-4: before a payload is read.
     pub(crate) fn admit(
         &self,
-        from: u8,
+        from: (u8, u64),
         header: &Header,
         now: Instant,
     ) -> Result<Admit, Violation> {
         self.lock().admit(from, header, now, self)
     }
 
-    /// After it was read. The session may have begun or ended meanwhile, so the
-    /// question is asked again.
+    /// After it was read. The session may have begun or ended meanwhile, or the
+    /// connection been replaced, so the question is asked again.
     pub(crate) fn deliver(
         &self,
-        from: u8,
+        by: (u8, u64),
         header: &Header,
         payload: Vec<u8>,
         now: Instant,
     ) -> Result<(), Violation> {
         let mut guard = self.lock();
-        if guard.admit(from, header, now, self)? == Admit::Discard {
+        if guard.admit(by, header, now, self)? != Admit::Take {
             return Ok(());
         }
+        let (from, _) = by;
         match header.kind {
             Kind::Hello | Kind::Alive => Ok(()),
             Kind::Proposal | Kind::Counter => {
@@ -273,7 +276,7 @@ impl Hub {
                     }
                     live.notify.notify_waiters();
                 } else if let Some(p) = guard.peers.get_mut(&from) {
-                    p.early.remove(&header.session);
+                    p.early.retain(|(s, _), _| *s != header.session);
                 }
                 Ok(())
             }
@@ -284,13 +287,14 @@ impl Hub {
                     }
                     live.notify.notify_waiters();
                 } else if let Some(p) = guard.peers.get_mut(&from) {
-                    if let Some((_, old, bytes)) = p.early.get(&header.session)
+                    let place = (header.session, header.kind);
+                    if let Some((_, old, bytes)) = p.early.get(&place)
                         && (old != header || message_digest(bytes) != message_digest(&payload))
                     {
                         let (kind, step) = (header.kind, header.step);
                         return Err(Violation::Repeated { kind, step });
                     }
-                    p.early.insert(header.session, (now, *header, payload));
+                    p.early.insert(place, (now, *header, payload));
                 }
                 Ok(())
             }
@@ -352,11 +356,15 @@ impl Hub {
         let mut parties: Vec<_> = others.iter().map(|n| Party::new(*n)).collect();
         let mut broke = None;
         for party in &mut parties {
-            let early = guard.peers.get_mut(&party.node);
-            if let Some((_, header, payload)) = early.and_then(|p| p.early.remove(&session))
-                && let Err(v) = party.take(&header, payload)
-            {
-                broke = Some((party.node, v));
+            let Some(peer) = guard.peers.get_mut(&party.node) else {
+                continue;
+            };
+            for kind in [Kind::Round, Kind::Dealing, Kind::Signatures] {
+                if let Some((_, header, payload)) = peer.early.remove(&(session, kind))
+                    && let Err(v) = party.take(&header, payload)
+                {
+                    broke = Some((party.node, v));
+                }
             }
         }
         let notify = Arc::new(Notify::new());
@@ -541,7 +549,7 @@ impl State {
 
     fn admit(
         &mut self,
-        from: u8,
+        (from, connection): (u8, u64),
         header: &Header,
         now: Instant,
         hub: &Hub,
@@ -558,6 +566,9 @@ impl State {
         let Some(peer) = self.peers.get_mut(&from) else {
             return Err(Violation::Unexpected { kind });
         };
+        if peer.link.as_ref().map(|(c, _)| *c) != Some(connection) {
+            return Ok(Admit::Stale);
+        }
         match kind {
             Kind::Hello => return Err(Violation::Unexpected { kind }),
             Kind::Alive => return within(0),
@@ -623,7 +634,7 @@ impl State {
         within(EARLY_BYTES)?;
         let fresh = now.checked_sub(hub.timing.start).unwrap_or(now);
         peer.early.retain(|_, (at, _, _)| *at >= fresh);
-        if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&session) {
+        if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&(session, kind)) {
             return Err(Violation::Flood {
                 what: "sessions that this node has not begun",
                 limit: limits.early,

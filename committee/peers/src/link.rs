@@ -40,7 +40,7 @@ pub(crate) async fn run(hub: &Hub, channel: Channel) -> Result<(), Refused> {
         .map_err(|left| Refused::Barred { peer, left })?;
     let (from, to) = tokio::io::split(channel.stream);
     let end = tokio::select! {
-        end = read(hub, peer, from) => end,
+        end = read(hub, (peer, generation), from) => end,
         end = write(hub, queue, to) => end,
     };
     let why = match end {
@@ -56,19 +56,20 @@ pub(crate) async fn run(hub: &Hub, channel: Channel) -> Result<(), Refused> {
     Ok(())
 }
 
-async fn read(hub: &Hub, peer: u8, mut io: impl AsyncRead + Unpin) -> Result<(), End> {
+async fn read(hub: &Hub, from: (u8, u64), mut io: impl AsyncRead + Unpin) -> Result<(), End> {
     let (idle, whole) = (hub.timing.idle, hub.timing.frame);
     loop {
         let bytes = timeout(idle, read_header(&mut io)).await;
         let header = Header::read(&bytes.map_err(|_| End::Idle(idle))??)?;
-        match hub.admit(peer, &header, Instant::now())? {
+        match hub.admit(from, &header, Instant::now())? {
+            Admit::Stale => return Err(End::Replaced),
             Admit::Discard => timeout(whole, skip_payload(&mut io, header.length))
                 .await
                 .map_err(|_| End::Frame(whole))??,
             Admit::Take => {
                 let payload = timeout(whole, read_payload(&mut io, header.length)).await;
                 let payload = payload.map_err(|_| End::Frame(whole))??;
-                hub.deliver(peer, &header, payload, Instant::now())?;
+                hub.deliver(from, &header, payload, Instant::now())?;
             }
         }
     }

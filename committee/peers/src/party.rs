@@ -9,10 +9,6 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use veilbourse_core::digest::{Digest, Domain};
 
-/// Messages that a peer may send again on one connection: what it keeps for
-/// that, on both sides' views of when it broke.
-const REPEATS: u32 = 8;
-
 /// How long the messages of a kind are, by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -59,9 +55,9 @@ pub(crate) struct Party {
     pub(crate) node: u8,
     waiting: BTreeMap<(Kind, u8), Vec<u8>>,
     seen: BTreeMap<(Kind, u8), Digest>,
-    repeats: u32,
-    /// Nothing is repeated on a connection: TLS delivers once, in order.
-    may_repeat: bool,
+    /// What had come before this connection, and may come once more on it: a peer
+    /// does not know what was lost. On one connection TLS delivers once, in order.
+    again: BTreeSet<(Kind, u8)>,
     pub(crate) left: Option<Leave>,
     pub(crate) broke: Option<Violation>,
 }
@@ -72,8 +68,7 @@ impl Party {
             node,
             waiting: BTreeMap::new(),
             seen: BTreeMap::new(),
-            repeats: 0,
-            may_repeat: false,
+            again: BTreeSet::new(),
             left: None,
             broke: None,
         }
@@ -81,8 +76,7 @@ impl Party {
 
     /// PEER-7: what was on its way may come again.
     pub(crate) fn reconnected(&mut self) {
-        self.may_repeat = true;
-        self.repeats = 0;
+        self.again = self.seen.keys().copied().collect();
     }
 
     /// PEER-4, PEER-5: `sent` is the last step of this kind that this node sent.
@@ -118,21 +112,14 @@ impl Party {
         Ok(())
     }
 
-    /// Keeps a message. The same once more, after a reconnection, is dropped;
-    /// another one of the same step is refused.
+    /// Keeps a message. The same once more on a new connection is dropped; any
+    /// other of the same step is refused.
     pub(crate) fn take(&mut self, header: &Header, payload: Vec<u8>) -> Result<(), Violation> {
         let Header { kind, step, .. } = *header;
         let digest = message_digest(&payload);
         if let Some(seen) = self.seen.get(&(kind, step)) {
-            self.repeats += 1;
-            if !self.may_repeat || *seen != digest {
+            if !self.again.remove(&(kind, step)) || *seen != digest {
                 return Err(Violation::Repeated { kind, step });
-            }
-            if self.repeats > REPEATS {
-                return Err(Violation::Flood {
-                    what: "repeated messages",
-                    limit: REPEATS,
-                });
             }
             return Ok(());
         }
