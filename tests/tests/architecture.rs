@@ -34,6 +34,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pod",
         &["core", "eval", "prover", "verifier", "documents", "machine"],
     ),
+    ("privacy", &["core"]),
+    ("protocol", &["core", "privacy"]),
+    ("peers", &["core", "protocol"]),
     (
         "node",
         &["core", "eval", "verifier", "documents", "machine"],

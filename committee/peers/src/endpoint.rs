@@ -7,10 +7,11 @@ use crate::{
     error::{Refused, SessionError, TellError},
     frame::Kind,
     handshake::{BoxIo, Identity},
-    hub::{Health, Hub, Note},
+    hub::{Health, Hub},
     link,
     session::Session,
     settings::{Limits, Timing},
+    state::Note,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -118,7 +119,7 @@ impl Endpoint {
         self.hub.tell(to, kind, session, payload)
     }
 
-    /// The next proposal or counter.
+    /// The next proposal or counter; for one task at a time.
     pub async fn note(&self) -> Note {
         loop {
             let noted = self.hub.noted.notified();

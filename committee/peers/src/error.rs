@@ -258,6 +258,12 @@ pub enum TellError {
         /// Who.
         peer: u8,
     },
+    /// What belongs to a session is sent by it.
+    #[error("{kind:?} is not told, only proposals and counters are (PEER-4)")]
+    Kind {
+        /// Its kind.
+        kind: Kind,
+    },
     /// Too long.
     #[error("{kind:?} of {value} bytes, limit {limit} (PEER-4)")]
     Length {

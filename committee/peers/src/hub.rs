@@ -13,15 +13,13 @@ use crate::{
     members::Members,
     party::{Expected, Party, message_digest},
     settings::{EARLY_BYTES, Limits, Timing},
+    state::{Admit, Ended, Frames, Live, Note, Peer, State},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 use veilbourse_core::digest::Digest;
 
 /// Sessions that are remembered after their end.
@@ -29,22 +27,6 @@ const ENDED: usize = 1024;
 /// Last frames of a session that are sent again on a new connection: a peer is
 /// at most one step behind, and signatures may follow the last.
 const OUTBOX: usize = 3;
-/// Strays that a peer may send of a session that is over.
-const STRAYS: u32 = 8;
-
-/// Something for the node itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// Who says it, by number in the committee.
-    pub from: u8,
-    /// A proposal or a counter.
-    pub kind: Kind,
-    /// Of which session, or zeros.
-    pub session: Digest,
-    /// What.
-    pub payload: Vec<u8>,
-}
-
 /// How a peer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
@@ -58,53 +40,6 @@ pub struct Health {
     pub violations: u64,
     /// The last reason why there was no connection, or none any more.
     pub last: Option<String>,
-}
-
-/// What to do with a payload whose header has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admit {
-    Take,
-    Discard,
-    /// The connection is not the peer's any more.
-    Stale,
-}
-
-type Frames = mpsc::Sender<Arc<[u8]>>;
-
-#[derive(Default)]
-struct Peer {
-    link: Option<(u64, Frames)>,
-    barred: Option<Instant>,
-    early: BTreeMap<(Digest, Kind), (Instant, Header, Vec<u8>)>,
-    notes: u32,
-    strays: u32,
-    connections: u64,
-    violations: u64,
-    last: Option<String>,
-}
-
-struct State {
-    peers: BTreeMap<u8, Peer>,
-    sessions: BTreeMap<Digest, Live>,
-    ended: VecDeque<(Digest, Ended)>,
-    notes: VecDeque<Note>,
-    reserved: u64,
-}
-
-struct Live {
-    parties: Vec<Party>,
-    expected: BTreeMap<Kind, Expected>,
-    sent: BTreeMap<Kind, u8>,
-    outbox: VecDeque<Arc<[u8]>>,
-    notify: Arc<Notify>,
-    reserved: u64,
-}
-
-struct Ended {
-    at: Instant,
-    strays: BTreeMap<u8, u32>,
-    limit: u32,
-    outbox: VecDeque<Arc<[u8]>>,
 }
 
 /// Shared by all tasks of a node.
@@ -322,7 +257,7 @@ impl Hub {
         let limit = match kind {
             Kind::Proposal => self.limits.proposal,
             Kind::Counter => self.limits.counter,
-            _ => 0,
+            kind => return Err(TellError::Kind { kind }),
         };
         if payload.len() > limit as usize {
             let value = payload.len();
@@ -384,7 +319,7 @@ impl Hub {
     }
 
     /// PEER-4, PEER-6: says how long the messages of a kind are, and reserves
-    /// room for two of every peer.
+    /// room for two of every peer and for the own ones that are kept.
     pub(crate) fn expect(
         &self,
         session: &Digest,
@@ -395,7 +330,8 @@ impl Hub {
         let mut guard = self.lock();
         let over = SessionError::Over(*session);
         let live = guard.sessions.get(session).ok_or(over.clone())?;
-        let need = expected.two_longest() * live.parties.len() as u64;
+        let kept = OUTBOX as u64 * u64::from(expected.longest());
+        let need = expected.two_longest() * live.parties.len() as u64 + kept;
         let (value, limit) = (guard.reserved.saturating_add(need), self.limits.reserved);
         if value > limit {
             return Err(SessionError::Memory { value, limit });
@@ -509,137 +445,5 @@ impl Hub {
         for (_, e) in guard.ended.iter_mut().take(keep) {
             e.outbox = VecDeque::new();
         }
-    }
-}
-
-impl State {
-    /// Queues a frame; a queue that is full belongs to a peer that does not
-    /// read, and the connection ends.
-    fn push(&mut self, to: u8, frame: &Arc<[u8]>) -> bool {
-        let Some(p) = self.peers.get_mut(&to) else {
-            return false;
-        };
-        let sent = p.link.as_ref().map(|(_, l)| l.try_send(Arc::clone(frame)));
-        match sent {
-            Some(Ok(())) => true,
-            Some(Err(_)) => {
-                p.link = None;
-                p.last = Some("it does not read what is sent to it (PEER-7)".into());
-                false
-            }
-            None => false,
-        }
-    }
-
-    fn violated(&mut self, peer: u8, violation: &Violation, until: Instant) {
-        if let Some(p) = self.peers.get_mut(&peer) {
-            p.link = None;
-            p.barred = Some(until);
-            p.early.clear();
-            p.violations += 1;
-            p.last = Some(violation.to_string());
-        }
-        for live in self.sessions.values_mut() {
-            if let Some(p) = live.parties.iter_mut().find(|p| p.node == peer) {
-                p.broke = Some(violation.clone());
-                live.notify.notify_waiters();
-            }
-        }
-    }
-
-    fn admit(
-        &mut self,
-        (from, connection): (u8, u64),
-        header: &Header,
-        now: Instant,
-        hub: &Hub,
-    ) -> Result<Admit, Violation> {
-        let limits = &hub.limits;
-        let within = |limit: u32| {
-            if header.length <= limit {
-                Ok(Admit::Take)
-            } else {
-                Err(header.too_long(limit))
-            }
-        };
-        let kind = header.kind;
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return Err(Violation::Unexpected { kind });
-        };
-        if peer.link.as_ref().map(|(c, _)| *c) != Some(connection) {
-            return Ok(Admit::Stale);
-        }
-        match kind {
-            Kind::Hello => return Err(Violation::Unexpected { kind }),
-            Kind::Alive => return within(0),
-            Kind::Proposal | Kind::Counter => {
-                if peer.notes >= limits.notes {
-                    return Err(Violation::Flood {
-                        what: "notes not yet read",
-                        limit: limits.notes,
-                    });
-                }
-                let counter = kind == Kind::Counter;
-                return within(if counter {
-                    limits.counter
-                } else {
-                    limits.proposal
-                });
-            }
-            Kind::Bye => {
-                within(2)?;
-            }
-            Kind::Round | Kind::Dealing | Kind::Signatures => {}
-        }
-        let session = header.session;
-        let stranger = Violation::Stranger { kind, session };
-        if let Some(live) = self.sessions.get(&session) {
-            let party = live.parties.iter().find(|p| p.node == from);
-            let party = party.ok_or(stranger)?;
-            if kind == Kind::Bye {
-                return Ok(Admit::Take);
-            }
-            let sent = live.sent.get(&kind).copied();
-            party.admit(header, live.expected.get(&kind), sent)?;
-            return Ok(Admit::Take);
-        }
-        if let Some((_, ended)) = self.ended.iter_mut().find(|(d, _)| *d == session) {
-            let strays = ended.strays.get_mut(&from).ok_or(stranger)?;
-            *strays += 1;
-            if *strays > STRAYS {
-                return Err(Violation::Flood {
-                    what: "frames of a session that is over",
-                    limit: STRAYS,
-                });
-            }
-            within(ended.limit)?;
-            return Ok(Admit::Discard);
-        }
-        if kind == Kind::Bye {
-            return Ok(Admit::Take);
-        }
-        // A later message of a session that is unknown here: this node was started
-        // anew since, and a peer sends again what it may have missed.
-        if header.step != 0 {
-            peer.strays += 1;
-            if peer.strays > limits.strays {
-                return Err(Violation::Flood {
-                    what: "frames of unknown sessions on a connection",
-                    limit: limits.strays,
-                });
-            }
-            return Ok(Admit::Discard);
-        }
-        // PEER-6: the first message of a session that this node has not begun.
-        within(EARLY_BYTES)?;
-        let fresh = now.checked_sub(hub.timing.start).unwrap_or(now);
-        peer.early.retain(|_, (at, _, _)| *at >= fresh);
-        if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&(session, kind)) {
-            return Err(Violation::Flood {
-                what: "sessions that this node has not begun",
-                limit: limits.early,
-            });
-        }
-        Ok(Admit::Take)
     }
 }

@@ -16,6 +16,7 @@ mod members;
 mod party;
 mod session;
 mod settings;
+mod state;
 mod tls;
 
 pub use dial::{Dial, Dialled, Tcp};
@@ -27,10 +28,11 @@ pub use error::{
 };
 pub use frame::Kind;
 pub use handshake::{BoxIo, Channel, Identity, Io};
-pub use hub::{Health, Note};
+pub use hub::Health;
 pub use loopback::{LoopbackError, loopback};
 pub use members::{Member, Members, NodeKey, PublicKey};
 pub use party::Expected;
 pub use session::Session;
 pub use settings::{EARLY_BYTES, Limits, Timing};
+pub use state::Note;
 pub use tls::ALPN;

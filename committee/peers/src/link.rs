@@ -5,7 +5,8 @@ use crate::{
     error::{Refused, Violation},
     frame::{Header, Kind, encode, read_header, read_payload, skip_payload},
     handshake::Channel,
-    hub::{Admit, Hub},
+    hub::Hub,
+    state::Admit,
 };
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;

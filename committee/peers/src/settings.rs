@@ -46,7 +46,8 @@ pub struct Limits {
     /// Sessions under way.
     pub sessions: usize,
     /// Bytes that the messages of all sessions under way may take; reserved when
-    /// a session begins, for all peers' longest two messages.
+    /// a session begins, for every peer's longest two messages and the own ones
+    /// that are kept.
     pub reserved: u64,
     /// Sessions of which a peer has spoken and this node has not begun, a peer.
     pub early: u32,

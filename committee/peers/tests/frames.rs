@@ -350,11 +350,9 @@ async fn proposals_and_counters_arrive() {
             limit: 4096
         })
     );
-    let not_a_note = tested.tell(2, Kind::Round, &WITHOUT, &[0]);
-    assert!(matches!(
-        not_a_note,
-        Err(TellError::Length { limit: 0, .. })
-    ));
+    let kind = Kind::Round;
+    let not_a_note = tested.tell(2, kind, &WITHOUT, &[]);
+    assert_eq!(not_a_note, Err(TellError::Kind { kind }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -363,7 +361,7 @@ async fn room_for_messages_is_reserved_when_a_session_begins() {
     let net = Net::new();
     let limits = Limits {
         sessions: 2,
-        reserved: 120,
+        reserved: 200,
         ..Limits::default()
     };
     let node = node_with(&net, 0, 3, timing(), limits);
@@ -371,12 +369,12 @@ async fn room_for_messages_is_reserved_when_a_session_begins() {
     let mut one = begin(1).unwrap();
     let mut two = begin(2).unwrap();
     assert_eq!(begin(3).err(), Some(SessionError::Many { limit: 2 }));
-    // Two peers, 20 + 30 bytes each.
+    // Two peers, 20 + 30 bytes each, and 3 * 30 of this node's own.
     one.expect(Kind::Round, expected()).unwrap();
     let refused = two.expect(Kind::Round, expected());
     let memory = SessionError::Memory {
-        value: 200,
-        limit: 120,
+        value: 380,
+        limit: 200,
     };
     assert_eq!(refused, Err(memory));
     one.finish();

@@ -76,8 +76,7 @@ async fn lengths() -> [usize; 2] {
     });
     let all = nodes(&net, 2);
     opens(&dealt, both(&all, &dealt, &output, Digest([1; 32])).await);
-    let seen = *seen.lock().unwrap();
-    seen
+    *seen.lock().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
