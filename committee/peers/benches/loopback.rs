@@ -1,7 +1,8 @@
 //! Figures of docs/performance.md, section "Committee": openings between servers
 //! on the loopback interface, every mark on disk (fsync) before its message
 //! leaves; each with its ratio to plain TCP carrying messages of the same sizes
-//! in the same order, and as many fsyncs, in the same run.
+//! in the same order, and as many fsyncs, in the same run, and beside the time
+//! that all parties' computations take one after another without a network.
 //!
 //! `cargo bench -p veilbourse-peers --bench loopback`
 
@@ -133,9 +134,15 @@ async fn main() {
                 ours.push(opening(&nodes, &dealt, &output, session).await);
                 tcp.push(plain(&sizes).await);
             }
+            let jobs = (0..parties).map(|p| dealt.job(p, 0, &output, Digest::default()));
+            let jobs = jobs.collect();
+            let alone = Instant::now();
+            let ends = support::run(jobs, &mut |_, _, _, _| {});
+            let alone = alone.elapsed().as_secs_f64();
+            assert!(ends.iter().all(Result::is_ok));
             let ((median, least, most), (base, ..)) = (spread(ours), spread(tcp));
             println!(
-                "{parties} parties, {n} values, {} bytes a pair and way: {:.1} ms ({:.1} to {:.1}), bar {:.0} ms; {:.1} of plain TCP with fsync ({:.2} ms)",
+                "{parties} parties, {n} values, {} bytes a pair and way: {:.1} ms ({:.1} to {:.1}), bar {:.0} ms; {:.1} of plain TCP with fsync ({:.2} ms); computing alone {:.1} ms",
                 sizes.iter().sum::<usize>(),
                 1e3 * median,
                 1e3 * least,
@@ -143,6 +150,7 @@ async fn main() {
                 1e3 * bar,
                 median / base,
                 1e3 * base,
+                1e3 * alone,
             );
         }
     }

@@ -156,7 +156,7 @@ impl Endpoint {
         self.hub.changed.notified().await;
     }
 
-    /// PEER-7: ends all connections and waits until they are.
+    /// Ends all connections, whatever still waits to be sent.
     pub async fn close(mut self) {
         self.tasks.shutdown().await;
     }

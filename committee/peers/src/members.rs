@@ -231,6 +231,12 @@ mod tests {
             key.public().to_string(),
             "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
         );
+        let text = key.public().to_string();
+        assert_eq!(PublicKey::try_from(text.clone()), Ok(key.public()));
+        for found in [text.to_uppercase(), text[1..].into(), format!("{text} ")] {
+            let refused = PublicKey::try_from(found.clone());
+            assert_eq!(refused, Err(MembersError::KeyText { found }));
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The protocol and its version, agreed on in the handshake (ALPN).
 pub const ALPN: &[u8] = b"veilbourse-peers/1";
 
-/// X25519 and the two suites of TLS 1.3 that ring has in constant time.
+/// X25519, and two of the suites of TLS 1.3.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.kx_groups = vec![ring::kx_group::X25519];

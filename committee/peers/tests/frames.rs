@@ -5,6 +5,9 @@
 mod net;
 
 use net::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
 use std::{sync::Arc, time::Duration};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
@@ -379,4 +382,64 @@ async fn room_for_messages_is_reserved_when_a_session_begins() {
     assert_eq!(refused, Err(memory));
     one.finish();
     two.expect(Kind::Round, expected()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_takes_the_place_of_the_old() {
+    // PEER-5, PEER-7
+    let scene = scene().await;
+    let mut session = scene.tested.end.session(WITH_ROGUE, &[0, 1]).unwrap();
+    session.expect(Kind::Round, expected()).unwrap();
+    let mut old = rogue(&scene.net, 0, 1, 3).await;
+    old.write_all(&round(0, 10)).await.unwrap();
+    old.flush().await.unwrap();
+    sleep(Duration::from_millis(10)).await;
+    let mut new = rogue(&scene.net, 0, 1, 3).await;
+    drain(&mut old).await;
+    // What came on the old one may come again on the new one, once.
+    new.write_all(&round(0, 10)).await.unwrap();
+    new.flush().await.unwrap();
+    sleep(Duration::from_millis(10)).await;
+    let health = scene.health(0);
+    assert_eq!((health.connected, health.connections), (true, 2));
+    assert_eq!(health.violations, 0);
+    new.write_all(&round(0, 10)).await.unwrap();
+    new.flush().await.unwrap();
+    drain(&mut new).await;
+    assert_eq!(scene.health(0).violations, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_comes_the_node_goes_on() {
+    // PEER-4..6: frames with a few fields that may be right, from a seed.
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let scene = scene().await;
+    let mut session = scene.tested.end.session(WITH_ROGUE, &[0, 1]).unwrap();
+    session.expect(Kind::Round, expected()).unwrap();
+    let mut broken = 0;
+    for _ in 0..300 {
+        let mut stream = rogue(&scene.net, 0, 1, 3).await;
+        for _ in 0..8 {
+            let mut frame = vec![1u8; 39];
+            rng.fill_bytes(&mut frame[3..35]);
+            frame[1] = (rng.next_u32() % 9) as u8;
+            frame[2] = (rng.next_u32() % 4) as u8;
+            if rng.next_u32() % 2 == 0 {
+                frame[3..35].copy_from_slice(&WITH_ROGUE.0);
+            }
+            let length = [0, 2, 10, 20, 1000, 1025, 70_000, rng.next_u32()];
+            let length = length[rng.next_u32() as usize % 8];
+            frame[35..].copy_from_slice(&length.to_le_bytes());
+            frame.resize(39 + length.min(80_000) as usize, 5);
+            if stream.write_all(&frame).await.is_err() {
+                break;
+            }
+        }
+        let _ = stream.flush().await;
+        drop(stream);
+        sleep(timing().bar).await;
+        broken = scene.health(0).violations;
+    }
+    assert!(broken > 100, "{broken}");
+    scene.others_go_on().await;
 }
