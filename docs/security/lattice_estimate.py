@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A crude lattice estimate for the data key and the re-randomisation.
 
-This is NOT the lattice estimator of Albrecht et al. (that needs SageMath,
-which the build machines do not have). It is the documented primal uSVP
+This is NOT the lattice estimator of Albrecht et al. (its output is in
+lattice-estimator-output.txt). It is the documented primal uSVP
 estimate, written out so that anyone can check it:
 
 * Primal attack by Kannan embedding of Bai and Galbraith: lattice dimension
@@ -29,7 +29,7 @@ an affine map, r p_0 = c (2 p_0) - p_0 with 2 p_0 uniform, so it counts the same
 Errors: TUniform(3), variance (2^7 + 1)/6; centred binomial of width 1,
 variance 1/2.
 
-Run: python3 lattice_estimate.py > lattice-estimator.txt
+Run: python3 lattice_estimate.py > lattice-crude.txt
 """
 from math import e, log2, pi, sqrt
 

@@ -22,7 +22,7 @@ use tokio::{
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, field::Fq};
 use veilbourse_peers::*;
 use veilbourse_privacy::Mechanism;
-use veilbourse_protocol::{Durable, Opening};
+use veilbourse_protocol::Durable;
 
 const K: u8 = 26;
 
@@ -124,7 +124,7 @@ async fn main() {
             let words: Vec<_> = (0..n as u64).map(|i| Fq::reduce(i << 40)).collect();
             let output = dealt.encrypt(&words, &mut rng);
             let job = dealt.job(0, 0, &output, Digest::default());
-            let (machine, _) = Opening::start(job).expect("a job");
+            let (machine, _) = support::started(job);
             let rounds = (0..machine.rounds()).map(|r| machine.message_bytes(r));
             let mut sizes: Vec<_> = rounds.map(|b| b + frame::HEADER_BYTES).collect();
             sizes.push(64 + frame::HEADER_BYTES);

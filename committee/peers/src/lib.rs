@@ -20,7 +20,7 @@ mod state;
 mod tls;
 
 pub use dial::{Dial, Dialled, Tcp};
-pub use drive::{check_dealing, open};
+pub use drive::{Failed, check_dealing, open};
 pub use endpoint::Endpoint;
 pub use error::{
     Leave, MembersError, OpenError, PeerError, Refused, SessionError, TellError, UnknownKey,

@@ -41,7 +41,8 @@ async fn both(
         let job = dealt.job(party, 0, output, digest);
         tasks.push(tokio::spawn(async move {
             let mut session = node.end.session(digest, &[0, 1])?;
-            let opened = open(job, &mut session, |_| Ok::<(), String>(())).await?;
+            let opened = open(job, &mut session, |_| Ok::<(), String>(())).await;
+            let opened = opened.map_err(|failed| failed.error)?;
             session.signatures(&[party; 64], 64).await?;
             session.finish();
             Ok(opened)

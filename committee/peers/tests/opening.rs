@@ -15,7 +15,7 @@ use support::{Dealt, class, rng};
 use veilbourse_core::{digest::Digest, field::Fq};
 use veilbourse_peers::*;
 use veilbourse_privacy::Mechanism;
-use veilbourse_protocol::{BatchCheck, Durable, MaskShare, Package, ProtocolError};
+use veilbourse_protocol::{BatchCheck, Durable, Live, MaskShare, Package, ProtocolError};
 
 const K: u8 = 26;
 
@@ -104,7 +104,7 @@ async fn three_of_three_open_one_value_and_a_batch() {
 
 /// The dealing check of a quorum of `parties`; `spoil` is done to what the
 /// last party was dealt.
-async fn checks(parties: u8, spoil: bool) -> Vec<(Result<(), OpenError>, Vec<Durable>)> {
+async fn checks(parties: u8, spoil: bool) -> Vec<(Result<Live, Failed>, Vec<Durable>)> {
     let mut rng = rng(5);
     let dealt = Dealt::new(class(K, Mechanism::None), parties, 3, &mut rng);
     let context = Digest([4; 32]);
@@ -120,16 +120,16 @@ async fn checks(parties: u8, spoil: bool) -> Vec<(Result<(), OpenError>, Vec<Dur
         }
         let key = dealt.key_share(party);
         let package = Package {
-            party,
-            key: dealt.party_key(party),
             seed: &dealt.dealer.seeds()[usize::from(party)],
+            first: 0,
             tickets: &tickets,
             data_key: &key.shares,
             levels: &proof.levels,
             explicit: (party + 1 == parties).then_some(&proof.explicit[..]),
         };
         let shape = dealt.dealer.shape();
-        let check = BatchCheck::new(shape, &context, 0, &package, [party; 32]).unwrap();
+        let check = BatchCheck::new(shape, &context, dealt.live(party), &package, [party; 32]);
+        let check = check.map_err(|(e, _)| e).unwrap();
         let node = Arc::clone(&nodes[usize::from(party)]);
         let quorum = quorum.clone();
         tasks.push(tokio::spawn(async move {
@@ -168,16 +168,21 @@ async fn a_dealing_is_checked() {
 async fn a_spoilt_dealing_is_refused_by_its_own_name() {
     // PEER-9, TKT-4
     let ends = checks(2, true).await;
-    let dealing = |e: &OpenError| matches!(e, OpenError::Protocol(ProtocolError::Dealing(_)));
+    let dealing = |e: &Failed| matches!(e.error, OpenError::Protocol(ProtocolError::Dealing(_)));
     assert!(ends.iter().any(|(r, _)| r.as_ref().is_err_and(dealing)));
     for (result, marks) in ends {
         let told = matches!(
             &result,
-            Err(OpenError::Peer(PeerError::PeerLeft {
-                reason: Leave::Refused,
+            Err(Failed {
+                error: OpenError::Peer(PeerError::PeerLeft {
+                    reason: Leave::Refused,
+                    ..
+                }),
                 ..
-            }))
+            })
         );
+        // No sigma has left: the keys are free.
+        assert!(result.as_ref().is_err_and(|e| e.live.is_some()));
         assert!(result.is_err_and(|e| dealing(&e)) || told);
         assert_eq!(marks, []);
     }
@@ -213,10 +218,11 @@ async fn nothing_leaves_before_it_is_on_disk() {
         }
         let second = tasks.pop().unwrap().await.unwrap();
         let first = tasks.pop().unwrap().await.unwrap();
-        let failed = matches!(first, Err(OpenError::Durable(ref e)) if e == "the disk is full");
-        assert!(failed);
+        let first = first.err().unwrap();
+        assert!(matches!(first.error, OpenError::Durable(ref e) if e == "the disk is full"));
+        assert_eq!(first.live.is_some(), failing == Durable::Spent);
         let round = if failing == Durable::Spent { 1 } else { 10 };
-        match second {
+        match second.map_err(|failed| failed.error) {
             Err(OpenError::Peer(e)) => assert_eq!(
                 e,
                 PeerError::PeerLeft {
@@ -258,6 +264,8 @@ async fn a_session_is_the_jobs_and_of_a_quorum() {
         assert_eq!(again, Some(SessionError::Used(digest)));
         let job = dealt.job(party, 0, &output, Digest([of_job; 32]));
         let refused = open(job, &mut session, go).await.err().unwrap();
+        assert!(refused.live.is_some());
+        let refused = refused.error;
         assert!(
             matches!(refused, OpenError::Job { what: w, .. } if w == what),
             "{refused}"

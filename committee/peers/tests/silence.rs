@@ -7,12 +7,12 @@ mod support;
 
 use net::*;
 use std::{sync::Arc, time::Duration};
-use support::{Dealt, class, rng};
+use support::{Dealt, class, rng, started};
 use tokio::time::{Instant, sleep};
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, field::Fq};
 use veilbourse_peers::*;
 use veilbourse_privacy::Mechanism;
-use veilbourse_protocol::{Job, Opened, Opening, Progress, ProtocolError};
+use veilbourse_protocol::{Job, Opened, Progress, ProtocolError};
 
 const K: u8 = 26;
 const ROUNDS: u8 = 11;
@@ -38,7 +38,7 @@ async fn until(
     round: u8,
     mut change: impl FnMut(u8, &mut Vec<u8>),
 ) -> Session {
-    let (mut opening, mut message) = Opening::start(job).unwrap();
+    let (mut opening, mut message) = started(job);
     let rounds = (0..opening.rounds()).map(|r| opening.message_bytes(r) as u32);
     let expected = Expected {
         lengths: rounds.collect(),
@@ -63,7 +63,7 @@ async fn until(
     session
 }
 
-fn opened(result: Result<Opened, OpenError>) -> Opened {
+fn opened(result: Result<Opened, Failed>) -> Opened {
     result.unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -74,7 +74,7 @@ async fn stopped(
     victim: u8,
     round: u8,
     dies: bool,
-) -> Vec<(OpenError, Duration)> {
+) -> Vec<(Failed, Duration)> {
     let parties = dealt.parties();
     let quorum: Vec<u8> = (0..parties).collect();
     let net = Net::new();
@@ -133,7 +133,9 @@ async fn a_node_that_stops_in_any_round_is_named_in_time() {
                 let mut silent = 0;
                 for (e, after) in stopped(&dealt, &output, victim, round, dies).await {
                     assert!(after >= limit && after < limit + Duration::from_secs(1));
-                    match e {
+                    // The keys are free until sigma may have left.
+                    assert_eq!(e.live.is_some(), round + 1 < ROUNDS);
+                    match e.error {
                         OpenError::Peer(PeerError::PeerSilent {
                             peer,
                             round: r,
@@ -174,7 +176,7 @@ async fn a_slow_node_is_waited_for() {
                 return Some(opened(open(job, &mut session, durable).await));
             }
             sleep(timing().start - Duration::from_secs(1)).await;
-            let (mut opening, mut message) = Opening::start(job).unwrap();
+            let (mut opening, mut message) = started(job);
             let rounds = (0..ROUNDS).map(|r| opening.message_bytes(r) as u32);
             let expected = Expected {
                 lengths: rounds.collect(),
@@ -231,7 +233,7 @@ async fn lied(change: impl FnMut(u8, &mut Vec<u8>) + Send + 'static) -> OpenErro
     assert_eq!(dealt.unmask(0, &ends), [Ok(VALUE)]);
     let end = lied_to.await.unwrap().err().expect("not opened");
     liar.await.unwrap();
-    end
+    end.error
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,7 +43,7 @@ mod wide;
 pub use budget::{Budget, RHO_FRACTION_BITS, Rho};
 pub use error::PrivacyError;
 pub use forecast::Forecast;
-pub use mechanism::{MECHANISM_BYTES, Mechanism, Scale, TAIL_LOG2, Variance, max_noise_bound_log2};
+pub use mechanism::{MAX_NOISE_BOUND_LOG2, MECHANISM_BYTES, Mechanism, Scale, TAIL_LOG2, Variance};
 pub use rational::Rational;
 pub use sampler::{Sampler, bernoulli_exp};
 pub use sensitivity::{ColumnTerm, MAX_SENSITIVITY, Neighbours, Sensitivity};

@@ -22,9 +22,7 @@ const LAPLACE_TAIL: u128 = 90;
 const GAUSSIAN_TAIL_SQUARED_HUNDREDTHS: u128 = 17_956;
 
 /// Binary logarithm that no mechanism's noise bound reaches: 90 * 2^48 < 2^55.
-pub const fn max_noise_bound_log2() -> u32 {
-    55
-}
+pub const MAX_NOISE_BOUND_LOG2: u32 = 55;
 
 /// The scale of a discrete Laplace law, within 2^-10..=2^48 (PRV-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

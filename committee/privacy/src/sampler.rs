@@ -40,7 +40,7 @@ fn bernoulli_exp_below_one<R: CryptoRng>(
 ) -> bool {
     let mut k = 1u64;
     while bernoulli(1, u128::from(k), rng) && coin(rng) {
-        // 2^64 rounds are not reached: each is at most an even chance.
+        // 2^64 rounds are not reached: from the second on each is at most an even chance.
         k = k.wrapping_add(1);
     }
     k % 2 == 1

@@ -41,7 +41,7 @@ fn reference(shape: &Shape, tickets: usize) -> f64 {
 fn main() {
     let mut rng = rng(1);
     let mechanism = Mechanism::gaussian(1 << 20, 1).expect("a law");
-    let shape = Shape::new(class(K, mechanism));
+    let shape = Shape::new(class(K, mechanism), Digest([3; 32]), 0);
     println!(
         "k = {K}: {} shared values, {} bytes a ticket at the last party, {} rounds",
         shape.layout.values,
@@ -61,16 +61,23 @@ fn main() {
         let tickets: Vec<_> = (0..2048).map(|i| dealt.ticket(0, i)).collect();
         let key = dealt.key_share(0);
         let package = Package {
-            party: 0,
-            key: dealt.party_key(0),
             seed: &dealt.dealer.seeds()[0],
+            first: 0,
             tickets: &tickets,
             data_key: &key.shares,
             levels: &proof.levels,
             explicit: None,
         };
         let (check, _) = seconds(|| {
-            BatchCheck::new(&shape, &context, 0, &package, [0; 32]).expect("well dealt")
+            BatchCheck::new(
+                dealt.dealer.shape(),
+                &context,
+                dealt.live(0),
+                &package,
+                [0; 32],
+            )
+            .map_err(|(e, _)| e)
+            .expect("well dealt")
         });
         println!(
             "{parties} parties: proof {prove:.3} s ({:.2}), {} bytes; check by one party {check:.3} s ({:.2})",

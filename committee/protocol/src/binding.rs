@@ -2,6 +2,7 @@
 //! digest, so nothing said for one order, output, ticket or class counts for
 //! another.
 
+use crate::error::ProtocolError;
 use veilbourse_core::{
     digest::{Digest, Domain},
     wire::Writer,
@@ -44,6 +45,31 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// OPN-4, OPN-6: outputs ascending, and every ticket stands for one value.
+    pub fn check(&self) -> Result<(), ProtocolError> {
+        let mut next = 0u64;
+        let mut output = None;
+        for o in &self.outputs {
+            let end = o.first_ticket.checked_add(o.values.into());
+            match end {
+                Some(end) if o.first_ticket >= next && o.values > 0 => next = end,
+                _ => {
+                    let ticket = o.first_ticket;
+                    return Err(ProtocolError::TicketTwice { ticket });
+                }
+            }
+            if output >= Some(o.output) {
+                return Err(ProtocolError::Misdirected {
+                    what: "output",
+                    found: o.output.to_string(),
+                    expected: "one above the one before".into(),
+                });
+            }
+            output = Some(o.output);
+        }
+        Ok(())
+    }
+
     /// The session's digest.
     pub fn digest(&self) -> Digest {
         let Self {
@@ -82,6 +108,50 @@ impl Binding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ticket_stands_for_one_value() {
+        // OPN-4
+        let output = |output, first_ticket, values| OutputBinding {
+            output,
+            ciphertext: Digest::default(),
+            first_ticket,
+            values,
+        };
+        let check = |outputs: Vec<OutputBinding>| {
+            let d = Digest::default();
+            let binding = Binding {
+                dataset: d,
+                order: d,
+                grant: d,
+                policy: d,
+                quorum: vec![0, 1],
+                dealing: d,
+                class: d,
+                attempt: 0,
+                outputs,
+            };
+            binding.check()
+        };
+        assert_eq!(
+            check(vec![output(0, 3, 2), output(2, 5, 1), output(3, 9, 1)]),
+            Ok(())
+        );
+        for (outputs, ticket) in [
+            (vec![output(0, 3, 2), output(1, 4, 1)], 4),
+            (vec![output(0, 3, 0)], 3),
+            (vec![output(0, u64::MAX, 1)], u64::MAX),
+        ] {
+            assert_eq!(check(outputs), Err(ProtocolError::TicketTwice { ticket }));
+        }
+        for second in [0, 1] {
+            let e = check(vec![output(1, 0, 1), output(second, 1, 1)]).unwrap_err();
+            assert!(matches!(
+                e,
+                ProtocolError::Misdirected { what: "output", .. }
+            ));
+        }
+    }
 
     #[test]
     fn every_field_counts() {

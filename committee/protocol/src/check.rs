@@ -48,7 +48,7 @@ impl Openings {
     }
     /// sigma_i.
     pub fn sigma(&self, coin: &[u8; 32], mac_key: Fq2) -> Fq2 {
-        let mut chi = Stream::new(coin, Purpose::Challenge, 0);
+        let mut chi = Stream::new(coin, &Digest::default(), Purpose::Challenge, 0);
         let (mut macs, mut values) = (Fq2::ZERO, Fq2::ZERO);
         for (a, m) in self.values.iter().zip(&self.macs) {
             let chi = chi.fq2();

@@ -10,10 +10,11 @@ use veilbourse_core::{
 };
 use veilbourse_privacy::{Mechanism, Sensitivity};
 
-/// Least k.
-pub const K_MIN: u8 = 4;
-/// Greatest k: B = 2^(62 - k) is then 16.
-pub const K_MAX: u8 = 58;
+/// Least k: noise of fresh encryptions (at most 8) stays far below a half step.
+pub const K_MIN: u8 = 8;
+/// Greatest k: a uniform phase rounds to 0 with 2^(k - 64), so eight wrong
+/// coefficients of a public key pass TKT-4's opening with at most 2^-128.
+pub const K_MAX: u8 = 48;
 
 /// What every ticket of a dealing is good for. One ticket opens one value, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,15 @@ impl TicketClass {
         let sensitivity = Sensitivity::new(sensitivity.into())?;
         let mechanism = Mechanism::decode(input)?;
         Self::new(k, sensitivity, mechanism)
+    }
+    /// Bits that hold noise + T and T - noise, T the noise's bound (TKT-4); 0
+    /// without noise.
+    pub fn noise_bits(&self) -> u32 {
+        if self.noisy() {
+            u64::BITS - (2 * self.mechanism.noise_bound()).leading_zeros()
+        } else {
+            0
+        }
     }
     /// Names the class.
     pub fn digest(&self) -> Digest {

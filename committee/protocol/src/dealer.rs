@@ -7,9 +7,10 @@
 use crate::{
     error::ProtocolError,
     fq2::Fq2,
+    live::party_key,
     mask::MaskShare,
     plan::{DIGITS, INDICATORS, digit},
-    share::{PartyKey, Share},
+    share::Share,
     stream::{Purpose, Stream},
     ticket::{Shape, TicketShare},
     tree::leaf,
@@ -18,18 +19,11 @@ use rand_core::CryptoRng;
 use veilbourse_core::{digest::Digest, field::Fq};
 use zeroize::{Zeroize, Zeroizing};
 
-/// A party's seeds and MAC key share follow from its seed.
-pub fn party_key(seed: &[u8; 32], party: u8) -> PartyKey {
-    PartyKey {
-        first: party == 0,
-        mac_key: Stream::new(seed, Purpose::MacKey, 0).fq2(),
-    }
-}
-
 /// Deals for one quorum and one class.
 pub struct Dealer {
     shape: Shape,
     seeds: Zeroizing<Vec<[u8; 32]>>,
+    secret: Zeroizing<[u8; 32]>,
     mac_key: Fq2,
 }
 
@@ -53,22 +47,31 @@ pub struct DealtTicket {
 }
 
 impl Dealer {
-    /// A dealer with a fresh seed for each party.
+    /// A dealer to a quorum that has no keys yet: a fresh seed for each party.
     pub fn new(shape: Shape, parties: u8, rng: &mut impl CryptoRng) -> Self {
         let mut seeds = Zeroizing::new(vec![[0u8; 32]; parties.into()]);
         for s in seeds.iter_mut() {
             rng.fill_bytes(s);
         }
-        Self::from_seeds(shape, seeds)
+        let mut secret = Zeroizing::new([0u8; 32]);
+        rng.fill_bytes(&mut *secret);
+        Self::resume(shape, seeds, secret)
     }
 
-    /// The dealer with the seeds given to the parties before.
-    pub fn from_seeds(shape: Shape, seeds: Zeroizing<Vec<[u8; 32]>>) -> Self {
-        let keys = seeds.iter().map(|s| party_key(s, 0).mac_key);
+    /// Another dealing to the same quorum, or the same one, gone on with: what
+    /// it deals follows from the seeds, its own secret and the dealing's name, so
+    /// a ticket dealt again is the same ticket.
+    pub fn resume(
+        shape: Shape,
+        seeds: Zeroizing<Vec<[u8; 32]>>,
+        secret: Zeroizing<[u8; 32]>,
+    ) -> Self {
+        let keys = seeds.iter().map(|s| party_key(s, &shape.quorum, 0).mac_key);
         Self {
             mac_key: keys.sum(),
             shape,
             seeds,
+            secret,
         }
     }
 
@@ -76,12 +79,20 @@ impl Dealer {
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
+    /// What the dealer keeps to go on later.
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
     /// The parties' seeds, each for its party alone.
     pub fn seeds(&self) -> &[[u8; 32]] {
         &self.seeds
     }
+    /// D.
+    pub(crate) fn mac_key(&self) -> Fq2 {
+        self.mac_key
+    }
     /// What is missing to `value` after the shares of all but the last party.
-    pub(crate) fn complete(&self, value: Fq, others: Share) -> Share {
+    fn complete(&self, value: Fq, others: Share) -> Share {
         Share {
             value,
             mac: self.mac_key.scale(value),
@@ -96,16 +107,16 @@ impl Dealer {
         let mut streams: Vec<_> = self
             .others()
             .iter()
-            .map(|s| Stream::new(s, Purpose::DataKey, 0))
+            .map(|s| Stream::new(s, &self.shape.quorum, Purpose::DataKey, 0))
             .collect();
         key.iter()
             .map(|s| self.complete(*s, streams.iter_mut().map(Stream::share).sum()))
             .collect()
     }
 
-    /// Deals ticket `number` with fresh values.
-    pub fn ticket(&self, number: u64, rng: &mut impl CryptoRng) -> DealtTicket {
-        self.deal_values(number, &self.values(rng))
+    /// Deals ticket `number`.
+    pub fn ticket(&self, number: u64) -> DealtTicket {
+        self.deal_values(number, &self.values(number))
     }
 
     /// Deals ticket `number` with these values, in the order of the layout: it
@@ -123,7 +134,7 @@ impl Dealer {
         let masks: Vec<_> = self
             .seeds
             .iter()
-            .map(|s| MaskShare::of_ticket(s, number))
+            .map(|s| MaskShare::of_ticket(s, &self.shape.dealing, number))
             .collect();
         let commitments: Vec<_> = masks.iter().map(|m| m.commit().compress().0).collect();
         let total = masks.iter().fold(Fq::ZERO, |a, m| a + m.residue());
@@ -140,19 +151,22 @@ impl Dealer {
         sums.zeroize();
         DealtTicket {
             explicit: explicit.explicit(),
-            leaf: leaf(number, &commitments),
+            leaf: leaf(&self.shape.dealing, number, &commitments),
             commitments,
             values: Zeroizing::new(values.to_vec()),
         }
     }
 
-    /// Fresh values of a ticket: r uniform below q, masks uniform, noise by the
-    /// class's law.
-    fn values(&self, rng: &mut impl CryptoRng) -> Zeroizing<Vec<Fq>> {
-        let Shape { plan, layout, .. } = &self.shape;
-        let mut seed = Zeroizing::new([0u8; 32]);
-        rng.fill_bytes(&mut *seed);
-        let mut uniform = Stream::new(&seed, Purpose::Ticket, 0);
+    /// Values of a ticket: r uniform below q, masks uniform, noise by the class's
+    /// law.
+    fn values(&self, number: u64) -> Zeroizing<Vec<Fq>> {
+        let Shape {
+            dealing,
+            plan,
+            layout,
+            ..
+        } = &self.shape;
+        let mut uniform = Stream::new(&self.secret, dealing, Purpose::Choice, number);
         let r = uniform.fq().word();
         let mut values = Vec::with_capacity(layout.values);
         for i in 0..DIGITS {
@@ -164,7 +178,9 @@ impl Dealer {
         values.extend(&masks);
         values.extend(plan.products.iter().map(|[x, y]| mask(*x) * mask(*y)));
         if self.shape.class.noisy() {
-            values.push(Fq::from_i64(self.shape.class.mechanism().sample(rng)));
+            values.push(Fq::from_i64(
+                self.shape.class.mechanism().sample(&mut uniform),
+            ));
         }
         Zeroizing::new(values)
     }
@@ -185,8 +201,8 @@ impl Drop for DataKeyShare {
 
 impl DataKeyShare {
     /// From the seed of any party but the last.
-    pub fn from_seed(seed: &[u8; 32], dimension: usize) -> Self {
-        let mut stream = Stream::new(seed, Purpose::DataKey, 0);
+    pub fn from_seed(seed: &[u8; 32], quorum: &Digest, dimension: usize) -> Self {
+        let mut stream = Stream::new(seed, quorum, Purpose::DataKey, 0);
         Self {
             shares: (0..dimension).map(|_| stream.share()).collect(),
         }

@@ -103,6 +103,20 @@ pub enum ProtocolError {
         /// The ticket.
         ticket: u64,
     },
+    /// OPN-9: what is added up may be greater than residues can tell.
+    #[error("values up to {bound} do not fit {limit} (OPN-9)")]
+    Bound {
+        /// Greatest magnitude.
+        bound: u64,
+        /// Greatest that fits.
+        limit: u64,
+    },
+    /// OPN-4: a ticket stands for two values.
+    #[error("ticket {ticket} is not above the one before it: each opens one value (OPN-4)")]
+    TicketTwice {
+        /// The ticket.
+        ticket: u64,
+    },
     /// OPN-3: an unmasked value outside the range of its class.
     #[error("value {value} is outside the range of its class (OPN-3)")]
     Range {

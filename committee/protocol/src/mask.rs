@@ -22,6 +22,7 @@ use curve25519_dalek::{
 };
 use std::sync::OnceLock;
 use veilbourse_core::{
+    digest::Digest,
     field::Fq,
     wire::{Reader, WireError, Writer},
 };
@@ -74,9 +75,9 @@ impl std::fmt::Debug for MaskShare {
 }
 
 impl MaskShare {
-    /// The share of a ticket, from the party's seed.
-    pub fn of_ticket(seed: &[u8; 32], ticket: u64) -> Self {
-        let mut stream = Stream::new(seed, Purpose::Mask, ticket);
+    /// The share of a dealing's ticket, from the party's seed.
+    pub fn of_ticket(seed: &[u8; 32], dealing: &Digest, ticket: u64) -> Self {
+        let mut stream = Stream::new(seed, dealing, Purpose::Mask, ticket);
         let mut bytes = [0u8; 32];
         for (b, w) in bytes
             .as_chunks_mut::<8>()
@@ -183,12 +184,14 @@ pub fn decode_commitment(bytes: &[u8; 32]) -> Option<RistrettoPoint> {
 }
 
 /// Checks many of one party's own shares at once: sum z_j (w_j G + s_j H - Com_j)
-/// = 0 for public challenges z_j of 128 bits; wrong ones pass with 2^-128.
+/// = 0 for challenges z_j of 128 bits; wrong ones pass with 2^-128. `seed` is the
+/// checking node's own fresh randomness: whoever knows it before can deal wrong
+/// ones that pass.
 pub fn check_batch(shares: &[MaskShare], commitments: &[RistrettoPoint], seed: &[u8; 32]) -> bool {
     if shares.len() != commitments.len() {
         return false;
     }
-    let mut stream = Stream::new(seed, Purpose::Challenge, 1);
+    let mut stream = Stream::new(seed, &Digest::default(), Purpose::Challenge, 1);
     let weights: Vec<Scalar> = shares
         .iter()
         .map(|_| {
@@ -218,7 +221,10 @@ mod tests {
     use super::*;
 
     fn shares(n: u64) -> Vec<MaskShare> {
-        (0..n).map(|i| MaskShare::of_ticket(&[3; 32], i)).collect()
+        let dealing = Digest([1; 32]);
+        (0..n)
+            .map(|i| MaskShare::of_ticket(&[3; 32], &dealing, i))
+            .collect()
     }
 
     #[test]

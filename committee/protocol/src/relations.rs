@@ -9,6 +9,8 @@
 //! - r < q = 2^64 - 2^32 + 1: not all of the upper 32 bits are 1 unless all the
 //!   lower ones are 0. With T_8 = [digit 8 is 15] and T_i = T_(i-1) [digit i is
 //!   15], dealt beside the ticket: T_15 (sum_(i<8) (1 - [digit i is 0])) = 0;
+//! - the noise keeps to its law's bound T: noise + T and T - noise are numbers of
+//!   as many bits as 2 T has, dealt beside the ticket (its law nobody can check);
 //! - every coefficient of the data key is a bit.
 
 use crate::{
@@ -16,25 +18,35 @@ use crate::{
     ticket::Shape,
 };
 use veilbourse_core::field::Fq;
+use zeroize::Zeroizing;
 
-/// Values of a ticket's chain T_9 .. T_15, dealt for the proof alone.
-pub const CHAIN: usize = DIGITS / 2 - 1;
+/// Values of a ticket's chain T_9 .. T_15.
+const CHAIN: usize = DIGITS / 2 - 1;
+
+/// Values dealt beside a ticket, for the proof alone: the chain and the bits of
+/// noise + T and T - noise.
+pub fn beside(shape: &Shape) -> usize {
+    CHAIN + 2 * shape.class.noise_bits() as usize
+}
 
 /// Relations of a ticket.
 pub fn per_ticket(shape: &Shape) -> usize {
-    DIGITS * (INDICATORS + 1) + shape.plan.products.len() + CHAIN + 1
+    let bits = shape.class.noise_bits() as usize;
+    let noise = if bits > 0 { 2 * bits + 2 } else { 0 };
+    DIGITS * (INDICATORS + 1) + shape.plan.products.len() + CHAIN + 1 + noise
 }
 
 fn at(values: &[Fq], i: usize) -> Fq {
     values.get(i).copied().unwrap_or_default()
 }
 
-/// Hands out (x, y, z) of every relation of a ticket. `values` are the ticket's,
-/// or a party's shares of them; `one` is 1, or the party's share of it.
+/// Hands out (x, y, z) of every relation of a ticket. `values` and what was dealt
+/// beside them are the ticket's, or a party's shares of them; `one` is 1, or the
+/// party's share of it.
 pub fn of_ticket(
     shape: &Shape,
     values: &[Fq],
-    chain: &[Fq],
+    beside: &[Fq],
     one: Fq,
     mut push: impl FnMut(Fq, Fq, Fq),
 ) {
@@ -55,28 +67,53 @@ pub fn of_ticket(
     }
     let full = |i: usize| digits.get(i).map_or(Fq::ZERO, |h| at(h, INDICATORS - 1));
     let mut above = full(DIGITS / 2);
-    for (i, t) in (DIGITS / 2 + 1..DIGITS).zip(chain) {
+    for (i, t) in (DIGITS / 2 + 1..DIGITS).zip(beside) {
         push(above, full(i), *t);
         above = *t;
     }
     push(above, low_not_zero, Fq::ZERO);
+    let bits = shape.class.noise_bits() as usize;
+    if bits > 0 {
+        let bound = one * Fq::reduce(shape.class.mechanism().noise_bound());
+        let noise = at(values, shape.layout.noise);
+        let halves = beside.get(CHAIN..).unwrap_or(&[]).chunks(bits);
+        for (number, bits) in [bound + noise, bound - noise].into_iter().zip(halves) {
+            let mut sum = Fq::ZERO;
+            for b in bits.iter().rev() {
+                push(*b, *b - one, Fq::ZERO);
+                sum = sum + sum + *b;
+            }
+            push(sum - number, one, Fq::ZERO);
+        }
+    }
 }
 
-/// The chain of a ticket in the clear.
-pub fn chain(values: &[Fq]) -> [Fq; CHAIN] {
+/// What is dealt beside a ticket, in the clear.
+pub fn of_values(shape: &Shape, values: &[Fq]) -> Zeroizing<Vec<Fq>> {
     let full = |i: usize| at(values, i * INDICATORS + INDICATORS - 1);
     let mut above = full(DIGITS / 2);
-    std::array::from_fn(|c| {
-        above *= full(DIGITS / 2 + 1 + c);
-        above
-    })
+    let mut out = Zeroizing::new(Vec::with_capacity(beside(shape)));
+    for i in DIGITS / 2 + 1..DIGITS {
+        above *= full(i);
+        out.push(above);
+    }
+    let bits = shape.class.noise_bits();
+    if bits > 0 {
+        let bound = Fq::reduce(shape.class.mechanism().noise_bound());
+        let noise = at(values, shape.layout.noise);
+        for number in [bound + noise, bound - noise] {
+            let bit = |i: u32| Fq::reduce(number.word() >> i & 1);
+            out.extend((0..bits).map(bit));
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{TicketClass, plan::digit};
-    use veilbourse_core::field::MODULUS;
+    use veilbourse_core::{digest::Digest, field::MODULUS};
     use veilbourse_privacy::{Mechanism, Sensitivity};
 
     fn holds(shape: &Shape, r: u64, change: impl Fn(&mut Vec<Fq>)) -> bool {
@@ -94,19 +131,49 @@ mod tests {
         }
         change(&mut values);
         let (mut good, mut count) = (true, 0);
-        of_ticket(shape, &values, &chain(&values), Fq::ONE, |x, y, z| {
-            good &= x * y == z;
-            count += 1;
-        });
+        of_ticket(
+            shape,
+            &values,
+            &of_values(shape, &values),
+            Fq::ONE,
+            |x, y, z| {
+                good &= x * y == z;
+                count += 1;
+            },
+        );
         assert_eq!(count, per_ticket(shape));
         good
+    }
+
+    fn shape(mechanism: Mechanism) -> Shape {
+        let class = TicketClass::new(26, Sensitivity::new(1).unwrap(), mechanism).unwrap();
+        Shape::new(class, Digest::default(), 0)
+    }
+
+    #[test]
+    fn noise_keeps_to_its_bound() {
+        // TKT-4, PRV-4
+        for mechanism in [
+            Mechanism::gaussian(1, 1).unwrap(),
+            Mechanism::laplace(1 << 48, 1).unwrap(),
+        ] {
+            let shape = shape(mechanism);
+            let at = shape.layout.noise;
+            let bound = mechanism.noise_bound() as i64;
+            let with = |noise: i64| holds(&shape, 7, |v| v[at] = Fq::from_i64(noise));
+            for noise in [0, 1, -1, bound, -bound] {
+                assert!(with(noise), "{noise}");
+            }
+            for noise in [bound + 1, -bound - 1, 2 * bound + 1, i64::MAX / 2] {
+                assert!(!with(noise), "{noise}");
+            }
+        }
     }
 
     #[test]
     fn good_tickets_hold_and_others_do_not() {
         // TKT-4
-        let class = TicketClass::new(26, Sensitivity::new(1).unwrap(), Mechanism::None).unwrap();
-        let shape = Shape::new(class);
+        let shape = shape(Mechanism::None);
         for r in [
             0,
             1,

@@ -19,6 +19,7 @@ use crate::{
     error::ProtocolError,
     evaluate::{Value, masked_phase},
     fq2::Fq2,
+    live::Live,
     mask::MaskShare,
     share::{PartyKey, Share},
     ticket::{Shape, TicketShare, read_fq, read_fq2, write_fq2},
@@ -32,7 +33,7 @@ use veilbourse_core::{
 use zeroize::Zeroize;
 
 /// Most values of one batch.
-pub const MAX_BATCH: usize = 1 << 16;
+pub const MAX_BATCH: usize = 1 << 14;
 const COIN: &str = "coin";
 const SIGMA: &str = "check";
 
@@ -50,15 +51,11 @@ pub struct Job {
     /// OPN-4: the digest of everything that this opening is for
     /// ([`crate::binding::Binding`]).
     pub session: Digest,
-    /// This party's number in the quorum.
-    pub party: u8,
-    /// Parties.
-    pub parties: u8,
-    /// MAC key share.
-    pub key: PartyKey,
-    /// The class.
+    /// The quorum's keys: they are in this session until it gives them back.
+    pub live: Live,
+    /// The dealing that the tickets are of.
     pub shape: Shape,
-    /// One ticket a value.
+    /// One ticket a value, ascending.
     pub tickets: Vec<TicketShare>,
     /// Shares of the phases.
     pub phases: Vec<Share>,
@@ -96,6 +93,8 @@ pub struct Opened {
     /// This party's share of each mask: for the buyer alone, and only when all
     /// parties have signed (session, y).
     pub masks: Vec<MaskShare>,
+    /// The quorum's keys, free again.
+    pub live: Live,
 }
 
 /// What came of a message.
@@ -119,9 +118,22 @@ enum Stage {
     Check,
 }
 
+/// The part of a job that is read all along.
+struct Bench {
+    session: Digest,
+    party: u8,
+    parties: u8,
+    key: PartyKey,
+    shape: Shape,
+    tickets: Vec<TicketShare>,
+    phases: Vec<Share>,
+    entropy: [u8; 32],
+}
+
 /// An opening under way.
 pub struct Opening {
-    job: Job,
+    job: Bench,
+    live: Option<Live>,
     stage: Stage,
     values: Vec<Value>,
     /// Own shares of what this round opens.
@@ -146,8 +158,16 @@ impl Drop for Opening {
 }
 
 impl Opening {
-    /// Begins; the message is that of round 0.
-    pub fn start(job: Job) -> Result<(Self, Outgoing), ProtocolError> {
+    /// Begins; the message is that of round 0. A job that is none gives its keys
+    /// back.
+    pub fn start(job: Job) -> Result<(Self, Outgoing), (ProtocolError, Live)> {
+        match Self::check_job(&job) {
+            Ok(()) => Ok(Self::begin(job)),
+            Err(e) => Err((e, job.live)),
+        }
+    }
+
+    fn check_job(job: &Job) -> Result<(), ProtocolError> {
         let length = |what, found: usize, expected: usize| ProtocolError::Length {
             what,
             found: found as u64,
@@ -165,6 +185,35 @@ impl Opening {
                 return Err(length("shares of a ticket", found, expected));
             }
         }
+        for pair in job.tickets.windows(2) {
+            if let [a, b] = pair
+                && a.number >= b.number
+            {
+                return Err(ProtocolError::TicketTwice { ticket: b.number });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(job: Job) -> (Self, Outgoing) {
+        let Job {
+            session,
+            live,
+            shape,
+            tickets,
+            phases,
+            entropy,
+        } = job;
+        let job = Bench {
+            session,
+            party: live.party,
+            parties: live.parties,
+            key: live.key,
+            shape,
+            tickets,
+            phases,
+            entropy,
+        };
         let coin = commit(
             &job.session,
             job.party,
@@ -174,6 +223,7 @@ impl Opening {
         );
         let mut opening = Self {
             job,
+            live: Some(live),
             stage: Stage::Commit,
             values: Vec::new(),
             own: Vec::new(),
@@ -187,7 +237,14 @@ impl Opening {
             failed: false,
         };
         let message = opening.send(Durable::Nothing, coin.0.to_vec());
-        Ok((opening, message))
+        (opening, message)
+    }
+
+    /// Ends it. The quorum's keys come back unless this party's sigma may have
+    /// left: then the quorum is frozen (OPN-4).
+    pub fn abandon(mut self) -> Option<Live> {
+        let safe = self.stage != Stage::Check;
+        self.live.take().filter(|_| safe)
     }
 
     /// Rounds in all.
@@ -344,7 +401,7 @@ impl Opening {
         match self.stage {
             Stage::Commit => {
                 self.coin_commitments = self.digests();
-                let Job {
+                let Bench {
                     shape,
                     key,
                     phases,
@@ -358,7 +415,7 @@ impl Opening {
             }
             Stage::C => {
                 let c = self.sum()?;
-                let Job {
+                let Bench {
                     shape,
                     key,
                     tickets,
@@ -370,7 +427,7 @@ impl Opening {
             }
             Stage::Circuit(round) => {
                 let opened = self.sum()?;
-                let Job {
+                let Bench {
                     shape,
                     key,
                     tickets,
@@ -412,7 +469,7 @@ impl Opening {
     }
 
     fn circuit(&mut self, round: usize) -> Progress {
-        let Job { shape, tickets, .. } = &self.job;
+        let Bench { shape, tickets, .. } = &self.job;
         let values = self.values.iter().zip(tickets);
         let masked = values.flat_map(|(v, t)| v.masked(shape, t, round));
         let masked = masked.collect();
@@ -467,7 +524,9 @@ impl Opening {
             sigmas.push(sigma);
         }
         sums_to_zero(&sigmas)?;
+        let live = self.live.take().ok_or(ProtocolError::Ended)?;
         Ok(Progress::Done(Opened {
+            live,
             session: self.job.session,
             y: std::mem::take(&mut self.y),
             masks: self.job.tickets.iter().map(|t| t.mask.clone()).collect(),

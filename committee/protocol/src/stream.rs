@@ -1,11 +1,14 @@
 //! Shares from seeds (SHR-3): all but one party's need no storage.
 //!
-//! BLAKE3 in key-derivation mode over seed, purpose and index, its output read
-//! as little-endian words, those of q or more skipped. A (seed, purpose, index)
-//! is one stream and is read from its start, always in the same order.
+//! BLAKE3 in key-derivation mode over seed, scope, purpose and index, its output
+//! read as little-endian words; for field elements those of q or more are
+//! skipped. The scope is the digest of what the stream belongs to (a dealing, a
+//! proof): two things never share a stream, or what is padded by both would show
+//! in their difference.
 
 use crate::{fq2::Fq2, share::Share};
-use veilbourse_core::field::Fq;
+use rand_core::{Infallible, TryCryptoRng, TryRng};
+use veilbourse_core::{digest::Digest, field::Fq};
 use zeroize::Zeroize;
 
 /// What a stream is for; part of its derivation.
@@ -23,6 +26,8 @@ pub enum Purpose {
     Proof,
     /// Coefficients of a check, from a public seed.
     Challenge,
+    /// The dealer's own choices: r, masks, noise.
+    Choice,
 }
 
 const BLOCK: usize = 512;
@@ -41,10 +46,12 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// The stream of a seed for a purpose and an index (of a ticket, say).
-    pub fn new(seed: &[u8; 32], purpose: Purpose, index: u64) -> Self {
+    /// The stream of a seed within a scope, for a purpose and an index (of a
+    /// ticket, say).
+    pub fn new(seed: &[u8; 32], scope: &Digest, purpose: Purpose, index: u64) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("veilbourse v1 committee stream");
         hasher.update(seed);
+        hasher.update(&scope.0);
         hasher.update(&[purpose as u8]);
         hasher.update(&index.to_le_bytes());
         Self {
@@ -84,11 +91,31 @@ impl Stream {
             mac: self.fq2(),
         }
     }
-    /// The next 8 L bytes.
+    /// The next 8 L bytes, as they come.
     pub fn words<const L: usize>(&mut self) -> [u64; L] {
         std::array::from_fn(|_| self.word())
     }
 }
+
+/// For samplers that draw from a generator.
+impl TryRng for Stream {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.word() as u32)
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.word())
+    }
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for part in out.chunks_mut(8) {
+            let word = self.word().to_le_bytes();
+            part.iter_mut().zip(word).for_each(|(p, w)| *p = w);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Stream {}
 
 #[cfg(test)]
 mod tests {
@@ -97,20 +124,24 @@ mod tests {
     #[test]
     fn streams_are_separate_and_frozen() {
         // SHR-3: a change would orphan every ticket ever dealt.
-        let first = |seed, purpose, index| Stream::new(&[seed; 32], purpose, index).fq();
-        let a = first(1, Purpose::Ticket, 5);
+        let first = |seed, scope, purpose, index| {
+            Stream::new(&[seed; 32], &Digest([scope; 32]), purpose, index).fq()
+        };
+        let a = first(1, 3, Purpose::Ticket, 5);
         assert_eq!(a.word(), KNOWN);
         for b in [
-            first(2, Purpose::Ticket, 5),
-            first(1, Purpose::Mask, 5),
-            first(1, Purpose::Ticket, 6),
+            first(2, 3, Purpose::Ticket, 5),
+            first(1, 4, Purpose::Ticket, 5),
+            first(1, 3, Purpose::Mask, 5),
+            first(1, 3, Purpose::Ticket, 6),
         ] {
             assert_ne!(a, b);
         }
-        let mut s = Stream::new(&[1; 32], Purpose::Ticket, 5);
-        let mut input = [1u8; 41];
-        input[32] = 2;
-        input[33..].copy_from_slice(&5u64.to_le_bytes());
+        let mut s = Stream::new(&[1; 32], &Digest([3; 32]), Purpose::Ticket, 5);
+        let mut input = [1u8; 73];
+        input[32..64].fill(3);
+        input[64] = 2;
+        input[65..].copy_from_slice(&5u64.to_le_bytes());
         let mut reader = blake3::Hasher::new_derive_key("veilbourse v1 committee stream")
             .update(&input)
             .finalize_xof();
@@ -120,5 +151,5 @@ mod tests {
             assert_eq!(s.words(), [u64::from_le_bytes(w)]);
         }
     }
-    const KNOWN: u64 = 2_496_230_450_302_785_780;
+    const KNOWN: u64 = 12_850_353_696_170_513_161;
 }

@@ -6,18 +6,25 @@ use crate::{
     fq2::Fq2,
     mask::MaskShare,
     plan::Plan,
+    quorum::Quorum,
     share::Share,
     stream::{Purpose, Stream},
 };
 use veilbourse_core::{
+    digest::{Digest, Domain},
     field::Fq,
     wire::{Reader, WireError, Writer},
 };
 use zeroize::Zeroize;
 
-/// A class with all that follows from it.
+/// A dealing of one class to one quorum: its name, and what follows from the
+/// class.
 #[derive(Debug, Clone)]
 pub struct Shape {
+    /// The quorum's name ([`quorum_name`]): its keys are shared under it.
+    pub quorum: Digest,
+    /// The dealing's name: part of every stream and leaf of its tickets.
+    pub dealing: Digest,
     /// The class.
     pub class: TicketClass,
     /// Its circuit.
@@ -27,16 +34,34 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Of a class.
-    pub fn new(class: TicketClass) -> Self {
+    /// The `serial`-th dealing to a quorum, of a class.
+    pub fn new(class: TicketClass, quorum: Digest, serial: u32) -> Self {
         let plan = class.plan();
         let layout = class.layout(&plan);
         Self {
+            quorum,
+            dealing: dealing_name(&quorum, serial, &class),
             class,
             plan,
             layout,
         }
     }
+}
+
+/// Names a quorum's keys (SHR-1): the dataset, the members, the epoch, which
+/// counts up whenever the quorum is dealt to anew.
+pub fn quorum_name(dataset: &Digest, quorum: &Quorum, epoch: u32) -> Digest {
+    let mut out = Writer::new();
+    out.raw(&dataset.0).bytes(quorum.members()).u32(epoch);
+    Digest::of(Domain::Other("veilbourse v1 quorum keys"), &out.finish())
+}
+
+/// Names a dealing (TKT-1): the quorum's keys, which of their dealings it is, the
+/// class. A node accepts a name once, so no seed ever pads two tickets alike.
+fn dealing_name(quorum: &Digest, serial: u32, class: &TicketClass) -> Digest {
+    let mut out = Writer::new();
+    out.raw(&quorum.0).u32(serial).raw(&class.digest().0);
+    Digest::of(Domain::Other("veilbourse v1 dealing"), &out.finish())
 }
 
 /// One party's share of a ticket.
@@ -62,9 +87,9 @@ impl Drop for TicketShare {
 impl TicketShare {
     /// The share of a party whose shares follow from its seed.
     pub fn from_seed(shape: &Shape, seed: &[u8; 32], number: u64) -> Self {
-        let mut stream = Stream::new(seed, Purpose::Ticket, number);
+        let mut stream = Stream::new(seed, &shape.dealing, Purpose::Ticket, number);
         let values = (0..shape.layout.values).map(|_| stream.share()).collect();
-        let mask = MaskShare::of_ticket(seed, number);
+        let mask = MaskShare::of_ticket(seed, &shape.dealing, number);
         let omega = Share {
             value: mask.residue(),
             mac: stream.fq2(),
@@ -98,7 +123,7 @@ impl TicketShare {
             .collect::<Result<_, _>>()?;
         let mac = read_fq2(&mut input, "ticket share")?;
         input.finish("stored ticket share")?;
-        let mask = MaskShare::of_ticket(seed, number);
+        let mask = MaskShare::of_ticket(seed, &shape.dealing, number);
         let omega = Share {
             value: mask.residue(),
             mac,

@@ -5,12 +5,14 @@ use crate::error::ProtocolError;
 use curve25519_dalek::RistrettoPoint;
 use veilbourse_core::digest::{Digest, Domain};
 
-/// Most levels of a tree: 2^24 tickets.
-pub const MAX_DEPTH: u32 = 24;
+/// Most tickets of a tree.
+pub const MAX_TICKETS: u64 = 1 << 24;
 
-/// The leaf of a ticket: its number and every party's commitment, in order.
-pub fn leaf(ticket: u64, commitments: &[[u8; 32]]) -> Digest {
-    let mut bytes = ticket.to_le_bytes().to_vec();
+/// The leaf of a ticket: its dealing, its number and every party's commitment,
+/// in order.
+pub fn leaf(dealing: &Digest, ticket: u64, commitments: &[[u8; 32]]) -> Digest {
+    let mut bytes = dealing.0.to_vec();
+    bytes.extend(ticket.to_le_bytes());
     bytes.extend(commitments.iter().flatten());
     Digest::of(Domain::Other("veilbourse v1 ticket leaf"), &bytes)
 }
@@ -56,18 +58,31 @@ impl Tree {
     }
 }
 
-/// Checks that a ticket's commitments are under `root` and reads them.
+/// A dealing as its custodian signs it: every ticket has one place under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed {
+    /// Its name.
+    pub dealing: Digest,
+    /// How many tickets it has.
+    pub tickets: u64,
+    /// The root over them.
+    pub root: Digest,
+}
+
+/// Checks that a ticket's commitments are under the signed root and reads them.
 pub fn check_path(
-    root: &Digest,
+    signed: &Signed,
     ticket: u64,
     commitments: &[[u8; 32]],
     path: &[Digest],
 ) -> Result<Vec<RistrettoPoint>, ProtocolError> {
     let membership = ProtocolError::Membership { ticket };
-    if path.len() > MAX_DEPTH as usize || ticket >> path.len() != 0 {
+    let depth = signed.tickets.max(1).next_power_of_two().trailing_zeros();
+    let range = signed.tickets <= MAX_TICKETS && ticket < signed.tickets;
+    if !range || path.len() != depth as usize {
         return Err(membership);
     }
-    let mut at = leaf(ticket, commitments);
+    let mut at = leaf(&signed.dealing, ticket, commitments);
     for (l, sibling) in path.iter().enumerate() {
         at = if ticket >> l & 1 == 0 {
             node(&at, sibling)
@@ -75,7 +90,7 @@ pub fn check_path(
             node(sibling, &at)
         };
     }
-    if at != *root {
+    if at != signed.root {
         return Err(membership);
     }
     let points = commitments.iter().map(crate::mask::decode_commitment);
@@ -90,29 +105,48 @@ mod tests {
     #[test]
     fn paths_hold_for_their_ticket_alone() {
         // TKT-5
+        let dealing = Digest([2; 32]);
         for n in [1u64, 2, 3, 8, 13] {
-            let commitment = |i| MaskShare::of_ticket(&[7; 32], i).commit().compress().0;
+            let share = |i| MaskShare::of_ticket(&[7; 32], &dealing, i);
+            let commitment = |i| share(i).commit().compress().0;
             let commitments: Vec<_> = (0..n)
                 .map(|i| [commitment(i), commitment(i + 100)])
                 .collect();
             let leaves = commitments
                 .iter()
                 .zip(0..)
-                .map(|(c, i)| leaf(i, c))
+                .map(|(c, i)| leaf(&dealing, i, c))
                 .collect();
             let tree = Tree::new(leaves);
+            let signed = Signed {
+                dealing,
+                tickets: n,
+                root: tree.root(),
+            };
             for (i, c) in commitments.iter().enumerate() {
                 let i = i as u64;
                 let path = tree.path(i);
-                assert_eq!(check_path(&tree.root(), i, c, &path).unwrap().len(), 2);
+                assert_eq!(check_path(&signed, i, c, &path).unwrap().len(), 2);
                 let refused = |ticket, c: &[[u8; 32]], path: &[Digest]| {
-                    let e = check_path(&tree.root(), ticket, c, path).unwrap_err();
+                    let e = check_path(&signed, ticket, c, path).unwrap_err();
                     assert_eq!(e, ProtocolError::Membership { ticket });
                 };
                 refused(i + 1, c, &path);
                 refused(i | 1 << 20, c, &path);
                 refused(i, &[c[1], c[0]], &path);
                 refused(i, &c[..1], &path);
+                for other in [
+                    Signed {
+                        dealing: Digest([3; 32]),
+                        ..signed
+                    },
+                    Signed {
+                        tickets: 2 * n + 1,
+                        ..signed
+                    },
+                ] {
+                    assert!(check_path(&other, i, c, &path).is_err());
+                }
                 let mut longer = path.clone();
                 longer.push(Digest::default());
                 refused(i, c, &longer);

@@ -1,8 +1,15 @@
 //! The buyer's side (OPN-3, OPN-9): from y and the parties' mask shares to values.
 
-use crate::{error::ProtocolError, mask::MaskShare, tree::check_path};
+use crate::{
+    error::ProtocolError,
+    mask::MaskShare,
+    tree::{Signed, check_path},
+};
 use curve25519_dalek::RistrettoPoint;
-use veilbourse_core::{digest::Digest, field::Fq};
+use veilbourse_core::{
+    digest::Digest,
+    field::{Fq, MODULUS},
+};
 
 /// What the dealer committed to for one value: a ticket under a signed root.
 #[derive(Debug, Clone)]
@@ -17,7 +24,7 @@ pub struct TicketPath {
 
 /// The commitments of one value, each party's a point.
 pub fn commitments(
-    root: &Digest,
+    signed: &Signed,
     parties: u8,
     ticket: &TicketPath,
 ) -> Result<Vec<RistrettoPoint>, ProtocolError> {
@@ -28,7 +35,7 @@ pub fn commitments(
             expected: parties.into(),
         });
     }
-    check_path(root, ticket.ticket, &ticket.commitments, &ticket.path)
+    check_path(signed, ticket.ticket, &ticket.commitments, &ticket.path)
 }
 
 /// One value to unmask: the y of each listing that was added up (one, unless the
@@ -63,6 +70,13 @@ pub fn unmask(index: u64, masked: &Masked<'_>) -> Result<i64, ProtocolError> {
             what: "summands of a value",
             found: masked.y.len() as u64,
             expected: masked.commitments.len() as u64,
+        });
+    }
+    // Beyond, numbers of both signs share a residue.
+    if masked.bound >= MODULUS / 2 {
+        return Err(ProtocolError::Bound {
+            bound: masked.bound,
+            limit: MODULUS / 2 - 1,
         });
     }
     let mut value = masked.y.iter().fold(Fq::ZERO, |a, y| a + *y);

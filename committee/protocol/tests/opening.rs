@@ -3,7 +3,7 @@
 mod support;
 
 use rand_core::Rng;
-use support::{Dealt, class, rng, run};
+use support::{Dealt, class, rng, run, started};
 use veilbourse_core::{digest::Digest, field::Fq};
 use veilbourse_privacy::Mechanism;
 use veilbourse_protocol::*;
@@ -35,15 +35,15 @@ fn opens_the_rounded_value_whatever_the_mask() {
     // OPN-1..3, SHR-2..4, TKT-2, TKT-3, TKT-5
     let mut rng = rng(1);
     for (k, parties) in [
-        (4, 2),
-        (5, 3),
+        (8, 2),
+        (9, 3),
         (20, 2),
         (26, 2),
         (27, 2),
         (28, 5),
         (39, 2),
         (40, 2),
-        (58, 2),
+        (48, 2),
     ] {
         let cases = cases(k, 60, &mut rng);
         let dealt = Dealt::new(class(k, Mechanism::None), parties, 64, &mut rng);
@@ -135,9 +135,9 @@ fn each_misdirected_message_is_its_own_refusal() {
     let dealt = Dealt::new(class(26, Mechanism::None), 2, 4, &mut rng);
     let output = dealt.encrypt(&[phase(26, (1, 0)), phase(26, (2, 0))], &mut rng);
     let session = Digest([1; 32]);
-    let fresh = || Opening::start(dealt.job(0, 0, &output, session)).unwrap().0;
-    let (_, peer) = Opening::start(dealt.job(1, 0, &output, session)).unwrap();
-    let (_, replay) = Opening::start(dealt.job(1, 0, &output, Digest([2; 32]))).unwrap();
+    let fresh = || started(dealt.job(0, 0, &output, session)).0;
+    let (_, peer) = started(dealt.job(1, 0, &output, session));
+    let (_, replay) = started(dealt.job(1, 0, &output, Digest([2; 32])));
     let refusal = |from: u8, bytes: &[u8]| fresh().receive(from, bytes).err().expect("refused");
     let misdirected = |e: ProtocolError, what: &str| {
         assert!(
@@ -179,28 +179,31 @@ fn each_misdirected_message_is_its_own_refusal() {
     // A word that is none.
     let ends = lie(&dealt, &output, 1, 1, &|b| b[34..42].fill(0xff));
     assert!(matches!(ends[0], Err(ProtocolError::Wire(_))));
-    // What a job must hold.
-    let mut job = dealt.job(0, 0, &output, session);
-    job.tickets.pop();
-    assert!(matches!(
-        Opening::start(job),
-        Err(ProtocolError::Length {
-            what: "tickets",
-            ..
-        })
-    ));
-    let mut job = dealt.job(0, 0, &output, session);
-    job.phases.clear();
-    assert!(matches!(
-        Opening::start(job),
-        Err(ProtocolError::Length { .. })
-    ));
-    let mut job = dealt.job(0, 0, &output, session);
-    job.tickets[0].values.pop();
-    assert!(matches!(
-        Opening::start(job),
-        Err(ProtocolError::Length { .. })
-    ));
+    // What a job must hold; its keys come back.
+    let refused = |change: &dyn Fn(&mut Job)| {
+        let mut job = dealt.job(0, 0, &output, session);
+        change(&mut job);
+        let (e, live) = Opening::start(job).err().expect("refused");
+        assert_eq!(live.party(), 0);
+        e
+    };
+    let length = |e, of: &str| {
+        assert!(
+            matches!(&e, ProtocolError::Length { what, .. } if *what == of),
+            "{e}"
+        );
+    };
+    length(refused(&|j| drop(j.tickets.pop())), "tickets");
+    length(refused(&|j| j.phases.clear()), "values of a batch");
+    length(
+        refused(&|j| j.tickets[0].values.truncate(3)),
+        "shares of a ticket",
+    );
+    // One ticket for two values shows the difference of two phases.
+    let e = refused(&|j| j.tickets[1] = j.tickets[0].clone());
+    assert_eq!(e, ProtocolError::TicketTwice { ticket: 0 });
+    let e = refused(&|j| j.tickets.swap(0, 1));
+    assert_eq!(e, ProtocolError::TicketTwice { ticket: 0 });
 }
 
 #[test]
@@ -230,7 +233,7 @@ fn durable_marks_come_with_the_messages_that_need_them() {
     let mut parties = Vec::new();
     let mut outbox = Vec::new();
     for p in 0..2 {
-        let (o, m) = Opening::start(dealt.job(p, 0, &output, Digest([9; 32]))).unwrap();
+        let (o, m) = started(dealt.job(p, 0, &output, Digest([9; 32])));
         assert_eq!(m.durable, Durable::Nothing);
         parties.push(o);
         outbox.push(m);

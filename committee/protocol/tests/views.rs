@@ -101,7 +101,7 @@ fn a_joint_total_is_opened_and_names_who_lies() {
             commitments: dealt.tickets[0].commitments.clone(),
             path: dealt.tree.path(0),
         };
-        points.push(commitments(&dealt.tree.root(), 2, &path).unwrap());
+        points.push(commitments(&dealt.signed(), 2, &path).unwrap());
     }
     let y: Vec<Fq> = opened.iter().map(|o| o[0].y[0]).collect();
     let sum = |party: usize, upto: usize| {

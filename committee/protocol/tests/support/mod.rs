@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod attack;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -39,10 +41,11 @@ pub struct Dealt {
 
 impl Dealt {
     pub fn new(class: TicketClass, parties: u8, tickets: u64, rng: &mut ChaCha20Rng) -> Self {
-        let dealer = Dealer::new(Shape::new(class), parties, rng);
+        let quorum = Digest([rng.next_u32() as u8; 32]);
+        let dealer = Dealer::new(Shape::new(class, quorum, 0), parties, rng);
         let bits = (0..N).map(|_| Fq::reduce(rng.next_u64() & 1)).collect();
         let key = Poly::from_coefficients(bits).unwrap();
-        let tickets: Vec<_> = (0..tickets).map(|i| dealer.ticket(i, rng)).collect();
+        let tickets: Vec<_> = (0..tickets).map(|i| dealer.ticket(i)).collect();
         let tree = Tree::new(tickets.iter().map(|t| t.leaf).collect());
         let explicit_key = dealer.data_key(&key);
         Self {
@@ -59,7 +62,23 @@ impl Dealt {
     }
 
     pub fn party_key(&self, party: u8) -> PartyKey {
-        party_key(&self.dealer.seeds()[usize::from(party)], party)
+        let quorum = &self.dealer.shape().quorum;
+        party_key(&self.dealer.seeds()[usize::from(party)], quorum, party)
+    }
+
+    pub fn live(&self, party: u8) -> Live {
+        let quorum = &self.dealer.shape().quorum;
+        let seed = &self.dealer.seeds()[usize::from(party)];
+        Live::new(seed, quorum, party, self.parties())
+    }
+
+    /// What the custodian signs of it.
+    pub fn signed(&self) -> Signed {
+        Signed {
+            dealing: self.dealer.shape().dealing,
+            tickets: self.tickets.len() as u64,
+            root: self.tree.root(),
+        }
     }
 
     pub fn ticket(&self, party: u8, number: usize) -> TicketShare {
@@ -75,7 +94,11 @@ impl Dealt {
 
     pub fn key_share(&self, party: u8) -> DataKeyShare {
         if party + 1 < self.parties() {
-            DataKeyShare::from_seed(&self.dealer.seeds()[usize::from(party)], N)
+            DataKeyShare::from_seed(
+                &self.dealer.seeds()[usize::from(party)],
+                &self.dealer.shape().quorum,
+                N,
+            )
         } else {
             DataKeyShare::explicit(self.explicit_key.clone(), N).unwrap()
         }
@@ -99,9 +122,7 @@ impl Dealt {
         let phases = phases(&self.key_share(party), &key, output).unwrap();
         Job {
             session,
-            party,
-            parties: self.parties(),
-            key,
+            live: self.live(party),
             shape: self.dealer.shape().clone(),
             tickets: (first..first + phases.len())
                 .map(|i| self.ticket(party, i))
@@ -122,7 +143,7 @@ impl Dealt {
                     commitments: self.tickets[first + i].commitments.clone(),
                     path: self.tree.path(ticket),
                 };
-                let points = commitments(&self.tree.root(), self.parties(), &path)?;
+                let points = commitments(&self.signed(), self.parties(), &path)?;
                 let openings: Vec<_> = opened.iter().map(|o| o.masks[i].clone()).collect();
                 unmask(
                     i as u64,
@@ -138,6 +159,10 @@ impl Dealt {
     }
 }
 
+pub fn started(job: Job) -> (Opening, Outgoing) {
+    Opening::start(job).map_err(|(e, _)| e).unwrap()
+}
+
 /// What a test does to a message on its way: sender, receiver, round, bytes.
 pub type Tamper<'a> = dyn FnMut(u8, u8, u8, &mut Vec<u8>) + 'a;
 
@@ -148,7 +173,7 @@ pub fn run(jobs: Vec<Job>, tamper: &mut Tamper<'_>) -> Vec<Result<Opened, Protoc
     let mut parties = Vec::new();
     let mut outbox = Vec::new();
     for (i, job) in jobs.into_iter().enumerate() {
-        let (party, message) = Opening::start(job).unwrap();
+        let (party, message) = started(job);
         parties.push(party);
         outbox.push((i as u8, message));
     }
