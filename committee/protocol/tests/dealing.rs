@@ -33,11 +33,7 @@ impl Batch {
     }
 
     /// Every party checks; `spoil` changes what a party holds.
-    fn check(
-        &self,
-        proof: &BatchProof,
-        spoil: &Spoil,
-    ) -> Vec<Result<(), ProtocolError>> {
+    fn check(&self, proof: &BatchProof, spoil: &Spoil) -> Vec<Result<(), ProtocolError>> {
         let parties = self.dealt.parties();
         let shape = self.dealt.dealer.shape();
         let mut checks = Vec::new();

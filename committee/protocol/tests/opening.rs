@@ -218,8 +218,8 @@ fn the_edge_of_a_party_that_saw_something_else() {
             bytes[34] ^= 1;
         }
     });
-    for party in 0..2 {
-        let e = ends[party].as_ref().err().expect("refused");
+    for end in &ends[..2] {
+        let e = end.as_ref().err().expect("refused");
         assert!(matches!(e, ProtocolError::Equivocation { .. }), "{e}");
     }
 }
