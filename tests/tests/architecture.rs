@@ -35,6 +35,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["core", "eval", "prover", "verifier", "documents", "machine"],
     ),
     ("privacy", &["core"]),
+    ("protocol", &["core", "privacy"]),
+    ("peers", &["core", "protocol"]),
     (
         "node",
         &["core", "eval", "verifier", "documents", "machine"],

@@ -395,6 +395,9 @@ const WHAT: &str = "dealing check";
 const OPENING_BYTES: usize = 16 * 4;
 
 impl BatchCheck {
+    /// Bytes of the three messages.
+    pub const MESSAGE_BYTES: [usize; 3] = [OPENING_BYTES, 32, 16 + 32];
+
     /// Reads what was dealt; the first message follows from it. `salt` is this
     /// node's fresh randomness. A refused package gives the keys back.
     pub fn new(

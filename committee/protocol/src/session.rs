@@ -325,6 +325,11 @@ impl Opening {
         Ok((round, input.take("payload", expected)?))
     }
 
+    /// Bytes of every party's message of a round: session, round, party, payload.
+    pub fn message_bytes(&self, round: u8) -> usize {
+        32 + 1 + 1 + self.payload_bytes(round)
+    }
+
     /// Bytes of a round's payload.
     fn payload_bytes(&self, round: u8) -> usize {
         let plan = &self.job.shape.plan;

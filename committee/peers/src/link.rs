@@ -1,0 +1,107 @@
+//! One connection while it lasts: frames in, frames out, signs of life (PEER-4,
+//! PEER-7).
+
+use crate::{
+    error::{Refused, Violation},
+    frame::{Header, Kind, encode, read_header, read_payload, skip_payload},
+    handshake::Channel,
+    hub::Hub,
+    state::Admit,
+};
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use veilbourse_core::digest::Digest;
+
+/// Why a connection ended.
+#[derive(Debug, Error)]
+enum End {
+    #[error("connection: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("nothing came for {0:?} (PEER-7)")]
+    Idle(Duration),
+    #[error("a frame took longer than {0:?} (PEER-7)")]
+    Frame(Duration),
+    #[error(transparent)]
+    Broke(#[from] Violation),
+    #[error("another connection took its place, or this node dropped the peer")]
+    Replaced,
+}
+
+/// Runs a connection to its end.
+pub(crate) async fn run(hub: &Hub, channel: Channel) -> Result<(), Refused> {
+    let peer = channel.peer;
+    let (frames, queue) = mpsc::channel(hub.limits.outgoing);
+    let generation = hub
+        .attach(peer, frames, Instant::now())
+        .map_err(|left| Refused::Barred { peer, left })?;
+    let (from, to) = tokio::io::split(channel.stream);
+    let end = tokio::select! {
+        end = read(hub, (peer, generation), from) => end,
+        end = write(hub, queue, to) => end,
+    };
+    let why = match end {
+        Ok(()) => "closed".into(),
+        Err(e) => {
+            if let End::Broke(v) = &e {
+                hub.violated(peer, v, Instant::now());
+            }
+            e.to_string()
+        }
+    };
+    hub.detach(peer, generation, why);
+    Ok(())
+}
+
+async fn read(hub: &Hub, from: (u8, u64), mut io: impl AsyncRead + Unpin) -> Result<(), End> {
+    let (idle, whole) = (hub.timing.idle, hub.timing.frame);
+    loop {
+        let bytes = timeout(idle, read_header(&mut io)).await;
+        let header = Header::read(&bytes.map_err(|_| End::Idle(idle))??)?;
+        match hub.admit(from, &header, Instant::now())? {
+            Admit::Stale => return Err(End::Replaced),
+            Admit::Discard => timeout(whole, skip_payload(&mut io, header.length))
+                .await
+                .map_err(|_| End::Frame(whole))??,
+            Admit::Take => {
+                let payload = timeout(whole, read_payload(&mut io, header.length)).await;
+                let payload = payload.map_err(|_| End::Frame(whole))??;
+                hub.deliver(from, &header, payload, Instant::now())?;
+            }
+        }
+    }
+}
+
+async fn write(
+    hub: &Hub,
+    mut queue: mpsc::Receiver<Arc<[u8]>>,
+    mut io: impl AsyncWrite + Unpin,
+) -> Result<(), End> {
+    let (idle, whole) = (hub.timing.idle, hub.timing.frame);
+    let alive = encode(Kind::Alive, 0, &Digest::default(), &[]);
+    loop {
+        let frame = match timeout(idle / 3, queue.recv()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => {
+                // What is broken already need not be closed well.
+                let _ = timeout(whole, io.shutdown()).await;
+                return Err(End::Replaced);
+            }
+            Err(_) => Arc::clone(&alive),
+        };
+        let written = async {
+            io.write_all(&frame).await?;
+            while let Ok(frame) = queue.try_recv() {
+                io.write_all(&frame).await?;
+            }
+            io.flush().await
+        };
+        timeout(whole, written)
+            .await
+            .map_err(|_| End::Frame(whole))??;
+    }
+}

@@ -1,0 +1,218 @@
+//! The places that a node has for what peers say, and the one question asked of
+//! every frame: is it admitted (PEER-4..6)? No I/O; time is an argument.
+
+use crate::{
+    error::Violation,
+    frame::{Header, Kind},
+    hub::Hub,
+    party::{Expected, Party},
+    settings::EARLY_BYTES,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use veilbourse_core::digest::Digest;
+
+/// Strays that a peer may send of a session that is over.
+const STRAYS: u32 = 8;
+
+/// Something for the node itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Who says it, by number in the committee.
+    pub from: u8,
+    /// A proposal or a counter.
+    pub kind: Kind,
+    /// Of which session, or zeros.
+    pub session: Digest,
+    /// What.
+    pub payload: Vec<u8>,
+}
+
+/// What to do with a payload whose header has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admit {
+    Take,
+    Discard,
+    /// The connection is not the peer's any more.
+    Stale,
+}
+
+pub(crate) type Frames = mpsc::Sender<Arc<[u8]>>;
+
+/// What is held for one peer.
+#[derive(Default)]
+pub(crate) struct Peer {
+    pub(crate) link: Option<(u64, Frames)>,
+    pub(crate) barred: Option<Instant>,
+    pub(crate) early: BTreeMap<(Digest, Kind), (Instant, Header, Vec<u8>)>,
+    pub(crate) notes: u32,
+    pub(crate) strays: u32,
+    pub(crate) connections: u64,
+    pub(crate) violations: u64,
+    pub(crate) last: Option<String>,
+}
+
+/// All of it.
+pub(crate) struct State {
+    pub(crate) peers: BTreeMap<u8, Peer>,
+    pub(crate) sessions: BTreeMap<Digest, Live>,
+    pub(crate) ended: VecDeque<(Digest, Ended)>,
+    pub(crate) notes: VecDeque<Note>,
+    pub(crate) reserved: u64,
+}
+
+/// A session under way.
+pub(crate) struct Live {
+    pub(crate) parties: Vec<Party>,
+    pub(crate) expected: BTreeMap<Kind, Expected>,
+    pub(crate) sent: BTreeMap<Kind, u8>,
+    pub(crate) outbox: VecDeque<Arc<[u8]>>,
+    pub(crate) notify: Arc<Notify>,
+    pub(crate) reserved: u64,
+}
+
+/// A session that is over, while its strays come in.
+pub(crate) struct Ended {
+    pub(crate) at: Instant,
+    pub(crate) strays: BTreeMap<u8, u32>,
+    pub(crate) limit: u32,
+    pub(crate) outbox: VecDeque<Arc<[u8]>>,
+}
+
+impl State {
+    /// Queues a frame; a queue that is full belongs to a peer that does not
+    /// read, and the connection ends.
+    pub(crate) fn push(&mut self, to: u8, frame: &Arc<[u8]>) -> bool {
+        let Some(p) = self.peers.get_mut(&to) else {
+            return false;
+        };
+        let sent = p.link.as_ref().map(|(_, l)| l.try_send(Arc::clone(frame)));
+        match sent {
+            Some(Ok(())) => true,
+            Some(Err(_)) => {
+                p.link = None;
+                p.last = Some("it does not read what is sent to it (PEER-7)".into());
+                false
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn violated(&mut self, peer: u8, violation: &Violation, until: Instant) {
+        if let Some(p) = self.peers.get_mut(&peer) {
+            p.link = None;
+            p.barred = Some(until);
+            p.early.clear();
+            p.violations += 1;
+            p.last = Some(violation.to_string());
+        }
+        for live in self.sessions.values_mut() {
+            if let Some(p) = live.parties.iter_mut().find(|p| p.node == peer) {
+                p.broke = Some(violation.clone());
+                live.notify.notify_waiters();
+            }
+        }
+    }
+
+    pub(crate) fn admit(
+        &mut self,
+        (from, connection): (u8, u64),
+        header: &Header,
+        now: Instant,
+        hub: &Hub,
+    ) -> Result<Admit, Violation> {
+        let limits = &hub.limits;
+        let within = |limit: u32| {
+            if header.length <= limit {
+                Ok(Admit::Take)
+            } else {
+                Err(header.too_long(limit))
+            }
+        };
+        let kind = header.kind;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return Err(Violation::Unexpected { kind });
+        };
+        if peer.link.as_ref().map(|(c, _)| *c) != Some(connection) {
+            return Ok(Admit::Stale);
+        }
+        match kind {
+            Kind::Hello => return Err(Violation::Unexpected { kind }),
+            Kind::Alive => return within(0),
+            Kind::Proposal | Kind::Counter => {
+                if peer.notes >= limits.notes {
+                    return Err(Violation::Flood {
+                        what: "notes not yet read",
+                        limit: limits.notes,
+                    });
+                }
+                let counter = kind == Kind::Counter;
+                return within(if counter {
+                    limits.counter
+                } else {
+                    limits.proposal
+                });
+            }
+            Kind::Bye => {
+                within(2)?;
+            }
+            Kind::Round | Kind::Dealing | Kind::Signatures => {}
+        }
+        let session = header.session;
+        let stranger = Violation::Stranger { kind, session };
+        if let Some(live) = self.sessions.get(&session) {
+            let party = live.parties.iter().find(|p| p.node == from);
+            let party = party.ok_or(stranger)?;
+            if kind == Kind::Bye {
+                return Ok(Admit::Take);
+            }
+            let sent = live.sent.get(&kind).copied();
+            party.admit(header, live.expected.get(&kind), sent)?;
+            return Ok(Admit::Take);
+        }
+        if let Some((_, ended)) = self.ended.iter_mut().find(|(d, _)| *d == session) {
+            let strays = ended.strays.get_mut(&from).ok_or(stranger)?;
+            *strays += 1;
+            if *strays > STRAYS {
+                return Err(Violation::Flood {
+                    what: "frames of a session that is over",
+                    limit: STRAYS,
+                });
+            }
+            within(ended.limit)?;
+            return Ok(Admit::Discard);
+        }
+        if kind == Kind::Bye {
+            return Ok(Admit::Take);
+        }
+        // A later message of a session that is unknown here: this node was started
+        // anew since, and a peer sends again what it may have missed.
+        if header.step != 0 {
+            peer.strays += 1;
+            if peer.strays > limits.strays {
+                return Err(Violation::Flood {
+                    what: "frames of unknown sessions on a connection",
+                    limit: limits.strays,
+                });
+            }
+            return Ok(Admit::Discard);
+        }
+        // PEER-6: the first message of a session that this node has not begun.
+        within(EARLY_BYTES)?;
+        let fresh = now.checked_sub(hub.timing.start).unwrap_or(now);
+        peer.early.retain(|_, (at, _, _)| *at >= fresh);
+        if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&(session, kind)) {
+            return Err(Violation::Flood {
+                what: "sessions that this node has not begun",
+                limit: limits.early,
+            });
+        }
+        Ok(Admit::Take)
+    }
+}
