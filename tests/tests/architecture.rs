@@ -34,9 +34,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pod",
         &["core", "eval", "prover", "verifier", "documents", "machine"],
     ),
+    ("privacy", &["core"]),
+    ("protocol", &["core", "privacy"]),
+    ("ticket-store", &["core", "protocol"]),
     (
         "node",
-        &["core", "eval", "verifier", "documents", "machine"],
+        &[
+            "core",
+            "eval",
+            "verifier",
+            "documents",
+            "machine",
+            "ticket-store",
+        ],
     ),
     (
         "client",

@@ -149,7 +149,8 @@ pub fn read_fq2(input: &mut Reader<'_>, field: &'static str) -> Result<Fq2, Wire
     Ok(Fq2([read_fq(input, field)?, read_fq(input, field)?]))
 }
 
-fn read_share(input: &mut Reader<'_>) -> Result<Share, WireError> {
+/// Reads a share.
+pub fn read_share(input: &mut Reader<'_>) -> Result<Share, WireError> {
     Ok(Share {
         value: read_fq(input, "ticket share")?,
         mac: read_fq2(input, "ticket share")?,
