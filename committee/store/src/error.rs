@@ -160,14 +160,12 @@ pub enum StoreError {
         end: u64,
     },
     /// CST-6: tickets that are not the next ones.
-    #[error("tickets from {first}, expected from {next} to at most {limit} (CST-6)")]
+    #[error("tickets from {first}, expected from {expected} (CST-6)")]
     Spent {
         /// Asked for.
         first: u64,
-        /// The first unspent one.
-        next: u64,
-        /// How far a peer's signed counter lets tickets be passed over.
-        limit: u64,
+        /// The first that no member has spent.
+        expected: u64,
     },
     /// CST-6: a session's outputs are not well formed.
     #[error("session: output {output}: {reason} (CST-6)")]

@@ -191,7 +191,8 @@ impl Frames {
         let [a, b, c, d, ..] = found;
         let length = u32::from_le_bytes([a, b, c, d]);
         if self.header(length) != found {
-            // A file that was made longer before its bytes reached the disk.
+            // A file that was made longer before its bytes reached the disk: no
+            // whole frame ends in zeros.
             if self.only_zeros(disk, size)? {
                 return Ok(None);
             }
@@ -221,7 +222,7 @@ impl Frames {
     }
 
     fn only_zeros(&self, disk: &mut impl Disk, size: u64) -> Result<bool, LogError> {
-        let mut at = self.end;
+        let mut at = self.end + HEADER as u64;
         while at < size {
             let mut block = vec![0; (size - at).min(BLOCK) as usize];
             disk.read(&self.name, at, &mut block)?;

@@ -16,22 +16,21 @@ use veilbourse_core::{
 };
 use veilbourse_protocol::MAX_NODES;
 
-/// What a node tells a peer when a session begins: its own counters, and the
-/// newest that it holds of every other node, the peer among them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// Of itself.
-    pub own: SignedStatement,
-    /// Of others.
-    pub held: Vec<SignedStatement>,
-}
+/// Most statements that a node holds: of each node what it said itself, and
+/// what others heard.
+const MAX_HELD: u32 = 2 * MAX_NODES as u32;
 
-impl Greeting {
+/// The first message of an exchange: every statement that a node holds, of the
+/// one it speaks to among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held(pub Vec<SignedStatement>);
+
+impl Held {
     /// The canonical encoding (WIRE-1).
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new();
-        out.bytes(&self.own.encode()).len(self.held.len());
-        for s in &self.held {
+        out.len(self.0.len());
+        for s in &self.0 {
             out.bytes(&s.encode());
         }
         out.finish()
@@ -40,16 +39,41 @@ impl Greeting {
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let limit = crate::statement::MAX_STATEMENT as u32;
         let mut input = Reader::new(bytes);
-        let own = SignedStatement::decode(input.bytes("own counters", limit)?)?;
-        let n = input.len("held counters", MAX_NODES.into())?;
+        let n = input.len("held counters", MAX_HELD)?;
         let mut held = Vec::new();
         for _ in 0..n {
             held.push(SignedStatement::decode(
                 input.bytes("held counters", limit)?,
             )?);
         }
-        input.finish("greeting")?;
-        Ok(Self { own, held })
+        input.finish("held counters")?;
+        Ok(Self(held))
+    }
+}
+
+/// What is known of a peer.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The newest statement that it made to this node.
+    pub said: Option<SignedStatement>,
+    /// A newer one that another node holds. It does not replace what was said
+    /// here: a node that is an old copy, and was not told yet, may have made it.
+    pub heard: Option<SignedStatement>,
+}
+
+impl Known {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SignedStatement> {
+        self.said.iter().chain(&self.heard)
+    }
+    pub(crate) fn keep(&mut self, signed: SignedStatement, heard: bool) {
+        if heard {
+            self.heard = Some(signed);
+        } else {
+            *self = Self {
+                said: Some(signed),
+                heard: None,
+            };
+        }
     }
 }
 
@@ -75,18 +99,7 @@ pub struct Count {
 }
 
 impl<D: Disk> Store<D> {
-    /// This node's counters, as its log stands on disk (CST-10).
-    pub fn statement(&self, key: &SigningKey) -> Result<SignedStatement, StoreError> {
-        self.running()?;
-        let own = self.config.key(self.config.node).copied();
-        let found = key.verifying_key().to_bytes();
-        if own != Some(found) {
-            return Err(StoreError::Statement {
-                field: "key",
-                found: Digest(found).to_string(),
-                expected: Digest(own.unwrap_or_default()).to_string(),
-            });
-        }
+    fn counters(&self) -> Statement {
         let usable = self.state.dealings.iter();
         let usable = usable.filter(|(_, d)| d.stage == Stage::Usable);
         let counters = usable.map(|(digest, d)| Counter {
@@ -97,7 +110,7 @@ impl<D: Disk> Store<D> {
             next: d.next,
         });
         let floors = self.state.floors.iter();
-        let statement = Statement {
+        Statement {
             dataset: self.config.dataset,
             node: self.config.node,
             sequence: self.log.records(),
@@ -105,42 +118,66 @@ impl<D: Disk> Store<D> {
             retired: self.state.retired || self.state.rolled_back.is_some(),
             floors: floors.map(|(q, e)| (*q, *e)).collect(),
             counters: counters.collect(),
-        };
-        Ok(SignedStatement::sign(statement, key))
+        }
     }
 
-    /// What to tell every member when a session begins.
-    pub fn greeting(&self, key: &SigningKey) -> Result<Greeting, StoreError> {
-        Ok(Greeting {
-            own: self.statement(key)?,
-            held: self.state.peers.values().cloned().collect(),
-        })
+    /// The first message of an exchange.
+    pub fn held(&self) -> Result<Held, StoreError> {
+        self.running()?;
+        let known = self.state.peers.values();
+        Ok(Held(known.flat_map(Known::all).cloned().collect()))
     }
 
-    /// Hears a peer's greeting (CST-11). What it holds of this node is looked at
-    /// first: if the log here lacks it, this is an old copy, and everything is
-    /// destroyed. Then the peer must continue what it has signed before. Its
-    /// newest statement is on disk when this returns.
-    pub fn meet(&mut self, from: u8, greeting: &Greeting) -> Result<(), StoreError> {
+    /// Hears a peer's first message (CST-11). If it holds a statement of this
+    /// node that the log here lacks, this is an old copy: everything is
+    /// destroyed. What is new of third nodes is on disk when this returns.
+    pub fn recall(&mut self, from: u8, held: &Held) -> Result<(), StoreError> {
         self.serving()?;
-        for held in &greeting.held {
-            if held.statement.node == self.config.node {
-                self.own_past(held)?;
+        let own = self.config.node;
+        for signed in held.0.iter().filter(|s| s.statement.node == own) {
+            self.own_past(signed)?;
+        }
+        for signed in &held.0 {
+            let node = signed.statement.node;
+            // What is older, or of a key it had before, is no fault of whoever
+            // holds it.
+            if node != own && node != from && self.of_peer(node, signed).is_ok() {
+                self.keep(signed, true)?;
             }
         }
-        for held in &greeting.held {
-            let node = held.statement.node;
-            if node != self.config.node && node != from {
-                // Of a third node: what is older, or of a key it had before, is
-                // no fault of whoever holds it.
-                if self.of_peer(node, held).is_ok() {
-                    self.keep(held)?;
-                }
-            }
+        self.recalled.insert(from);
+        Ok(())
+    }
+
+    /// The second message: this node's counters as its log stands on disk
+    /// (CST-10), for a peer whose first message it has heard. Before that it
+    /// says nothing: from an old copy it would take the place of what the peer
+    /// holds.
+    pub fn statement(&self, peer: u8, key: &SigningKey) -> Result<SignedStatement, StoreError> {
+        self.running()?;
+        let own = self.config.key(self.config.node).copied();
+        let found = key.verifying_key().to_bytes();
+        if own != Some(found) {
+            return Err(StoreError::Statement {
+                field: "key",
+                found: Digest(found).to_string(),
+                expected: Digest(own.unwrap_or_default()).to_string(),
+            });
         }
-        self.of_peer(from, &greeting.own)?;
-        self.keep(&greeting.own)?;
-        if greeting.own.statement.retired {
+        let over = self.state.retired || self.state.rolled_back.is_some();
+        if !self.recalled.contains(&peer) && !over {
+            return Err(StoreError::NotMet { peer });
+        }
+        Ok(SignedStatement::sign(self.counters(), key))
+    }
+
+    /// Hears a peer's second message (CST-11): it must continue what is known of
+    /// it. It is on disk when this returns.
+    pub fn meet(&mut self, from: u8, signed: &SignedStatement) -> Result<(), StoreError> {
+        self.serving()?;
+        self.of_peer(from, signed)?;
+        self.keep(signed, false)?;
+        if signed.statement.retired {
             return Err(StoreError::PeerRetired { peer: from });
         }
         self.met.insert(from);
@@ -184,22 +221,29 @@ impl<D: Disk> Store<D> {
         })?;
         signed.verify(&self.config.dataset, peer, key)?;
         let known = self.state.peers.get(&peer);
-        match known.filter(|k| k.key == signed.key) {
-            Some(known) => continues(&known.statement, &signed.statement),
-            None => Ok(()),
+        let known = known.into_iter().flat_map(Known::all);
+        for known in known.filter(|k| k.key == signed.key) {
+            continues(&known.statement, &signed.statement)?;
         }
+        Ok(())
     }
 
-    fn keep(&mut self, signed: &SignedStatement) -> Result<(), StoreError> {
+    fn keep(&mut self, signed: &SignedStatement, heard: bool) -> Result<(), StoreError> {
         let known = self.state.peers.get(&signed.statement.node);
-        if known.is_some_and(|k| k.statement == signed.statement && k.key == signed.key) {
+        let same = |s: &SignedStatement| s.statement == signed.statement && s.key == signed.key;
+        let there = known.is_some_and(|k| match heard {
+            true => k.all().any(same),
+            false => k.said.as_ref().is_some_and(same),
+        });
+        if there {
             return Ok(());
         }
-        self.commit(Record::Peer(Box::new(signed.clone())))
+        let signed = Box::new(signed.clone());
+        self.commit(Record::Peer { signed, heard })
     }
 
-    /// The newest statement that this node holds of a peer.
-    pub fn known(&self, peer: u8) -> Option<&SignedStatement> {
+    /// What is known of a peer.
+    pub fn known(&self, peer: u8) -> Option<&Known> {
         self.state.peers.get(&peer)
     }
 

@@ -2,7 +2,7 @@
 //! which the log, never erased, must not hold.
 
 use crate::{
-    dealing::{Dealing, Package, QuorumSet, Stream},
+    dealing::{Dealing, Package, QuorumSet, Stream, bool_of},
     error::StoreError,
     frames::Format,
     statement::SignedStatement,
@@ -146,7 +146,12 @@ pub enum Record {
     /// The node is retired.
     Retired,
     /// A peer's newest signed counters.
-    Peer(Box<SignedStatement>),
+    Peer {
+        /// What it signed.
+        signed: Box<SignedStatement>,
+        /// Whether another node handed it on.
+        heard: bool,
+    },
 }
 
 impl Record {
@@ -229,8 +234,8 @@ impl Record {
             Self::Retired => {
                 w.u8(17);
             }
-            Self::Peer(s) => {
-                w.u8(18).raw(&s.encode());
+            Self::Peer { signed, heard } => {
+                w.u8(18).u8((*heard).into()).raw(&signed.encode());
             }
         }
         out.finish()
@@ -311,9 +316,11 @@ impl Record {
             },
             17 => Self::Retired,
             18 => {
+                let heard = bool_of(r, "heard")?;
                 let rest = r.remaining();
                 let bytes = r.take("statement", rest)?;
-                Self::Peer(Box::new(SignedStatement::decode(bytes)?))
+                let signed = Box::new(SignedStatement::decode(bytes)?);
+                Self::Peer { signed, heard }
             }
             found => {
                 return Err(WireError::TooLarge {

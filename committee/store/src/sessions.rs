@@ -24,7 +24,8 @@ impl<D: Disk> Store<D> {
     fn furthest(&self, dealing: &Digest, d: &DealingState) -> u64 {
         let members = d.dealing.quorum.members();
         let peers = members.iter().filter_map(|m| self.state.peers.get(m));
-        let known = peers.filter_map(|p| p.statement.counter(dealing));
+        let said = peers.filter_map(|p| p.said.as_ref());
+        let known = said.filter_map(|p| p.statement.counter(dealing));
         let known = known.map(|c| c.next.min(d.dealing.end()));
         known.fold(d.next, u64::max)
     }
@@ -48,13 +49,9 @@ impl<D: Disk> Store<D> {
         };
         self.admits_opening(&spent, quorum)?;
         let (first, end) = spent.tickets();
-        let limit = self.furthest(&binding.dealing, d);
-        if first < d.next || first > limit {
-            return Err(StoreError::Spent {
-                first,
-                next: d.next,
-                limit,
-            });
+        let expected = self.furthest(&binding.dealing, d);
+        if first != expected {
+            return Err(StoreError::Spent { first, expected });
         }
         if end > d.dealing.end() {
             return Err(StoreError::Ticket {
@@ -67,12 +64,13 @@ impl<D: Disk> Store<D> {
             if peer == self.config.node {
                 continue;
             }
-            if !self.met.contains(&peer) {
+            if !self.met.contains(&peer) || !self.recalled.contains(&peer) {
                 return Err(StoreError::NotMet { peer });
             }
         }
         for peer in quorum.members() {
             self.met.remove(&peer);
+            self.recalled.remove(&peer);
         }
         self.commit(Record::Spent(spent))?;
         self.live.insert(session);
@@ -215,7 +213,10 @@ impl<D: Disk> Store<D> {
     /// Before this node's mask shares leave for the buyer; again is no harm.
     pub fn released(&mut self, session: &Digest) -> Result<(), StoreError> {
         self.serving()?;
-        let found = &self.session(session)?.stage;
+        let s = self.session(session)?;
+        let dealing = s.spent.dealing;
+        self.dealing(&dealing, &[Stage::Usable], Stage::Usable.name())?;
+        let found = &s.stage;
         match found {
             SessionStage::Released => Ok(()),
             SessionStage::Signed(_) => self.commit(Record::Released(*session)),

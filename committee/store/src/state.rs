@@ -3,8 +3,8 @@
 
 use crate::{
     dealing::{Dealing, Package, QuorumSet, Stream},
+    peers::Known,
     record::{Record, Spent},
-    statement::SignedStatement,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use veilbourse_core::digest::Digest;
@@ -160,7 +160,7 @@ pub struct State {
     /// The seed of each epoch, also after it was destroyed.
     pub(crate) seeds: BTreeMap<(QuorumSet, u32), Digest>,
     pub(crate) frozen: BTreeMap<QuorumSet, String>,
-    pub(crate) peers: BTreeMap<u8, SignedStatement>,
+    pub(crate) peers: BTreeMap<u8, Known>,
     pub(crate) retired: bool,
     pub(crate) rolled_back: Option<(u64, Digest)>,
 }
@@ -250,8 +250,9 @@ impl State {
                 self.freeze_all();
                 Ok(())
             }
-            Record::Peer(signed) => {
-                self.peers.insert(signed.statement.node, *signed);
+            Record::Peer { signed, heard } => {
+                let known = self.peers.entry(signed.statement.node).or_default();
+                known.keep(*signed, heard);
                 Ok(())
             }
         }
@@ -370,6 +371,36 @@ impl State {
         for quorum in quorums {
             self.freeze(quorum);
         }
+    }
+
+    /// A dealing.
+    pub fn dealing(&self, dealing: &Digest) -> Option<&DealingState> {
+        self.dealings.get(dealing)
+    }
+    /// Every dealing that ever began here.
+    pub fn dealings(&self) -> impl Iterator<Item = (&Digest, &DealingState)> {
+        self.dealings.iter()
+    }
+    /// A session.
+    pub fn session_of(&self, session: &Digest) -> Option<&Session> {
+        self.sessions.get(session)
+    }
+    /// The least epoch of a quorum that is not destroyed.
+    pub fn floor(&self, quorum: QuorumSet) -> u32 {
+        self.floors.get(&quorum).copied().unwrap_or_default()
+    }
+    /// Why a quorum is frozen, until it is dealt to anew.
+    pub fn frozen(&self, quorum: QuorumSet) -> Option<&str> {
+        self.frozen.get(&quorum).map(String::as_str)
+    }
+    /// Whether the node was retired.
+    pub fn retired(&self) -> bool {
+        self.retired
+    }
+    /// Whether the node was restored from an old copy: the records and the head
+    /// that it had signed.
+    pub fn rolled_back(&self) -> Option<(u64, Digest)> {
+        self.rolled_back
     }
 
     /// Dealings of an epoch, destroyed and refused ones too.

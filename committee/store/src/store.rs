@@ -71,6 +71,8 @@ pub struct Store<D> {
     pub(crate) written: BTreeMap<(Digest, Stream), u64>,
     /// Peers whose counters were exchanged since their quorum last spent.
     pub(crate) met: BTreeSet<u8>,
+    /// Peers that have shown what they hold, since then.
+    pub(crate) recalled: BTreeSet<u8>,
     /// Sessions begun since the store was opened.
     pub(crate) live: BTreeSet<Digest>,
     stopped: bool,
@@ -112,6 +114,7 @@ impl<D: Disk> Store<D> {
             heads,
             written: BTreeMap::new(),
             met: BTreeSet::new(),
+            recalled: BTreeSet::new(),
             live: BTreeSet::new(),
             stopped: false,
         };
@@ -327,9 +330,9 @@ impl<D: Disk> Store<D> {
     pub fn records(&self) -> u64 {
         self.log.records()
     }
-    /// Gives the disk back.
-    pub fn into_disk(self) -> D {
-        self.disk
+    /// The disk.
+    pub fn disk(&self) -> &D {
+        &self.disk
     }
 }
 
