@@ -37,9 +37,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("privacy", &["core"]),
     ("protocol", &["core", "privacy"]),
     ("peers", &["core", "protocol"]),
+    ("ticket-store", &["core", "protocol"]),
     (
         "node",
-        &["core", "eval", "verifier", "documents", "machine"],
+        &[
+            "core",
+            "eval",
+            "verifier",
+            "documents",
+            "machine",
+            "ticket-store",
+        ],
     ),
     (
         "client",

@@ -11,7 +11,8 @@ mod run;
 mod state;
 
 pub use gate::{Admitted, GateRefusal, Parts};
-pub use log::{Log, LogError, Record};
+pub use log::{Log, Record};
 pub use node::{Begun, Dataset, KeyNode, NodeConfig, NodeError, Outcome};
 pub use run::{Ended, PollError, poll};
 pub use state::{Revealed, Standing, State};
+pub use veilbourse_ticket_store::LogError;

@@ -1,8 +1,9 @@
 //! The node: gate, then spend, then decrypt, then seal (KEY-3, KEY-5).
 
 use crate::{
+    LogError,
     gate::{self, Admitted, GateRefusal, Parts},
-    log::{Log, LogError, Record},
+    log::{Log, Record},
     state::{Ended, State},
 };
 use rand_core::CryptoRng;

@@ -241,7 +241,7 @@ fn a_byte_changed_in_the_middle_refuses_to_start() {
             let got = disk.open();
             if at < 8 {
                 assert!(
-                    matches!(got, Err(NodeError::Log(LogError::Magic))),
+                    matches!(got, Err(NodeError::Log(LogError::Magic { .. }))),
                     "byte {at}: {got:?}"
                 );
             } else {
@@ -307,7 +307,10 @@ fn a_log_torn_while_it_was_made_starts_empty() {
         }
     }
     disk.write(b"VBNLOG9");
-    assert!(matches!(disk.open(), Err(NodeError::Log(LogError::Magic))));
+    assert!(matches!(
+        disk.open(),
+        Err(NodeError::Log(LogError::Magic { .. }))
+    ));
 }
 
 #[test]

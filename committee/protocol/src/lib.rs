@@ -34,6 +34,6 @@ pub use phase::phases;
 pub use quorum::{Committee, MAX_NODES, Quorum};
 pub use session::{Durable, Job, MAX_BATCH, Opened, Opening, Outgoing, Progress};
 pub use share::{PartyKey, Share};
-pub use ticket::{Shape, TicketShare, quorum_name};
+pub use ticket::{Shape, TicketShare, quorum_name, read_share, write_share};
 pub use tree::{MAX_TICKETS, Signed, Tree, check_path, leaf};
 pub use unmask::{Masked, TicketPath, commitments, unmask};

@@ -6,7 +6,6 @@ use crate::{
     fq2::Fq2,
     mask::MaskShare,
     plan::Plan,
-    quorum::Quorum,
     share::Share,
     stream::{Purpose, Stream},
 };
@@ -48,11 +47,12 @@ impl Shape {
     }
 }
 
-/// Names a quorum's keys (SHR-1): the dataset, the members, the epoch, which
+/// Names a quorum's keys (SHR-1): the dataset, the members' numbers, ascending
+/// ([`crate::Quorum::members`]), the epoch, which
 /// counts up whenever the quorum is dealt to anew.
-pub fn quorum_name(dataset: &Digest, quorum: &Quorum, epoch: u32) -> Digest {
+pub fn quorum_name(dataset: &Digest, members: &[u8], epoch: u32) -> Digest {
     let mut out = Writer::new();
-    out.raw(&dataset.0).bytes(quorum.members()).u32(epoch);
+    out.raw(&dataset.0).bytes(members).u32(epoch);
     Digest::of(Domain::Other("veilbourse v1 quorum keys"), &out.finish())
 }
 
@@ -174,7 +174,8 @@ pub fn read_fq2(input: &mut Reader<'_>, field: &'static str) -> Result<Fq2, Wire
     Ok(Fq2([read_fq(input, field)?, read_fq(input, field)?]))
 }
 
-fn read_share(input: &mut Reader<'_>) -> Result<Share, WireError> {
+/// Reads a share.
+pub fn read_share(input: &mut Reader<'_>) -> Result<Share, WireError> {
     Ok(Share {
         value: read_fq(input, "ticket share")?,
         mac: read_fq2(input, "ticket share")?,

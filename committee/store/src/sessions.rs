@@ -1,0 +1,330 @@
+//! Spending tickets, and what becomes of a session (CST-6, OPN-6). Each step is
+//! on disk before what it allows leaves the node.
+
+use crate::{
+    dealing::QuorumSet,
+    disk::Disk,
+    error::StoreError,
+    record::{MAX_OUTPUTS, Record, Spent, SpentOutput},
+    state::{DealingState, Session, SessionStage, Stage},
+    store::Store,
+};
+use veilbourse_core::{digest::Digest, field::Fq};
+use veilbourse_protocol::{MAX_BATCH, binding::Binding};
+
+impl<D: Disk> Store<D> {
+    /// The ticket that the next session of a dealing begins with: the first one
+    /// that no member of its quorum has spent, by the counters it signed. After
+    /// an exchange of counters (CST-11) all members say the same.
+    pub fn next_ticket(&self, dealing: &Digest) -> Result<u64, StoreError> {
+        let d = self.dealing(dealing, &[Stage::Usable], Stage::Usable.name())?;
+        Ok(self.furthest(dealing, d))
+    }
+
+    fn furthest(&self, dealing: &Digest, d: &DealingState) -> u64 {
+        let members = d.dealing.quorum.members();
+        let peers = members.iter().filter_map(|m| self.state.peers.get(m));
+        let said = peers.filter_map(|p| p.said.as_ref());
+        let known = said.filter_map(|p| p.statement.counter(dealing));
+        let known = known.map(|c| c.next.min(d.dealing.end()));
+        known.fold(d.next, u64::max)
+    }
+
+    /// Spends the tickets of a session (CST-6), before its first share leaves.
+    /// The session's digest.
+    pub fn spend(&mut self, binding: &Binding) -> Result<Digest, StoreError> {
+        self.serving()?;
+        let session = binding.digest();
+        let d = self.dealing(&binding.dealing, &[Stage::Usable], Stage::Usable.name())?;
+        let quorum = d.dealing.quorum;
+        self.bound_to(binding, d)?;
+        let outputs = outputs(binding)?;
+        let spent = Spent {
+            session,
+            dealing: binding.dealing,
+            order: binding.order,
+            grant: binding.grant,
+            attempt: binding.attempt,
+            outputs,
+        };
+        self.admits_opening(&spent, quorum)?;
+        let (first, end) = spent.tickets();
+        let expected = self.furthest(&binding.dealing, d);
+        if first != expected {
+            return Err(StoreError::Spent { first, expected });
+        }
+        if end > d.dealing.end() {
+            return Err(StoreError::Ticket {
+                ticket: end.saturating_sub(1),
+                first: d.dealing.first,
+                end: d.dealing.end(),
+            });
+        }
+        for peer in quorum.members() {
+            if peer == self.config.node {
+                continue;
+            }
+            if !self.met.contains(&peer) || !self.recalled.contains(&peer) {
+                return Err(StoreError::NotMet { peer });
+            }
+        }
+        for peer in quorum.members() {
+            self.met.remove(&peer);
+            self.recalled.remove(&peer);
+        }
+        self.commit(Record::Spent(spent))?;
+        self.live.insert(session);
+        Ok(session)
+    }
+
+    /// That the session is about this dataset and this dealing.
+    fn bound_to(&self, binding: &Binding, d: &DealingState) -> Result<(), StoreError> {
+        let foreign = |field, found: String, expected: String| {
+            Err(StoreError::Foreign {
+                field,
+                found,
+                expected,
+            })
+        };
+        let dataset = self.config.dataset;
+        if binding.dataset != dataset {
+            return foreign("dataset", binding.dataset.to_string(), dataset.to_string());
+        }
+        let class = d.dealing.class.digest();
+        if binding.class != class {
+            return foreign("class", binding.class.to_string(), class.to_string());
+        }
+        let members = d.dealing.quorum.members();
+        if binding.quorum != members {
+            let found = format!("{:?}", binding.quorum);
+            return foreign("quorum", found, format!("{members:?}"));
+        }
+        // A member that was replaced since holds nothing of this dealing.
+        for (member, expected) in members.iter().zip(&d.dealing.parties) {
+            let found = self.config.key(*member).copied().unwrap_or_default();
+            if found != *expected {
+                let [found, expected] = [found, *expected].map(|k| Digest(k).to_string());
+                return foreign("party key", found, expected);
+            }
+        }
+        Ok(())
+    }
+
+    /// OPN-6: every earlier session of each output is abandoned, and the
+    /// attempt is later than all before in this quorum.
+    fn admits_opening(&self, spent: &Spent, quorum: QuorumSet) -> Result<(), StoreError> {
+        if let Some(s) = self.state.sessions.get(&spent.session) {
+            return Err(StoreError::Session {
+                session: spent.session,
+                found: s.stage.name(),
+                expected: "not begun",
+            });
+        }
+        for o in &spent.outputs {
+            let earlier = self.state.openings.get(&(spent.order, o.output));
+            let earlier = earlier.and_then(|s| self.state.sessions.get(s));
+            if let Some(s) = earlier
+                && s.stage != SessionStage::Abandoned
+            {
+                return Err(StoreError::SecondOpening {
+                    order: spent.order,
+                    output: o.output,
+                    session: s.spent.session,
+                    found: s.stage.name(),
+                });
+            }
+        }
+        let expected = self.state.attempts.get(&(spent.order, quorum));
+        let expected = expected.copied().unwrap_or_default();
+        if spent.attempt < expected {
+            return Err(StoreError::Attempt {
+                order: spent.order,
+                found: spent.attempt,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn session(&self, session: &Digest) -> Result<&Session, StoreError> {
+        self.state.sessions.get(session).ok_or(StoreError::Session {
+            session: *session,
+            found: "unknown",
+            expected: "spent",
+        })
+    }
+
+    fn step(
+        &mut self,
+        session: &Digest,
+        from: &SessionStage,
+        record: Record,
+    ) -> Result<(), StoreError> {
+        self.serving()?;
+        let found = &self.session(session)?.stage;
+        if found != from {
+            return Err(StoreError::Session {
+                session: *session,
+                found: found.name(),
+                expected: from.name(),
+            });
+        }
+        self.commit(record)
+    }
+
+    /// Before sigma leaves (OPN-4): a check that is not seen to pass from here
+    /// on freezes the quorum.
+    pub fn check_pending(&mut self, session: &Digest) -> Result<(), StoreError> {
+        let record = Record::CheckPending(*session);
+        self.step(session, &SessionStage::Spent, record)
+    }
+
+    /// The check passed.
+    pub fn check_passed(&mut self, session: &Digest) -> Result<(), StoreError> {
+        let record = Record::CheckPassed(*session);
+        self.step(session, &SessionStage::CheckPending, record)
+    }
+
+    /// Before this node's signature of (session, y) leaves: from here on the
+    /// output is not opened a second time (OPN-6). Signing the same y again is
+    /// no harm; another y is refused.
+    pub fn signed(&mut self, session: &Digest, y: &[Fq]) -> Result<(), StoreError> {
+        let y: Vec<u64> = y.iter().map(|y| y.word()).collect();
+        let s = self.session(session)?;
+        let (first, end) = s.spent.tickets();
+        if y.len() as u64 != end - first {
+            return Err(StoreError::Limit {
+                field: "values of a result",
+                value: y.len() as u64,
+                min: end - first,
+                max: end - first,
+            });
+        }
+        if s.stage == SessionStage::Signed(y.clone()) {
+            return self.serving();
+        }
+        let record = Record::Signed {
+            session: *session,
+            y,
+        };
+        self.step(session, &SessionStage::CheckPassed, record)
+    }
+
+    /// Before this node's mask shares leave for the buyer; again is no harm.
+    pub fn released(&mut self, session: &Digest) -> Result<(), StoreError> {
+        self.serving()?;
+        let s = self.session(session)?;
+        let dealing = s.spent.dealing;
+        self.dealing(&dealing, &[Stage::Usable], Stage::Usable.name())?;
+        let found = &s.stage;
+        match found {
+            SessionStage::Released => Ok(()),
+            SessionStage::Signed(_) => self.commit(Record::Released(*session)),
+            _ => Err(StoreError::Session {
+                session: *session,
+                found: found.name(),
+                expected: "signed",
+            }),
+        }
+    }
+
+    /// A session ends without a result (CST-6). Before its check and between
+    /// check and signature it is abandoned, and its outputs may be opened by
+    /// another; while the check is pending its quorum is frozen (OPN-4); once
+    /// signed it cannot be abandoned.
+    pub fn abandon(&mut self, session: &Digest, why: &str) -> Result<(), StoreError> {
+        self.serving()?;
+        let s = self.session(session)?;
+        match s.stage {
+            SessionStage::Spent | SessionStage::CheckPassed => {
+                self.commit(Record::Abandoned(*session))
+            }
+            SessionStage::CheckPending => {
+                let quorum = self.quorum_of(s)?;
+                self.freeze(quorum, why)
+            }
+            _ => Err(StoreError::Session {
+                session: *session,
+                found: s.stage.name(),
+                expected: "not signed",
+            }),
+        }
+    }
+
+    fn quorum_of(&self, session: &Session) -> Result<QuorumSet, StoreError> {
+        let dealing = session.spent.dealing;
+        let d = self.state.dealings.get(&dealing);
+        d.map(|d| d.dealing.quorum)
+            .ok_or(StoreError::UnknownDealing { dealing })
+    }
+
+    /// The y that this node signed and did not yet release.
+    pub fn signed_result(&self, session: &Digest) -> Result<&[u64], StoreError> {
+        let s = self.session(session)?;
+        match &s.stage {
+            SessionStage::Signed(y) => Ok(y),
+            other => Err(StoreError::Session {
+                session: *session,
+                found: other.name(),
+                expected: "signed",
+            }),
+        }
+    }
+
+    /// Sessions of a quorum that are signed and not released: to be ended before
+    /// an epoch is replaced, which would destroy their mask shares (CST-9).
+    pub fn withheld(&self, quorum: QuorumSet) -> Vec<Digest> {
+        let all = self.state.sessions.iter();
+        let signed = all.filter(|(_, s)| matches!(s.stage, SessionStage::Signed(_)));
+        let of = signed.filter(|(_, s)| self.quorum_of(s).is_ok_and(|q| q == quorum));
+        of.map(|(digest, _)| *digest).collect()
+    }
+}
+
+/// A session's outputs: ascending, their tickets one after the other.
+fn outputs(binding: &Binding) -> Result<Vec<SpentOutput>, StoreError> {
+    let count = binding.outputs.len() as u64;
+    if count == 0 || count > MAX_OUTPUTS.into() {
+        return Err(StoreError::Limit {
+            field: "outputs of a session",
+            value: count,
+            min: 1,
+            max: MAX_OUTPUTS.into(),
+        });
+    }
+    let mut out: Vec<SpentOutput> = Vec::new();
+    let mut values = 0u64;
+    for o in &binding.outputs {
+        let output = o.output;
+        let wrong = |reason| Err(StoreError::Outputs { output, reason });
+        if o.values == 0 {
+            return wrong("no values");
+        }
+        if let Some(before) = out.last() {
+            if before.output >= output {
+                return wrong("not ascending");
+            }
+            if before.first.checked_add(before.values.into()) != Some(o.first_ticket) {
+                return wrong("its tickets do not follow those before");
+            }
+        }
+        if o.first_ticket.checked_add(o.values.into()).is_none() {
+            return wrong("ticket numbers without end");
+        }
+        values += u64::from(o.values);
+        out.push(SpentOutput {
+            output,
+            first: o.first_ticket,
+            values: o.values,
+        });
+    }
+    if values > MAX_BATCH as u64 {
+        return Err(StoreError::Limit {
+            field: "values of a session",
+            value: values,
+            min: 1,
+            max: MAX_BATCH as u64,
+        });
+    }
+    Ok(out)
+}
