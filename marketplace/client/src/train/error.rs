@@ -106,7 +106,7 @@ pub enum TrainError {
          line `{line}`. A product that is zero in every row (yes/no columns of one question) is \
          never listed unless `suppression.keep` names it: say --exclusive with its factors",
         .missing.join(", "),
-        if .suppressed.is_empty() { String::new() } else { format!(" (suppressed: {})", .suppressed.join(", ")) }
+        if .suppressed.is_empty() { String::new() } else { format!(" (suppressed, unless `suppression.keep` names them: {})", .suppressed.join(", ")) }
     )]
     MissingMoments {
         /// Names.

@@ -28,6 +28,19 @@ pub enum Method {
     },
 }
 
+impl Method {
+    /// Refuses a penalty that is out of range (TRN-9).
+    pub fn check(self) -> Result<(), TrainError> {
+        let range = 100f64.exp2().recip()..=100f64.exp2();
+        match self {
+            Self::Ridge { lambda, .. } if lambda != 0.0 && !range.contains(&lambda) => {
+                Err(TrainError::Lambda { value: lambda })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// One term of the model, in real units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Coefficient {
@@ -188,10 +201,7 @@ fn penalised(
             standardise,
         } => (lambda, standardise),
     };
-    let range = 100f64.exp2().recip()..=100f64.exp2();
-    if lambda != 0.0 && !range.contains(&lambda) {
-        return Err(TrainError::Lambda { value: lambda });
-    }
+    method.check()?;
     let (m, e) = dyadic(lambda);
     let n = BigInt::from(rows);
     let exponent = |v: &Variable| match standardise {

@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::Value;
 use veilbourse_client::train::{Ask, Fit, Method, Plan, fit};
-use veilbourse_tabular::{SchemaConfig, SecondMoments};
+use veilbourse_tabular::{SchemaConfig, SecondMoments, Suppression};
 
 pub const FEATURES: [&str; 9] = [
     "lncoins", "lpi", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp", "idp",
@@ -19,6 +19,11 @@ pub fn rand_table(bits: u32) -> Table {
         segment_by: vec!["idp".into()],
         second_moments: SecondMoments::All,
         bits,
+        // Few rows of a plan have these; the custodian overrides by name.
+        suppression: Suppression {
+            keep: vec!["lncoins*fmde".into(), "lncoins*hlthp".into()],
+            ..Suppression::default()
+        },
         ..SchemaConfig::new("RAND")
     };
     table(&rand_csv(), &config)
