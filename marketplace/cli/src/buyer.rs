@@ -230,7 +230,6 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
     }
     show_price(offer);
     let d = &offer.details;
-    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     show_pod(offer, offer_hides(query), named);
     let rows: Vec<_> = d["outputs"]
         .as_array()
