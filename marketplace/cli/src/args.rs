@@ -491,7 +491,7 @@ pub enum BuyerCommand {
     },
     /// Fit a linear regression: buy the second moments, solve on this machine.
     #[command(subcommand)]
-    Train(TrainCommand),
+    Train(Box<TrainCommand>),
     /// Ask for a deposit; an admin approves it.
     Deposit {
         /// The account.

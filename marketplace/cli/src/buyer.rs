@@ -81,7 +81,7 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             let session = session(&who).await?;
             return open(&session, &order, json).await;
         }
-        BuyerCommand::Train(command) => return crate::train::run(command, json).await,
+        BuyerCommand::Train(command) => return crate::train::run(*command, json).await,
         BuyerCommand::Deposit { who, amount } => {
             let minor = credits(&amount)
                 .with_context(|| format!("amount {amount:?}: expected credits like 250.00"))?;

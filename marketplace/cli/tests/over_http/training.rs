@@ -21,6 +21,7 @@ fn table() -> Built {
 }
 
 /// Columns of the quantised table in real units, the plan last.
+#[allow(clippy::needless_range_loop)] // rows of a table held by columns
 fn rows(built: &Built, names: &[&str]) -> Vec<Vec<f64>> {
     let at = |n: &&str| built.columns.iter().position(|c| c.name == *n);
     let at: Vec<usize> = names.iter().map(|n| at(n).expect("a column")).collect();
