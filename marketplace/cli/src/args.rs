@@ -2,6 +2,7 @@
 //!
 //! Over 500 lines: declarations alone, most of them help texts.
 
+use crate::train_args::TrainCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use veilbourse_core::digest::Digest;
@@ -488,6 +489,9 @@ pub enum BuyerCommand {
         /// The order's folder.
         order: PathBuf,
     },
+    /// Fit a linear regression: buy the second moments, solve on this machine.
+    #[command(subcommand)]
+    Train(Box<TrainCommand>),
     /// Ask for a deposit; an admin approves it.
     Deposit {
         /// The account.
@@ -578,7 +582,7 @@ pub struct VerifyArgs {
     pub marketplace: Option<Digest>,
 }
 
-fn key(s: &str) -> Result<Key, &'static str> {
+pub(crate) fn key(s: &str) -> Result<Key, &'static str> {
     Key::from_hex(s).ok_or("expected 64 lower-case hex digits")
 }
 

@@ -67,13 +67,21 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
         } => {
             let found = quoted(&who, &pin, &query).await?;
             let named = query.pod.is_some();
-            let limit = max_price.as_deref();
-            return order(found, named, &key, limit, &out, no_wait, json).await;
+            if !json {
+                show_offer(&found.3, &found.2, named, false);
+            }
+            let terms = Terms {
+                key: &key,
+                max_price: max_price.as_deref(),
+                out: &out,
+            };
+            return order(found, &terms, no_wait, json).await;
         }
         BuyerCommand::Open { who, order } => {
             let session = session(&who).await?;
             return open(&session, &order, json).await;
         }
+        BuyerCommand::Train(command) => return crate::train::run(*command, json).await,
         BuyerCommand::Deposit { who, amount } => {
             let minor = credits(&amount)
                 .with_context(|| format!("amount {amount:?}: expected credits like 250.00"))?;
@@ -174,7 +182,17 @@ fn build_query(listed: &Listed, q: &QueryArgs) -> Result<Query> {
     }
 }
 
-type Quoted = (Session, (Key, Listed), Query, Offer);
+pub(crate) type Quoted = (Session, (Key, Listed), Query, Offer);
+
+/// What an order is placed with.
+pub(crate) struct Terms<'a> {
+    /// The signing key's file.
+    pub key: &'a Path,
+    /// Highest price accepted, in credits.
+    pub max_price: Option<&'a str>,
+    /// Folder of the orders' folders.
+    pub out: &'a Path,
+}
 
 async fn quoted(who: &Who, pin: &PinArgs, args: &QueryArgs) -> Result<Quoted> {
     let wanted = args
@@ -210,33 +228,9 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
         out!("{details}");
         return;
     }
+    show_price(offer);
     let d = &offer.details;
-    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
-    let p = &offer.quote.body.price;
-    out!(
-        "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
-        money(p.total),
-        money(p.custodian),
-        money(p.pod),
-        money(p.fee),
-        offer.quote.body.expected_seconds,
-        text(&d["values"]),
-        text(&d["bits"]),
-        text(&d["valuesLeft"]),
-    );
-    let pod = &offer.quote.body.pod;
-    let hidden = offer_hides(query);
-    out!(
-        "pod {}, signing key {}{}",
-        pod.id,
-        pod.signing_key,
-        match (hidden, named) {
-            (true, true) => "\n  the one that you named; it will read your weights",
-            (true, false) =>
-                "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY",
-            (false, _) => "",
-        }
-    );
+    show_pod(offer, offer_hides(query), named);
     let rows: Vec<_> = d["outputs"]
         .as_array()
         .map(|o| {
@@ -281,6 +275,47 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
             v.label
         );
     }
+    show_seats(offer);
+}
+
+/// The price and what of the quota an offer uses.
+pub(crate) fn show_price(offer: &Offer) {
+    let d = &offer.details;
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
+    let p = &offer.quote.body.price;
+    out!(
+        "price {} credits (custodian {}, pod {}, fee {}); about {} s; {} values, {} bits at most ({} values left)",
+        money(p.total),
+        money(p.custodian),
+        money(p.pod),
+        money(p.fee),
+        offer.quote.body.expected_seconds,
+        text(&d["values"]),
+        text(&d["bits"]),
+        text(&d["valuesLeft"]),
+    );
+}
+
+/// Which pod, and whether it reads weights.
+pub(crate) fn show_pod(offer: &Offer, hidden: bool, named: bool) {
+    let pod = &offer.quote.body.pod;
+    out!(
+        "pod {}, signing key {}{}",
+        pod.id,
+        pod.signing_key,
+        match (hidden, named) {
+            (true, true) => "\n  the one that you named; it will read your weights",
+            (true, false) =>
+                "\n  it will read your weights: if you do not know it, name one that you trust by --pod KEY",
+            (false, _) => "",
+        }
+    );
+}
+
+/// What stays private, and who learns what.
+pub(crate) fn show_seats(offer: &Offer) {
+    let d = &offer.details;
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
     out!("  private:");
     for part in d["privateParts"].as_array().into_iter().flatten() {
         out!("    {}", text(part));
@@ -308,19 +343,26 @@ async fn place(session: &Session, folder: &Path, ticket: &mut Ticket) -> Result<
     Ok(id)
 }
 
-async fn order(
-    (session, (marketplace, listed), query, offer): Quoted,
-    pod_named: bool,
-    key: &Path,
-    max_price: Option<&str>,
-    out: &Path,
-    no_wait: bool,
-    json: bool,
-) -> Result<bool> {
-    if !json {
-        show_offer(&offer, &query, pod_named, false);
+async fn order(quoted: Quoted, terms: &Terms<'_>, no_wait: bool, json: bool) -> Result<bool> {
+    let session = quoted.0.clone();
+    let (id, folder) = signed_and_placed(quoted, terms, json).await?;
+    if no_wait {
+        if json {
+            out!("{}", json!({ "order": id, "folder": folder }));
+        }
+        return Ok(true);
     }
-    if let Some(limit) = max_price {
+    Ok(released(&session, &id, json).await? && open(&session, &folder, json).await?)
+}
+
+/// Signs an order within its price limit, keeps its ticket and places it; its id
+/// and folder.
+pub(crate) async fn signed_and_placed(
+    (session, (marketplace, listed), query, offer): Quoted,
+    terms: &Terms<'_>,
+    json: bool,
+) -> Result<(Id, PathBuf)> {
+    if let Some(limit) = terms.max_price {
         let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;
         let price = offer.quote.body.price.total;
         if price > limit {
@@ -332,7 +374,7 @@ async fn order(
         }
     }
     let mut rng = crate::rng(None);
-    let signing = signing_key(key, &mut rng)?;
+    let signing = signing_key(terms.key, &mut rng)?;
     let deadline = crate::clock()() + DEADLINE;
     let mut ticket = buyer::prepare(
         &marketplace,
@@ -344,10 +386,10 @@ async fn order(
         &mut rng,
     )?;
     let name = ticket.order.digest()?.to_string();
-    let folder: PathBuf = out.join(name.get(..16).unwrap_or(&name));
+    let folder: PathBuf = terms.out.join(name.get(..16).unwrap_or(&name));
     fs::create_dir_all(&folder)
         .and_then(|()| files::sync_folder_of(&folder))
-        .and_then(|()| files::sync_folder_of(out))
+        .and_then(|()| files::sync_folder_of(terms.out))
         .with_context(|| folder.display().to_string())?;
     save(&folder, &ticket)?;
     let id = place(&session, &folder, &mut ticket).await?;
@@ -357,14 +399,13 @@ async fn order(
             folder.display()
         );
     }
-    if no_wait {
-        if json {
-            out!("{}", json!({ "order": id, "folder": folder }));
-        }
-        return Ok(true);
-    }
+    Ok((id, folder))
+}
+
+/// Waits until an order ends; false, and why on the output, when it is refunded.
+pub(crate) async fn released(session: &Session, id: &Id, json: bool) -> Result<bool> {
     let bars = Bars::new(json);
-    let ended = buyer::wait(&session, &id, |s| {
+    let ended = buyer::wait(session, id, |s| {
         bars.set(
             "order",
             s.per_mille.min(999),
@@ -375,10 +416,10 @@ async fn order(
     .await?;
     bars.set("order", 1000, 1000, &ended.state);
     if let Some((reason, detail)) = ended.refund {
-        say_refunded(&id, &reason, &detail, json);
+        say_refunded(id, &reason, &detail, json);
         return Ok(false);
     }
-    open(&session, &folder, json).await
+    Ok(true)
 }
 
 /// Decoded outputs as table rows: at most the first eight of a chunk.
@@ -454,7 +495,27 @@ fn variance_rows(variances: &[Variance<'_>]) -> Vec<Vec<String>> {
     variances.iter().map(row).collect()
 }
 
-async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
+/// A released order, opened and checked.
+pub(crate) struct Fetched {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// Its id.
+    pub id: Id,
+    /// The integers, by output.
+    pub values: Vec<Vec<i64>>,
+    /// The receipt's file.
+    receipt: PathBuf,
+    receipt_bytes: u64,
+    /// What the receipt says.
+    verified: Value,
+    /// `result.json`.
+    result: Value,
+    file: PathBuf,
+}
+
+/// Opens an order, checks its receipt and writes `result.json`; none, and why on
+/// the output, when it was refunded.
+pub(crate) async fn fetch(session: &Session, folder: &Path, json: bool) -> Result<Option<Fetched>> {
     let mut ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
     let id = match ticket.order_id.clone() {
         Some(id) => id,
@@ -469,7 +530,7 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
         ("released", _) => {}
         (_, Some((reason, detail))) => {
             say_refunded(&id, reason, detail, json);
-            return Ok(false);
+            return Ok(None);
         }
         (state, None) => bail!(
             "order {id} is {} ({} {}%); open it when it is released",
@@ -511,26 +572,43 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
         "max_rounding_error": ticket.max_error });
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
+    Ok(Some(Fetched {
+        ticket,
+        id,
+        values: opened.values,
+        receipt,
+        receipt_bytes: opened.receipt.len() as u64,
+        verified: report.json(),
+        result,
+        file,
+    }))
+}
+
+async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
+    let Some(f) = fetch(session, folder, json).await? else {
+        return Ok(false);
+    };
     if json {
         out!(
             "{}",
-            json!({ "result": result, "receipt": receipt, "verified": report.json() })
+            json!({ "result": f.result, "receipt": f.receipt, "verified": f.verified })
         );
         return Ok(true);
     }
+    let decoded = query::decode(&f.ticket.manifest, &f.ticket.order.body.program, &f.values);
     out!(
         "{}",
         table(
             &["output", "segment", "rows", "value"],
-            &[result_rows(&decoded), variance_rows(&variances)].concat()
+            &[result_rows(&decoded), variance_rows(&variances(&decoded))].concat()
         )
     );
     out!(
         "  receipt {} ({}), verified: evaluation proven, decryption custodian-attested",
-        receipt.display(),
-        bytes(opened.receipt.len() as u64)
+        f.receipt.display(),
+        bytes(f.receipt_bytes)
     );
-    out!("  result  {}", file.display());
+    out!("  result  {}", f.file.display());
     Ok(true)
 }
 

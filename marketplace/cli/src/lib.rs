@@ -30,6 +30,8 @@ pub mod progress;
 mod security;
 mod show;
 mod srs;
+mod train;
+pub mod train_args;
 mod verify;
 
 use args::{Cli, Command};

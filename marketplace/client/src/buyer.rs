@@ -463,6 +463,22 @@ fn open_with(
     Ok(opened)
 }
 
+/// Values kept from an order's result have the shape and ranges that its
+/// program has (BUD-1, DOC-9).
+pub fn check_opened(ticket: &Ticket, values: &[Vec<i64>]) -> Result<(), ClientError> {
+    let outputs: Vec<OpenedOutput> = values
+        .iter()
+        .map(|v| OpenedOutput { values: v.clone() })
+        .collect();
+    let count = values.iter().map(|v| v.len() as u64).sum();
+    check_result(
+        &ticket.manifest,
+        &ticket.order.body.program,
+        count,
+        &outputs,
+    )
+}
+
 /// A result has the shape that the program has by the manifest (BUD-1, DOC-9,
 /// DOC-10): as many outputs, in each as many values, within what the message
 /// can reach, together as many as the key node signed.

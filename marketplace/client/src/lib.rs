@@ -1,6 +1,6 @@
 //! What a custodian and a buyer run on their own machines: encrypt and commit
 //! a table, list it, fit a query to a dataset's budget, quote, order, open,
-//! read what was opened.
+//! read what was opened, train a regression on it.
 
 pub mod buyer;
 pub mod custodian;
@@ -9,5 +9,6 @@ pub mod error;
 pub mod http;
 pub mod market;
 pub mod query;
+pub mod train;
 
 pub use error::{ClientError, ResultError};

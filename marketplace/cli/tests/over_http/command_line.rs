@@ -12,7 +12,7 @@ use veilbourse_server::ServerConfig;
 const MAIL: &str = "cli@test.example";
 
 /// Runs in a folder; the last line as JSON, or what it said on standard error.
-fn run(dir: &Path, arguments: &[&str]) -> Result<Value, String> {
+pub fn run(dir: &Path, arguments: &[&str]) -> Result<Value, String> {
     let out = Command::new(env!("CARGO_BIN_EXE_veilbourse"))
         .args(arguments)
         .arg("--json")

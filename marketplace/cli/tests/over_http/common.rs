@@ -134,8 +134,12 @@ pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, no
 impl Market {
     /// Published and funded; no pod, no key node running yet.
     pub async fn open(config: ServerConfig) -> Self {
+        Self::open_of(config, built(7)).await
+    }
+
+    /// The same with a table of one's own.
+    pub async fn open_of(config: ServerConfig, built: Built) -> Self {
         let (dir, world, time) = bare(config).await;
-        let built = built(7);
         let (folder, _) = tokio::task::block_in_place(|| {
             encrypt_to(&built, 10, &dir.path().join("dataset"), &Bars::new(true))
         })

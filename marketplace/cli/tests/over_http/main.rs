@@ -10,4 +10,5 @@ mod hostile;
 mod limits;
 mod money;
 mod orders;
+mod training;
 mod uploads;
