@@ -35,5 +35,8 @@ pub use quorum::{Committee, MAX_NODES, Quorum};
 pub use session::{Durable, Job, MAX_BATCH, Opened, Opening, Outgoing, Progress};
 pub use share::{PartyKey, Share};
 pub use ticket::{Shape, TicketShare, quorum_name, read_share, write_share};
-pub use tree::{MAX_TICKETS, Signed, Tree, check_path, leaf};
+pub use tree::{MAX_TICKETS, Signed, Tree, check_path, check_range, leaf, range_siblings};
 pub use unmask::{Masked, TicketPath, commitments, unmask};
+
+/// A commitment to a mask share, or a sum of such.
+pub use curve25519_dalek::RistrettoPoint;

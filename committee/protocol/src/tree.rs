@@ -97,6 +97,63 @@ pub fn check_path(
     points.collect::<Option<Vec<_>>>().ok_or(membership)
 }
 
+/// What tickets `first..` need beside their own commitments to reach the root:
+/// the siblings at the two ends of the range, leaves first, left before right.
+/// From the paths of its first and last ticket.
+pub fn range_siblings(first: u64, count: u64, left: &[Digest], right: &[Digest]) -> Vec<Digest> {
+    let (mut low, mut high) = (first, first.saturating_add(count).saturating_sub(1));
+    let mut siblings = Vec::new();
+    for (l, r) in left.iter().zip(right) {
+        siblings.extend((low & 1 == 1).then_some(*l));
+        siblings.extend((high & 1 == 0).then_some(*r));
+        (low, high) = (low >> 1, high >> 1);
+    }
+    siblings
+}
+
+/// Checks that the commitments of tickets `first..` are under the signed root
+/// and reads them, for each ticket every party's.
+pub fn check_range(
+    signed: &Signed,
+    first: u64,
+    commitments: &[Vec<[u8; 32]>],
+    siblings: &[Digest],
+) -> Result<Vec<Vec<RistrettoPoint>>, ProtocolError> {
+    let membership = ProtocolError::Membership { ticket: first };
+    let depth = signed.tickets.max(1).next_power_of_two().trailing_zeros();
+    let end = first.checked_add(commitments.len() as u64);
+    let range = signed.tickets <= MAX_TICKETS && end.is_some_and(|e| e <= signed.tickets);
+    if !range || commitments.is_empty() {
+        return Err(membership);
+    }
+    let tickets = commitments.iter().zip(first..);
+    let mut level: Vec<Digest> = tickets.map(|(c, n)| leaf(&signed.dealing, n, c)).collect();
+    let (mut low, mut siblings) = (first, siblings.iter().copied());
+    for _ in 0..depth {
+        let mut row = Vec::with_capacity(level.len() + 2);
+        if low & 1 == 1 {
+            row.push(siblings.next().ok_or(membership.clone())?);
+        }
+        row.append(&mut level);
+        if row.len() & 1 == 1 {
+            row.push(siblings.next().ok_or(membership.clone())?);
+        }
+        level = row
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[a, b]| node(a, b))
+            .collect();
+        low >>= 1;
+    }
+    if level != [signed.root] || siblings.next().is_some() {
+        return Err(membership);
+    }
+    let points = |c: &Vec<[u8; 32]>| c.iter().map(crate::mask::decode_commitment).collect();
+    let points = commitments.iter().map(points).collect::<Option<Vec<_>>>();
+    points.ok_or(membership)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +211,58 @@ mod tests {
                     let mut other = path.clone();
                     other[at].0[5] ^= 1;
                     refused(i, c, &other);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_hold_where_their_paths_do() {
+        // TKT-5
+        let dealing = Digest([2; 32]);
+        for n in [1u64, 2, 3, 8, 13] {
+            let commitment = |i| MaskShare::of_ticket(&[7; 32], &dealing, i).commit();
+            let all: Vec<Vec<[u8; 32]>> = (0..n)
+                .map(|i| [i, i + 100].map(|i| commitment(i).compress().0).to_vec())
+                .collect();
+            let leaves = all.iter().zip(0..).map(|(c, i)| leaf(&dealing, i, c));
+            let tree = Tree::new(leaves.collect());
+            let root = tree.root();
+            let signed = Signed {
+                dealing,
+                tickets: n,
+                root,
+            };
+            for first in 0..n {
+                for end in first + 1..=n {
+                    let own = &all[first as usize..end as usize];
+                    let ends = [first, end - 1].map(|t| tree.path(t));
+                    let siblings = range_siblings(first, end - first, &ends[0], &ends[1]);
+                    assert!(siblings.len() <= 2 * ends[0].len());
+                    let points = check_range(&signed, first, own, &siblings).unwrap();
+                    for ((c, p), t) in own.iter().zip(&points).zip(first..) {
+                        assert_eq!(check_path(&signed, t, c, &tree.path(t)).unwrap(), *p);
+                    }
+                    let refused = |first, own: &[Vec<[u8; 32]>], siblings: &[Digest]| {
+                        let e = check_range(&signed, first, own, siblings).unwrap_err();
+                        assert_eq!(e, ProtocolError::Membership { ticket: first });
+                    };
+                    refused(first + 1, own, &siblings);
+                    refused(first, &[], &siblings);
+                    refused(u64::MAX, own, &siblings);
+                    let mut other = own.to_vec();
+                    other[0].swap(0, 1);
+                    refused(first, &other, &siblings);
+                    let mut more = siblings.clone();
+                    more.push(root);
+                    refused(first, own, &more);
+                    for at in 0..siblings.len() {
+                        let mut changed = siblings.clone();
+                        changed[at].0[3] ^= 1;
+                        refused(first, own, &changed);
+                        changed.remove(at);
+                        refused(first, own, &changed);
+                    }
                 }
             }
         }

@@ -2,7 +2,8 @@
 //! they were signed, binary parts fetched by name.
 
 use crate::{
-    Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce, Order, Policy, Quote, Signed, Submission,
+    DealingAccepted, DealingRefused, Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce,
+    Opening, Order, Policy, Quote, Signed, Submission,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::manifest::Manifest;
@@ -75,6 +76,15 @@ pub struct Submit {
     pub submission: Signed<Submission>,
 }
 
+/// A key node's answer to a lease (KEY-1): one order, or all orders of a joint
+/// one, by quote digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeJobs {
+    /// The jobs.
+    pub jobs: Vec<NodeJob>,
+}
+
 /// A job for a key node (KEY-1). Objects: `public-key`, `ciphertext-I`,
 /// `envelope-I`, `verifying-key-DIGEST`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,14 +106,69 @@ pub struct NodeJob {
     pub grant: Signed<Grant>,
 }
 
-/// `POST /v1/node/jobs/{order}/delivery`.
+/// `POST /v1/node/jobs/{order}/delivery`: of one order, or of every order of a
+/// joint one, at once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deliver {
+    /// One an order, as the jobs came.
+    pub orders: Vec<Delivered>,
+    /// The sealed result, or the sealed masks.
+    pub sealed_result: crate::Bytes,
+}
+
+/// A node's delivery of one order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivered {
     /// The signed delivery.
     pub delivery: Signed<Delivery>,
-    /// The sealed result.
-    pub sealed_result: crate::Bytes,
+    /// Of a committee: what was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened: Option<OpenedByQuorum>,
+}
+
+/// What a quorum's node hands in beside its sealed masks (DOC-13).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenedByQuorum {
+    /// Its own signature of what was opened.
+    pub opening: Signed<Opening>,
+    /// The words and commitments, encoded ([`crate::MaskedResult`]); the same
+    /// of every member.
+    pub masked: crate::Bytes,
+}
+
+/// `POST /v1/node/dealings`: the dealings that a node is to check, or has
+/// accepted (DOC-14). Pieces: `GET /v1/node/dealings/{digest}/{part}/{piece}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DealingJobs {
+    /// By listing, oldest first.
+    pub listings: Vec<DealingJob>,
+}
+
+/// The dealings of one listing for one node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DealingJob {
+    /// The dataset.
+    pub manifest: Manifest,
+    /// The policy that names the dealings.
+    pub policy: Signed<Policy>,
+    /// Announcements of those that this node has not answered, as the policy
+    /// lists them; those of its quorums alone.
+    pub announced: Vec<crate::Bytes>,
+}
+
+/// `POST /v1/node/dealings/{digest}`: the node's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DealingAnswer {
+    /// Checked and usable.
+    Accepted(Signed<DealingAccepted>),
+    /// Not, or no longer.
+    Refused(Signed<DealingRefused>),
 }
 
 /// `POST /v1/node/jobs/{order}/non-delivery`.

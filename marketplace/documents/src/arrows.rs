@@ -2,6 +2,7 @@
 //! is proven, attested or assumed (REC-2). Receipts and `verify` print this
 //! one table.
 
+use crate::Custody;
 use serde::Serialize;
 use veilbourse_core::program::{Program, Weights};
 
@@ -59,16 +60,19 @@ const fn arrow(
     }
 }
 
-/// The arrows of a program: without hidden weights there is no model to seal
-/// and no SNARK whose keys or reference string anything rests on.
-pub fn arrows(program: &Program) -> Vec<Arrow> {
+/// The arrows of a program in a custody: without hidden weights there is no
+/// model to seal and no SNARK whose keys or reference string anything rests on.
+pub fn arrows(program: &Program, custody: Custody) -> Vec<Arrow> {
     let hidden = program
         .vectors
         .iter()
         .any(|v| matches!(v.weights, Weights::Private { .. }));
-    ARROWS
-        .iter()
-        .filter(|a| hidden || !HIDDEN_ONLY.contains(&a.what))
+    let opening = match custody {
+        Custody::CustodianHeld => HELD,
+        Custody::Committee => COMMITTEE,
+    };
+    let all = ASKED.iter().chain(opening).chain(SETTLED);
+    all.filter(|a| hidden || !HIDDEN_ONLY.contains(&a.what))
         .copied()
         .collect()
 }
@@ -90,8 +94,8 @@ impl Arrow {
     }
 }
 
-/// Every arrow of an order in custodian-held custody.
-pub const ARROWS: &[Arrow] = &[
+/// From the data to a granted order.
+const ASKED: &[Arrow] = &[
     arrow(
         "custodian",
         "everybody",
@@ -116,7 +120,7 @@ pub const ARROWS: &[Arrow] = &[
     arrow(
         "custodian",
         "everybody",
-        "policy: query kinds, cohort, quotas, price, key node",
+        "policy: query kinds, cohort, quotas, price, key nodes",
         "custodian's signature",
         Binding::Attested,
     ),
@@ -155,6 +159,10 @@ pub const ARROWS: &[Arrow] = &[
         "pod's signature, order digest",
         Binding::Attested,
     ),
+];
+
+/// One key node opens.
+const HELD: &[Arrow] = &[
     arrow(
         "marketplace",
         "key node",
@@ -176,6 +184,63 @@ pub const ARROWS: &[Arrow] = &[
         "key node's signature of the counters",
         Binding::Attested,
     ),
+];
+
+/// A quorum of a committee opens.
+const COMMITTEE: &[Arrow] = &[
+    arrow(
+        "custodian",
+        "key nodes",
+        "tickets: sharing of the key, products, noise within its bound",
+        "checked by the quorum when dealt, root under the custodian's signature",
+        Binding::Attested,
+    ),
+    arrow(
+        "custodian",
+        "everybody",
+        "the noise in the tickets has its declared law",
+        "the custodian's word",
+        Binding::Assumed,
+    ),
+    arrow(
+        "marketplace",
+        "key nodes",
+        "grant to open, for one quorum and dealing",
+        "marketplace's signature, order, policy and submission digests, expiry",
+        Binding::Attested,
+    ),
+    arrow(
+        "key nodes",
+        "buyer",
+        "the opened words are the rounded decryption of the proven ciphertexts, masked",
+        "every quorum node's signature of session and words, after the check of all that was opened",
+        Binding::Attested,
+    ),
+    arrow(
+        "key nodes",
+        "buyer",
+        "mask shares",
+        "dealt commitments under the signed root, checked by the buyer",
+        Binding::Attested,
+    ),
+    arrow(
+        "key nodes",
+        "everybody",
+        "tickets spent and values revealed, counted durably",
+        "every quorum node's signature of ticket numbers and counters",
+        Binding::Attested,
+    ),
+    arrow(
+        "key nodes",
+        "everybody",
+        "a node of the quorum does not conspire with all the others",
+        "nothing; fewer than the threshold learn nothing",
+        Binding::Assumed,
+    ),
+];
+
+/// From the payment on.
+const SETTLED: &[Arrow] = &[
     arrow(
         "marketplace",
         "everybody",

@@ -1,15 +1,12 @@
 //! The bodies of signed documents (DOC-3..9).
 
 use crate::{
-    Bytes, Custody, DOCUMENT_VERSION, Document, DocumentError, EvaluationClass, Id, Key, Nonce,
-    QueryKind, SignatureText, Signed, check_sealing_key,
+    Bytes, Document, DocumentError, EvaluationClass, Id, Key, Nonce, Opener, Openers, QueryKind,
+    SignatureText, Tickets, checks::Checked,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use veilbourse_core::{digest::Digest, program::Program};
-
-/// Parts of a whole.
-const BASIS_POINTS: u32 = 10_000;
 
 macro_rules! documents {
     ($($(#[doc = $doc:literal])+ $name:ident $text:literal { $($(#[$fm:meta])+ $field:ident : $ty:ty),* $(,)? })*) => {$(
@@ -40,13 +37,6 @@ macro_rules! documents {
     )*};
 }
 
-/// What the fields of a body must satisfy by themselves.
-trait Checked {
-    fn check(&self) -> Result<(), DocumentError> {
-        Ok(())
-    }
-}
-
 /// A price with its exact split (SET-4), minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,14 +53,6 @@ pub struct Price {
     /// The custodian's part: the rest.
     #[serde(with = "veilbourse_core::decimal")]
     pub custodian: i64,
-}
-
-impl Price {
-    fn balanced(&self) -> bool {
-        let parts = [self.fee, self.pod, self.custodian];
-        parts.iter().all(|p| *p >= 0)
-            && parts.iter().try_fold(0i64, |s, p| s.checked_add(*p)) == Some(self.total)
-    }
 }
 
 /// The pod that a quote names.
@@ -187,10 +169,11 @@ documents! {
         dataset: Digest,
         /// Counts up from 1.
         policy_version: u32,
-        /// Who opens.
-        custody: Custody,
-        /// The key node that may open.
-        node_key: Key,
+        /// Who may open.
+        openers: Openers,
+        /// Opening tickets: with a committee, and only then.
+        #[serde(deserialize_with = "Option::deserialize")] // null, but never left out
+        tickets: Option<Tickets>,
         /// Query kinds allowed, sorted.
         kinds: Vec<QueryKind>,
         /// Fewest rows in a touched segment.
@@ -239,9 +222,10 @@ documents! {
         /// The structured reference string behind them.
         srs: SrsRef,
         /// Who opens.
-        custody: Custody,
-        /// The key node.
-        node_key: Key,
+        openers: Openers,
+        /// The class of tickets that the results are opened under.
+        #[serde(deserialize_with = "Option::deserialize")]
+        ticket_class: Option<Digest>,
         /// The class of evaluation offered.
         class: EvaluationClass,
         /// Seconds that it is expected to take.
@@ -266,10 +250,14 @@ documents! {
         pod: Id,
         /// The pod's signing key.
         pod_key: Key,
-        /// Custody accepted.
-        custody: Custody,
-        /// Key node accepted.
-        node_key: Key,
+        /// Openers accepted.
+        openers: Openers,
+        /// Ticket class accepted.
+        #[serde(deserialize_with = "Option::deserialize")]
+        ticket_class: Option<Digest>,
+        /// Digests of all quotes of a joint order, ascending, this order's among
+        /// them; empty for an order by itself (OPN-9).
+        joint: Vec<Digest>,
         /// Least evaluation class.
         min_class: EvaluationClass,
         /// Verifying keys accepted.
@@ -298,7 +286,7 @@ documents! {
         /// Metered work.
         work: Work,
     }
-    /// What lets a key node open (DOC-8).
+    /// What lets key nodes open (DOC-8).
     Grant "grant" {
         /// The digest of the signed order.
         order: Digest,
@@ -308,11 +296,32 @@ documents! {
         submission: Digest,
         /// The outputs, in the program's order.
         outputs: Vec<GrantedOutput>,
-        /// The key node.
-        node_key: Key,
+        /// Counts the grants of an order from 0: each for another quorum.
+        number: u32,
+        /// Who opens under it.
+        opener: Opener,
         /// When it expires: before the order's deadline.
         #[serde(with = "veilbourse_core::decimal")]
         expires: u64,
+    }
+    /// What a quorum opened (DOC-13): each member signs the same.
+    Opening "opening" {
+        /// The digest of the signed order.
+        order: Digest,
+        /// The digest of the signed grant.
+        grant: Digest,
+        /// The session's digest (OPN-4).
+        session: Digest,
+        /// Which attempt of the order in this quorum.
+        attempt: u32,
+        /// The first ticket spent.
+        #[serde(with = "veilbourse_core::decimal")]
+        first_ticket: u64,
+        /// Values, and tickets spent for them.
+        #[serde(with = "veilbourse_core::decimal")]
+        values: u64,
+        /// Digest of the opened words y (OPN-3).
+        opened: Digest,
     }
     /// What a key node delivered (DOC-9).
     Delivery "delivery" {
@@ -320,7 +329,10 @@ documents! {
         order: Digest,
         /// The digest of the signed grant.
         grant: Digest,
-        /// Digest of the result sealed to the buyer.
+        /// The session whose masks it delivers; none in custodian-held custody.
+        #[serde(deserialize_with = "Option::deserialize")]
+        session: Option<Digest>,
+        /// Digest of the result, or of the masks, sealed to the buyer.
         sealed_result: Digest,
         /// Values revealed by this order.
         #[serde(with = "veilbourse_core::decimal")]
@@ -355,10 +367,28 @@ documents! {
         /// Used once.
         nonce: Nonce,
     }
-    /// Possession of a machine's signing key, and what a pod opens models with
-    /// (POD-5).
+    /// A key node checked a dealing and will open under it (DOC-14).
+    DealingAccepted "dealing-accepted" {
+        /// The dataset root D.
+        dataset: Digest,
+        /// The digest of the announced dealing.
+        dealing: Digest,
+    }
+    /// A key node will not open, or no longer, under a dealing (DOC-14).
+    DealingRefused "dealing-refused" {
+        /// The dataset root D.
+        dataset: Digest,
+        /// The digest of the announced dealing.
+        dealing: Digest,
+        /// Stable code.
+        code: String,
+        /// In words.
+        reason: String,
+    }
+    /// Possession of a machine's signing key, and what is sealed to it: a pod's
+    /// models, a committee node's shares (POD-5).
     MachineRegistration "machine-registration" {
-        /// X-Wing public key; pods only.
+        /// X-Wing public key; none at a custodian's key node.
         sealing_key: Option<Bytes>,
     }
     /// Possession of a signing key, for an account (ACC-7).
@@ -366,149 +396,4 @@ documents! {
         /// The account's id.
         account: Id,
     }
-}
-
-fn invalid(document: &'static str, field: &'static str, reason: impl ToString) -> DocumentError {
-    DocumentError::Invalid {
-        document,
-        field,
-        reason: reason.to_string(),
-    }
-}
-
-impl Checked for Policy {
-    fn check(&self) -> Result<(), DocumentError> {
-        let bad = |field, reason: String| Err(invalid(Self::TYPE, field, reason));
-        if self.policy_version == 0 {
-            return bad("policy_version", "counts from 1".into());
-        }
-        if self.kinds.is_empty() || !self.kinds.is_sorted_by(|a, b| a < b) {
-            return bad("kinds", "must be sorted, distinct and not empty".into());
-        }
-        if self.min_cohort < 2 {
-            return bad("min_cohort", format!("{} is below 2", self.min_cohort));
-        }
-        for (field, v) in [
-            ("price_order", self.price_order),
-            ("price_output", self.price_output),
-        ] {
-            if v < 0 {
-                return bad(field, format!("{v} is negative"));
-            }
-        }
-        if self.custodian_basis_points > BASIS_POINTS {
-            let found = self.custodian_basis_points;
-            return bad(
-                "custodian_basis_points",
-                format!("{found} is over {BASIS_POINTS}"),
-            );
-        }
-        Ok(())
-    }
-}
-
-impl Checked for Quote {
-    fn check(&self) -> Result<(), DocumentError> {
-        if !self.price.balanced() {
-            return Err(invalid(
-                Self::TYPE,
-                "price",
-                "the parts are not a split of the total",
-            ));
-        }
-        check_sealing_key(&self.pod.sealing_key.0)
-            .map_err(|reason| invalid(Self::TYPE, "pod.sealing_key", reason))?;
-        let pod = &self.pod;
-        let sealing = Signed {
-            body: MachineRegistration {
-                version: self.version,
-                marketplace: self.marketplace,
-                sealing_key: Some(pod.sealing_key.clone()),
-            },
-            key: pod.signing_key,
-            signature: pod.sealing_signature,
-        };
-        sealing.verify().map_err(|_| {
-            let reason = "is not the pod's for this sealing key and marketplace";
-            invalid(Self::TYPE, "pod.sealing_signature", reason)
-        })
-    }
-}
-
-impl Checked for Order {
-    fn check(&self) -> Result<(), DocumentError> {
-        check_sealing_key(&self.result_key.0)
-            .map_err(|reason| invalid(Self::TYPE, "result_key", reason))?;
-        if self.price < 0 {
-            return Err(invalid(
-                Self::TYPE,
-                "price",
-                format!("{} is negative", self.price),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Checked for Delivery {
-    fn check(&self) -> Result<(), DocumentError> {
-        if self.counter_before.checked_add(self.values) != Some(self.counter_after) {
-            return Err(invalid(
-                Self::TYPE,
-                "counter_after",
-                format!(
-                    "{} is not {} + {}",
-                    self.counter_after, self.counter_before, self.values
-                ),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Checked for NonDelivery {
-    fn check(&self) -> Result<(), DocumentError> {
-        if self.code.is_empty() || self.code.len() > 64 {
-            return Err(invalid(Self::TYPE, "code", "must have 1 to 64 bytes"));
-        }
-        if self.reason.len() > 2000 {
-            return Err(invalid(Self::TYPE, "reason", "exceeds 2000 bytes"));
-        }
-        Ok(())
-    }
-}
-
-impl Checked for MachineRegistration {
-    fn check(&self) -> Result<(), DocumentError> {
-        let key = self.sealing_key.as_ref();
-        key.map_or(Ok(()), |k| check_sealing_key(&k.0))
-            .map_err(|reason| invalid(Self::TYPE, "sealing_key", reason))
-    }
-}
-
-impl Checked for Submission {}
-impl Checked for Grant {}
-impl Checked for MachineLogin {}
-impl Checked for KeyRegistration {}
-
-impl Policy {
-    /// What an order that opens so many values costs; saturates, and no quote
-    /// is as high.
-    pub fn price_of(&self, values: u64) -> i64 {
-        let outputs = i64::try_from(values).unwrap_or(i64::MAX);
-        self.price_order
-            .saturating_add(self.price_output.saturating_mul(outputs))
-    }
-
-    /// The least that the custodian must get of a total, rounded down.
-    pub fn custodian_part(&self, total: i64) -> i64 {
-        let part =
-            i128::from(total) * i128::from(self.custodian_basis_points) / i128::from(BASIS_POINTS);
-        i64::try_from(part).unwrap_or(i64::MAX)
-    }
-}
-
-impl Order {
-    /// [`DOCUMENT_VERSION`], for those who build one.
-    pub const VERSION: u16 = DOCUMENT_VERSION;
 }

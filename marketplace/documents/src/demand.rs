@@ -9,6 +9,7 @@ use veilbourse_core::{
     manifest::Manifest,
     program::{MAX_OUTPUTS, MatrixRef, Program, Weights},
 };
+use veilbourse_privacy::PrivacyError;
 
 /// Most values that one order opens: 6 MB as decimal text, sealed.
 pub const MAX_VALUES: u64 = 1 << 18;
@@ -68,6 +69,32 @@ pub enum DemandError {
     KindDenied {
         /// Which.
         kind: QueryKind,
+    },
+    /// A ticket class for another k (OPN-5).
+    #[error("the ticket class is for k = {found}, the dataset has k = {expected}")]
+    ClassK {
+        /// The dataset's.
+        expected: u32,
+        /// The class's.
+        found: u32,
+    },
+    /// A row could move a value by more than the tickets' noise is made for (OPN-5).
+    #[error("output {index}: a row can move it by {found}, the ticket class admits {limit}")]
+    Sensitivity {
+        /// Which.
+        index: u32,
+        /// Its sensitivity.
+        found: u64,
+        /// The class's.
+        limit: u64,
+    },
+    /// No sensitivity can be said.
+    #[error("output {index}: {cause}")]
+    Privacy {
+        /// Which.
+        index: u32,
+        /// Why.
+        cause: PrivacyError,
     },
     /// A segment with fewer rows than the policy's minimum.
     #[error("segment {segment} has {rows} rows, the policy's minimum is {minimum}")]

@@ -3,11 +3,12 @@
 //! node and the offline verifier.
 
 use crate::{
-    Delivery, Document, DocumentError, Grant, Key, NonDelivery, Order, Policy, Quote, Signed,
-    Submission, marketplace_id,
+    Custody, Delivery, Document, DocumentError, Grant, Key, NonDelivery, Opener, Openers, Opening,
+    Order, Policy, Quote, Signed, Submission, marketplace_id,
 };
 use std::fmt::Display;
 use veilbourse_core::digest::Digest;
+use veilbourse_protocol::binding::{Binding as SessionBinding, OutputBinding};
 
 /// The documents of an order, as far as it has come.
 #[derive(Debug, Clone, Copy)]
@@ -77,14 +78,17 @@ impl Chain<'_> {
             "policy",
             &p.policy_version,
         )?;
-        same(
-            "quote",
-            "custody",
-            &q.custody.name(),
-            "policy",
-            &p.custody.name(),
-        )?;
-        same("quote", "node_key", &q.node_key, "policy", &p.node_key)?;
+        same("quote", "openers", &q.openers, "policy", &p.openers)?;
+        let offered = |c: &Digest| p.tickets.as_ref().is_some_and(|t| t.offered(c).is_some());
+        match &q.ticket_class {
+            None if p.tickets.is_none() => {}
+            Some(class) if offered(class) => {}
+            found => {
+                let found = found.map_or("none".into(), |c| c.to_string());
+                let expected = "a class that it offers".to_owned();
+                same("quote", "ticket_class", &found, "policy", &expected)?;
+            }
+        }
         if q.class < p.min_class {
             same(
                 "quote",
@@ -125,14 +129,10 @@ impl Chain<'_> {
         same("order", "program", &o.program.shape(), "quote", &q.program)?;
         same("order", "pod", &o.pod, "quote", &q.pod.id)?;
         same("order", "pod_key", &o.pod_key, "quote", &q.pod.signing_key)?;
-        same(
-            "order",
-            "custody",
-            &o.custody.name(),
-            "quote",
-            &q.custody.name(),
-        )?;
-        same("order", "node_key", &o.node_key, "quote", &q.node_key)?;
+        same("order", "openers", &o.openers, "quote", &q.openers)?;
+        let class = |c: &Option<Digest>| c.map_or("none".to_owned(), |c| c.to_string());
+        let (found, quoted) = (class(&o.ticket_class), class(&q.ticket_class));
+        same("order", "ticket_class", &found, "quote", &quoted)?;
         same("order", "price", &o.price, "quote", &q.price.total)?;
         same("order", "srs", &o.srs.digest, "quote", &q.srs.digest)?;
         let (found, quoted) = (o.srs.provenance, q.srs.provenance);
@@ -195,13 +195,7 @@ impl Chain<'_> {
             &self.policy.digest()?,
         )?;
         same("grant", "submission", &g.submission, "submission", &digest)?;
-        same(
-            "grant",
-            "node_key",
-            &g.node_key,
-            "order",
-            &self.order.body.node_key,
-        )?;
+        self.grantees(g)?;
         if g.outputs != submission.body.outputs {
             let text = |n: usize| format!("{n} outputs of other digests");
             same(
@@ -222,22 +216,160 @@ impl Chain<'_> {
         grant.digest()
     }
 
-    /// The delivery is the named node's, for this order and grant.
+    /// The keys of the nodes that a grant lets open: the order's, under a dealing
+    /// of the policy for that quorum and the order's class (OPN-4).
+    pub fn grantees(&self, grant: &Grant) -> Result<Vec<Key>, DocumentError> {
+        let (order, other) = (&self.order.body, "order");
+        match (&grant.opener, &order.openers) {
+            (Opener::CustodianHeld { node_key }, Openers::CustodianHeld { node_key: named }) => {
+                same("grant", "opener.node_key", node_key, other, named)?;
+                Ok(vec![*node_key])
+            }
+            (Opener::Committee { quorum, dealing }, openers @ Openers::Committee { .. }) => {
+                let text = |q: &[u8]| format!("{q:?}");
+                let Some(keys) = openers.quorum(quorum) else {
+                    let expected = openers.to_string();
+                    let found = text(quorum);
+                    let field = "opener.quorum";
+                    return same("grant", field, &found, other, &expected).map(|()| Vec::new());
+                };
+                let tickets = self.policy.body.tickets.as_ref();
+                let Some(dealt) = tickets.and_then(|t| t.dealing(dealing)) else {
+                    let (found, expected) = (dealing.to_string(), "one of its dealings".into());
+                    let field = "opener.dealing";
+                    return same("grant", field, &found, "policy", &expected).map(|()| keys);
+                };
+                let (found, expected) = (text(quorum), text(&dealt.quorum));
+                same("grant", "opener.quorum", &found, "dealing", &expected)?;
+                let class = order.ticket_class.unwrap_or_default();
+                same(
+                    "grant",
+                    "opener.dealing's class",
+                    &dealt.class,
+                    other,
+                    &class,
+                )?;
+                Ok(keys)
+            }
+            (found, expected) => {
+                let found = match found {
+                    Opener::CustodianHeld { .. } => Custody::CustodianHeld,
+                    Opener::Committee { .. } => Custody::Committee,
+                };
+                let expected = expected.custody();
+                same("grant", "opener", &found.name(), other, &expected.name())?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// What a quorum's session is about (OPN-4): the opening's attempt and first
+    /// ticket, all else from the documents. `values` of each output, in the
+    /// program's order.
+    pub fn session(
+        &self,
+        grant: &Signed<Grant>,
+        attempt: u32,
+        first_ticket: u64,
+        values: &[u32],
+    ) -> Result<SessionBinding, DocumentError> {
+        let g = &grant.body;
+        let Opener::Committee { quorum, dealing } = &g.opener else {
+            let (found, expected) = (Custody::CustodianHeld, Custody::Committee);
+            let (found, expected) = (found.name(), expected.name());
+            same("grant", "opener", &found, "opening", &expected)?;
+            return Err(DocumentError::Signature { document: "grant" });
+        };
+        same("order", "outputs", &values.len(), "grant", &g.outputs.len())?;
+        let mut next = first_ticket;
+        let mut outputs = Vec::with_capacity(values.len());
+        for ((o, values), output) in g.outputs.iter().zip(values).zip(0u32..) {
+            let (first_ticket, ciphertext) = (next, o.ciphertext);
+            let values = *values;
+            outputs.push(OutputBinding {
+                output,
+                ciphertext,
+                first_ticket,
+                values,
+            });
+            next = next.saturating_add(values.into());
+        }
+        Ok(SessionBinding {
+            dataset: self.order.body.dataset,
+            order: self.order.digest()?,
+            grant: grant.digest()?,
+            policy: self.policy.digest()?,
+            quorum: quorum.clone(),
+            dealing: *dealing,
+            class: self.order.body.ticket_class.unwrap_or_default(),
+            attempt,
+            outputs,
+        })
+    }
+
+    /// The opening is one of the quorum's, for this order and grant, and its
+    /// session is what it says (OPN-4).
+    pub fn check_opening(
+        &self,
+        grant: &Signed<Grant>,
+        values: &[u32],
+        opening: &Signed<Opening>,
+    ) -> Result<Digest, DocumentError> {
+        let o = &opening.body;
+        self.answered(grant, opening, &o.order, &o.grant)?;
+        let total = values.iter().map(|v| u64::from(*v)).sum();
+        same("opening", "values", &o.values, "order", &total)?;
+        let session = self.session(grant, o.attempt, o.first_ticket, values)?;
+        let session = session.digest();
+        same("opening", "session", &o.session, "grant", &session)?;
+        opening.digest()
+    }
+
+    /// By a node that the grant lets open, for this order and grant.
+    fn answered<T: Document>(
+        &self,
+        grant: &Signed<Grant>,
+        answer: &Signed<T>,
+        order: &Digest,
+        granted: &Digest,
+    ) -> Result<(), DocumentError> {
+        let keys = self.grantees(&grant.body)?;
+        let id = marketplace_id(self.marketplace);
+        if keys.contains(&answer.key) {
+            answer.verify_for(&id)?;
+        } else {
+            // Names who must sign.
+            let first = keys.first().copied().unwrap_or(Key([0; 32]));
+            answer.verify_by(&id, &first)?;
+        }
+        same(T::TYPE, "order", order, "order", &self.order.digest()?)?;
+        same(T::TYPE, "grant", granted, "grant", &grant.digest()?)
+    }
+
+    /// The delivery is that of a node which the grant names, for this order and
+    /// grant; of a committee's node, for this opening.
     pub fn check_delivery(
         &self,
         grant: &Signed<Grant>,
+        opening: Option<&Signed<Opening>>,
         delivery: &Signed<Delivery>,
     ) -> Result<Digest, DocumentError> {
-        delivery.verify_by(&marketplace_id(self.marketplace), &self.order.body.node_key)?;
         let d = &delivery.body;
+        self.answered(grant, delivery, &d.order, &d.grant)?;
+        let text = |s: Option<Digest>| s.map_or("none".to_owned(), |s| s.to_string());
+        let expected = text(opening.map(|o| o.body.session));
         same(
             "delivery",
-            "order",
-            &d.order,
-            "order",
-            &self.order.digest()?,
+            "session",
+            &text(d.session),
+            "opening",
+            &expected,
         )?;
-        same("delivery", "grant", &d.grant, "grant", &grant.digest()?)?;
+        if let Some(o) = opening {
+            same("delivery", "values", &d.values, "opening", &o.body.values)?;
+            let by = "opening's signer";
+            same("delivery", "signer", &delivery.key, by, &o.key)?;
+        }
         delivery.digest()
     }
 
@@ -247,16 +379,8 @@ impl Chain<'_> {
         grant: &Signed<Grant>,
         refusal: &Signed<NonDelivery>,
     ) -> Result<Digest, DocumentError> {
-        refusal.verify_by(&marketplace_id(self.marketplace), &self.order.body.node_key)?;
         let d = &refusal.body;
-        same(
-            "non-delivery",
-            "order",
-            &d.order,
-            "order",
-            &self.order.digest()?,
-        )?;
-        same("non-delivery", "grant", &d.grant, "grant", &grant.digest()?)?;
+        self.answered(grant, refusal, &d.order, &d.grant)?;
         refusal.digest()
     }
 }

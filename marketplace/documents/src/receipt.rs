@@ -2,8 +2,8 @@
 //! no private weight, no result, no secret key (REC-6).
 
 use crate::{
-    Bytes, Delivery, Document, EvaluationClass, Grant, Id, Order, Policy, Price, Quote, Signed,
-    SrsProvenance, Submission, Work,
+    Bytes, Custody, Delivery, Document, EvaluationClass, Grant, Id, Opening, Order, Policy, Price,
+    Quote, Signed, SrsProvenance, Submission, Work,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
@@ -17,6 +17,19 @@ pub enum DecryptionClass {
     /// The custodian's key node says so.
     #[serde(rename = "custodian-attested")]
     CustodianAttested,
+    /// Every node of a quorum says so; one honest node among them suffices.
+    #[serde(rename = "committee-attested")]
+    CommitteeAttested,
+}
+
+impl DecryptionClass {
+    /// What a custody gives.
+    pub const fn of(custody: Custody) -> Self {
+        match custody {
+            Custody::CustodianHeld => Self::CustodianAttested,
+            Custody::Committee => Self::CommitteeAttested,
+        }
+    }
 }
 
 /// What the receipt claims; the verifier recomputes it (REC-1).
@@ -74,8 +87,10 @@ pub struct Receipt {
     pub submission: Signed<Submission>,
     /// The marketplace's grant.
     pub grant: Signed<Grant>,
-    /// The key node's delivery.
-    pub delivery: Signed<Delivery>,
+    /// What a quorum's nodes opened, by number; none in custodian-held custody.
+    pub openings: Vec<Signed<Opening>>,
+    /// What was delivered: by the quorum's nodes, by number, or by the one node.
+    pub deliveries: Vec<Signed<Delivery>>,
     /// Everything that D covers.
     pub manifest: Manifest,
     /// The dataset's public key.
@@ -111,8 +126,8 @@ impl Document for Receipt {
 
 impl Receipt {
     /// The arrows as receipts of a program list them (REC-2).
-    pub fn arrow_lines(program: &Program) -> Vec<String> {
-        crate::arrows(program)
+    pub fn arrow_lines(program: &Program, custody: Custody) -> Vec<String> {
+        crate::arrows(program, custody)
             .iter()
             .map(|a| format!("{} -> {}: {}: {}", a.from, a.to, a.what, a.binding.name()))
             .collect()

@@ -74,7 +74,7 @@ pub fn check_sealing_key(key: &[u8]) -> Result<(), String> {
         .map_err(|_| "is not an X-Wing public key".into())
 }
 
-fn seal(
+pub(crate) fn seal(
     what: &'static str,
     key: &[u8],
     info: &[u8],
@@ -98,7 +98,7 @@ fn seal(
     Ok(out)
 }
 
-fn open(
+pub(crate) fn open(
     what: &'static str,
     secret: &SealingSecret,
     info: &[u8],

@@ -25,6 +25,8 @@ names! {
     Custody {
         /// The custodian's key node opens; the custodian learns the result.
         CustodianHeld "custodian_held",
+        /// Any t of n key nodes open; only the buyer learns the result.
+        Committee "committee",
     }
     /// How sure an evaluation is; greater is surer.
     EvaluationClass {
