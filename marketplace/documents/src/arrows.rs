@@ -67,11 +67,12 @@ pub fn arrows(program: &Program, custody: Custody) -> Vec<Arrow> {
         .vectors
         .iter()
         .any(|v| matches!(v.weights, Weights::Private { .. }));
-    let opening = match custody {
-        Custody::CustodianHeld => HELD,
-        Custody::Committee => COMMITTEE,
+    let (policy, opening) = match custody {
+        Custody::CustodianHeld => (&HELD_POLICY, HELD),
+        Custody::Committee => (&COMMITTEE_POLICY, COMMITTEE),
     };
-    let all = ASKED.iter().chain(opening).chain(SETTLED);
+    let asked = LISTED.iter().chain([policy]).chain(ASKED);
+    let all = asked.chain(opening).chain(SETTLED);
     all.filter(|a| hidden || !HIDDEN_ONLY.contains(&a.what))
         .copied()
         .collect()
@@ -94,8 +95,8 @@ impl Arrow {
     }
 }
 
-/// From the data to a granted order.
-const ASKED: &[Arrow] = &[
+/// The data.
+const LISTED: &[Arrow] = &[
     arrow(
         "custodian",
         "everybody",
@@ -117,13 +118,26 @@ const ASKED: &[Arrow] = &[
         "listing proof, verified by the marketplace when it was listed",
         Binding::Attested,
     ),
-    arrow(
-        "custodian",
-        "everybody",
-        "policy: query kinds, cohort, quotas, price, key nodes",
-        "custodian's signature",
-        Binding::Attested,
-    ),
+];
+
+const HELD_POLICY: Arrow = arrow(
+    "custodian",
+    "everybody",
+    "policy: query kinds, cohort, quotas, price, key node",
+    "custodian's signature",
+    Binding::Attested,
+);
+
+const COMMITTEE_POLICY: Arrow = arrow(
+    "custodian",
+    "everybody",
+    "policy: query kinds, cohort, quotas, price, key nodes, tickets and their cost",
+    "custodian's signature",
+    Binding::Attested,
+);
+
+/// From the quote to what is handed in.
+const ASKED: &[Arrow] = &[
     arrow(
         "marketplace",
         "buyer",

@@ -3,7 +3,7 @@
 
 use crate::{
     Bytes, DOCUMENT_VERSION, DocumentError, Key, MachineRegistration, Openers, SignatureText,
-    Signed,
+    Signed, scalar::line,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::digest::Digest;
@@ -76,8 +76,17 @@ impl CommitteeFile {
         };
         let openers = self.openers();
         openers.check().map_err(|reason| invalid("nodes", reason))?;
-        for node in &self.nodes {
+        for (i, node) in self.nodes.iter().enumerate() {
             let key = node.signing_key;
+            if let Err(reason) = line(&node.name) {
+                return Err(invalid("name", format!("node {key}: {reason}")));
+            }
+            // What is sealed to one would open at the other.
+            let mut before = self.nodes.iter().take(i);
+            if before.any(|n| n.sealing_key == node.sealing_key) {
+                let reason = format!("node {key}: is another node's already");
+                return Err(invalid("sealing_key", reason));
+            }
             if node.address.is_empty() || node.address.len() > MAX_ADDRESS {
                 let found = node.address.len();
                 let reason = format!("node {key}: {found} bytes, must be 1 to {MAX_ADDRESS}");

@@ -65,6 +65,15 @@ impl Openers {
         Ok(())
     }
 
+    /// How many quorums there are: so many grants an order may have (DOC-8).
+    pub(crate) fn quorums(&self) -> usize {
+        let Self::Committee { nodes, threshold } = self else {
+            return 1;
+        };
+        let count = u8::try_from(nodes.len()).unwrap_or(u8::MAX);
+        Committee::new(count, *threshold).map_or(0, |c| c.quorums().len())
+    }
+
     /// The members' keys of a quorum: `threshold` numbers, ascending.
     pub fn quorum(&self, members: &[u8]) -> Option<Vec<Key>> {
         let Self::Committee { nodes, threshold } = self else {
@@ -107,4 +116,14 @@ pub enum Opener {
         /// The dealing, as the policy names it.
         dealing: Digest,
     },
+}
+
+impl Opener {
+    /// The kind.
+    pub fn custody(&self) -> Custody {
+        match self {
+            Self::CustodianHeld { .. } => Custody::CustodianHeld,
+            Self::Committee { .. } => Custody::Committee,
+        }
+    }
 }
