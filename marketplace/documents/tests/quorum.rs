@@ -162,10 +162,7 @@ fn an_opening_goes_with_a_committee_and_only_there() {
     // No session is about a grant to one node.
     let chain = p.chain(&marketplace);
     let e = chain.session(&p.grant, 0, FIRST, &VALUES).unwrap_err();
-    assert_eq!(
-        link(&e),
-        ("grant", "opener", "committee", "custodian_held")
-    );
+    assert_eq!(link(&e), ("grant", "opener", "committee", "custodian_held"));
 }
 
 #[test]
@@ -432,7 +429,11 @@ fn tickets_are_null_or_there_and_never_left_out() {
         let p = papers(custody);
         let left_out = |whole: serde_json::Value, field: &str| {
             let mut whole = whole;
-            whole["body"].as_object_mut().unwrap().remove(field).unwrap();
+            whole["body"]
+                .as_object_mut()
+                .unwrap()
+                .remove(field)
+                .unwrap();
             whole.to_string()
         };
         let json = |e: Result<(), DocumentError>| matches!(e, Err(DocumentError::Json { .. }));
