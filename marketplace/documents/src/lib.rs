@@ -7,7 +7,6 @@ mod bodies;
 mod checks;
 mod demand;
 mod error;
-mod joint;
 mod links;
 mod masked;
 mod members;
@@ -29,7 +28,6 @@ pub use bodies::{
 pub use checks::MAX_JOINT;
 pub use demand::{Demand, DemandError, MAX_VALUES, demand};
 pub use error::DocumentError;
-pub use joint::check_joint;
 pub use links::Chain;
 pub use masked::{MAX_MASKED_BYTES, MaskedResult, SealedMasks, open_masks, seal_masks};
 pub use members::{CommitteeFile, MemberEntry};

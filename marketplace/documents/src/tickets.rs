@@ -197,7 +197,7 @@ impl Tickets {
     fn check_dealings(&self, openers: &Openers) -> Result<(), String> {
         let mut digests = HashSet::new();
         // Ticket numbers of an epoch are dealt once (CST-2).
-        let mut numbers: HashMap<(&[u8], u32), Vec<(u64, u64)>> = HashMap::new();
+        let mut numbers: HashMap<(&[u8], u32), Vec<&DealingTerms>> = HashMap::new();
         for d in &self.dealings {
             let name = d.digest;
             if !digests.insert(name) {
@@ -217,12 +217,12 @@ impl Tickets {
                 ));
             }
             let taken = numbers.entry((&d.quorum, d.epoch)).or_default();
-            if taken.iter().any(|(a, b)| d.first < *b && *a < d.end()) {
+            if taken.iter().any(|t| d.first < t.end() && t.first < d.end()) {
                 return Err(format!(
                     "dealing {name}: its ticket numbers are dealt already"
                 ));
             }
-            taken.push((d.first, d.end()));
+            taken.push(d);
         }
         Ok(())
     }
@@ -244,7 +244,7 @@ pub fn fits_class(
             value: values,
         });
     }
-    let (found, expected) = (u32::from(class.k()), u32::from(manifest.message_log2));
+    let (found, expected) = (u32::from(class.k()), manifest.message_log2);
     if found != expected {
         return Err(DemandError::ClassK { expected, found });
     }

@@ -1,11 +1,10 @@
-//! What a quorum hands in (DOC-9, DOC-13, REC-7) and what belongs to a joint
-//! order (OPN-9), against a marketplace and nodes that lie.
+//! What a quorum hands in (DOC-9, DOC-13, REC-7), against a marketplace and nodes
+//! that lie.
 
 mod support;
 
 use serde_json::json;
 use support::{committee::*, *};
-use veilbourse_core::digest::Digest;
 use veilbourse_documents::*;
 use veilbourse_protocol::MAX_BATCH;
 
@@ -339,73 +338,9 @@ fn a_nodes_answer_to_a_dealing_is_held_to_its_rules() {
     assert!(Signed::<DealingRefused>::parse(text.as_bytes()).is_err());
 }
 
-/// Orders of a joint one: three quotes, three datasets.
-fn joint() -> Vec<Signed<Order>> {
-    let body = papers(Custody::Committee).order.body;
-    let quotes = [digest(1), digest(2), digest(3)];
-    let order = |quote: Digest| {
-        let mut body = body.clone();
-        body.dataset = quote;
-        body.quote = quote;
-        body.joint = quotes.to_vec();
-        Signed::sign(body, &signer(BUYER)).unwrap()
-    };
-    quotes.map(order).to_vec()
-}
-
-#[test]
-fn a_joint_order_is_one_order_a_quote() {
-    // OPN-9, ORD-8.
-    let check = |orders: &[Signed<Order>]| check_joint(&orders.iter().collect::<Vec<_>>());
-    check(&joint()).unwrap();
-    let refused = |change: &dyn Fn(&mut Vec<Signed<Order>>), named: &str| {
-        let mut orders = joint();
-        change(&mut orders);
-        match check(&orders).unwrap_err() {
-            DocumentError::Invalid {
-                document: "order",
-                field,
-                ..
-            }
-            | DocumentError::Link {
-                document: "order",
-                field,
-                ..
-            } => assert_eq!(field, named),
-            other => panic!("{other}"),
-        }
-    };
-    refused(&|o| o.clear(), "joint");
-    refused(&|o| o.truncate(2), "joint");
-    refused(&|o| o.push(o[0].clone()), "joint");
-    refused(&|o| o.swap(1, 2), "quote");
-    refused(&|o| o[2] = o[1].clone(), "quote");
-    // In another joint order at the same time.
-    refused(&|o| o[1].body.joint[2] = digest(4), "joint");
-    refused(&|o| o[1].body.joint.clear(), "joint");
-    refused(&|o| o[1].key = key(&signer(STRANGER)), "signer");
-    refused(&|o| o[2].body.result_key = sealing_key(99), "result_key");
-    refused(&|o| o[2].body.dataset = digest(1), "dataset");
-    refused(
-        &|o| {
-            let node_key = key(&signer(NODE));
-            o[1].body.openers = Openers::CustodianHeld { node_key };
-        },
-        "openers",
-    );
-    // An order by itself is none.
-    refused(
-        &|o| {
-            o.truncate(1);
-            o[0].body.joint.clear();
-        },
-        "joint",
-    );
-}
-
 #[test]
 fn a_joint_order_has_two_to_sixteen_quotes() {
-    // DOC-5.
+    // DOC-5, OPN-9.
     let body = papers(Custody::Committee).order.body;
     let with = |quotes: usize| {
         let mut body = body.clone();

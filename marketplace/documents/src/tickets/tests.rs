@@ -318,7 +318,8 @@ fn a_later_policy_keeps_every_dealing_as_it_was() {
     assert!(tickets.kept_by(&later));
     assert!(!later.kept_by(&tickets));
     for n in 0..tickets.dealings.len() {
-        let changes: [&dyn Fn(&mut Vec<DealingTerms>); 8] = [
+        type Change<'a> = &'a dyn Fn(&mut Vec<DealingTerms>);
+        let changes: [Change<'_>; 8] = [
             &|d| drop(d.remove(n)),
             &|d| d[n].digest = digest(0xee),
             &|d| d[n].quorum = vec![0, 2],
