@@ -67,6 +67,15 @@ impl Chain<'_> {
         self.quote.verify_by(&id, self.marketplace)?;
         self.order.verify_for(&id)?;
         let (p, q, o) = (&self.policy.body, &self.quote.body, &self.order.body);
+        // Who dealt the tickets knows every other node's shares (committee.md).
+        let committee = p.openers.custody() == Custody::Committee;
+        if committee && p.openers.number(&self.policy.key).is_some() {
+            return Err(DocumentError::Invalid {
+                document: Policy::TYPE,
+                field: "openers",
+                reason: format!("node {} is the custodian itself", self.policy.key),
+            });
+        }
         let policy = self.policy.digest()?;
         same("quote", "policy", &q.policy, "policy", &policy)?;
         same("quote", "listing", &q.listing, "policy", &p.listing)?;

@@ -339,6 +339,32 @@ fn a_nodes_answer_to_a_dealing_is_held_to_its_rules() {
 }
 
 #[test]
+fn a_custodian_has_no_seat_in_its_committee() {
+    // DOC-3: with one node of a quorum it would learn results. The one node of
+    // the other custody may be its own.
+    let marketplace = key(&signer(MARKETPLACE));
+    let custodian = |custody, at: &str| {
+        let mut b = Bodies::good_in(custody);
+        for d in ["policy", "quote", "order"] {
+            b.set(d, at, json!(key(&signer(CUSTODIAN))));
+        }
+        b.link_after("").unwrap();
+        b.sign().unwrap().chain(&marketplace).check()
+    };
+    for n in 0..3 {
+        match custodian(Custody::Committee, &format!("/openers/nodes/{n}")) {
+            Err(DocumentError::Invalid {
+                document: "policy",
+                field: "openers",
+                reason,
+            }) => assert!(reason.contains(&key(&signer(CUSTODIAN)).to_string())),
+            other => panic!("{other:?}"),
+        }
+    }
+    custodian(Custody::CustodianHeld, "/openers/node_key").unwrap();
+}
+
+#[test]
 fn a_joint_order_has_two_to_sixteen_quotes() {
     // DOC-5, OPN-9.
     let body = papers(Custody::Committee).order.body;
