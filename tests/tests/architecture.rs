@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tabular", &["core"]),
     ("verifier", &["core"]),
     ("prover", &["verifier", "core", "eval"]),
-    ("documents", &["core"]),
+    ("documents", &["core", "privacy", "protocol"]),
     ("domain", &["documents", "core"]),
     ("migrations", &[]),
     ("store", &["domain", "documents", "migrations"]),
