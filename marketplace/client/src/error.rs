@@ -81,7 +81,7 @@ pub enum ClientError {
 }
 
 /// What an opened result has that the program's result cannot have.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq)]
 pub enum ResultError {
     /// Another number of outputs.
     #[error("{found} outputs, the program has {expected}")]

@@ -247,17 +247,12 @@ pub fn pooled(parts: &[(&Id, &Manifest)]) -> Result<Manifest, JointRefusal> {
         .split_first()
         .ok_or(JointRefusal::Count { found: 0 })?;
     let mut all = (*first).clone();
-    for (listing, m) in others {
+    for (_, m) in others {
         for segment in &mut all.segments {
+            // Segments of outputs are in all listings ([`align`]); others do not
+            // matter.
             let same = m.segments.iter().find(|s| s.label == segment.label);
-            let Some(same) = same else {
-                return Err(JointRefusal::Segments {
-                    listing: (*listing).clone(),
-                    expected: labels(first),
-                    found: labels(m),
-                });
-            };
-            segment.rows = segment.rows.saturating_add(same.rows);
+            segment.rows = segment.rows.saturating_add(same.map_or(0, |s| s.rows));
         }
     }
     Ok(all)
