@@ -60,11 +60,7 @@ pub async fn open_together(
     let tickets: Vec<&Ticket> = orders.iter().map(|(_, t)| *t).collect();
     let mut masks = Vec::new();
     if let (Some((order, ticket)), Some(receipt)) = (orders.first(), receipts.first()) {
-        let body = held::receipt_of(ticket, receipt)?;
-        let Opener::Committee { quorum, .. } = &body.grant.body.opener else {
-            return Err(ClientError::refused("receipt", "names no quorum"));
-        };
-        for node in quorum {
+        for node in quorum_of(ticket, receipt)? {
             let path = format!("/v1/orders/{order}/masks/{node}");
             masks.push(session.server.get_within(&path, MAX_SEALED_MASKS).await?);
         }
@@ -91,6 +87,16 @@ pub async fn open_together(
             },
         })
         .collect())
+}
+
+/// The numbers of the nodes that a receipt's grant let open.
+pub fn quorum_of(ticket: &Ticket, receipt: &[u8]) -> Result<Vec<u8>, ClientError> {
+    match held::receipt_of(ticket, receipt)?.grant.body.opener {
+        Opener::Committee { quorum, .. } => Ok(quorum),
+        Opener::CustodianHeld { .. } => {
+            Err(ClientError::refused("receipt", "names no quorum"))
+        }
+    }
 }
 
 /// The integers, by output, of an order or of the sums over a joint order's

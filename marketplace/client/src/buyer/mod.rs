@@ -10,7 +10,7 @@ mod order;
 mod quote;
 mod shape;
 
-pub use committee::{Handed, open_together, read};
+pub use committee::{Handed, open_together, quorum_of, read};
 pub use held::{Opened, Sealed, open};
 pub use joint::{
     JointRefusal, JointTicket, Part, align, check_joint, pooled, prepare_joint, same_publics,
