@@ -246,7 +246,9 @@ pub fn show_tickets(listing: &Value) {
             let nodes: Vec<String> = nodes.collect();
             let answers = d["answers"].as_array().into_iter().flatten().map(|a| {
                 let why = match (&a["code"], &a["reason"]) {
-                    (Value::String(code), Value::String(reason)) => format!(" ({code}: {reason})"),
+                    (Value::String(code), Value::String(reason)) if !code.is_empty() => {
+                        format!(" ({code}: {reason})")
+                    }
                     _ => String::new(),
                 };
                 format!("{} {}{why}", text(&a["node"]), text(&a["state"]))
