@@ -16,7 +16,9 @@ pub mod money;
 pub mod order;
 pub mod ports;
 pub mod records;
+pub mod joint;
 pub mod terms;
+pub mod tickets;
 
 #[cfg(test)]
 mod admit_tests;
@@ -24,6 +26,8 @@ mod admit_tests;
 mod ledger_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod ticket_tests;
 
 pub use error::DomainError;
 pub use money::{MinorUnits, Split};
