@@ -250,11 +250,7 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Http, "POST /v1/pod/jobs/{order}/submission", POD),
     (Http, "GET /v1/pod/jobs/{order}/objects/{name}", POD),
     (Http, "POST /v1/node/dealings", NODE),
-    (
-        Http,
-        "GET /v1/node/dealings/{dealing}/{part}/{piece}",
-        NODE,
-    ),
+    (Http, "GET /v1/node/dealings/{dealing}/{part}/{piece}", NODE),
     (Http, "POST /v1/node/dealings/{dealing}", NODE),
     (Http, "POST /v1/node/tickets", NODE),
     (Http, "POST /v1/node/lease", NODE),

@@ -236,7 +236,8 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     let demand = check_demand(a.manifest, a.program, policy)?;
     check_quota(policy, a.usage, demand.values, demand.bits)?;
     // ORD-7, ORD-8, DOC-12
-    if let Some(class) = check_class(policy, q.ticket_class, a.manifest, a.program, demand.values)? {
+    if let Some(class) = check_class(policy, q.ticket_class, a.manifest, a.program, demand.values)?
+    {
         check_tickets(policy, a.tickets, &class, demand.values)?;
     }
     if !o.joint.is_empty() {

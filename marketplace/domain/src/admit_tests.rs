@@ -4,8 +4,8 @@ use crate::{
     DomainError, MinorUnits, Split,
     admit::{Admission, Usage, admit_order, price, quota_left},
     id::{AccountId, ListingId, MachineId, Nonce, PublicKey, QuoteId},
-    listing::{Listing, ListingState},
     joint::JointPart,
+    listing::{Listing, ListingState},
     terms::{EvaluationClass, Openers, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
     tickets::TicketFacts,
 };
@@ -292,10 +292,7 @@ fn each_difference_is_its_own_refusal() {
         Err(E::VerifyingKeyDiffers)
     );
     assert_eq!(decide(|c| c.order.srs = other), Err(E::SrsDiffers));
-    assert_eq!(
-        decide(|c| c.order.openers = held(5)),
-        Err(E::OpenersDiffer)
-    );
+    assert_eq!(decide(|c| c.order.openers = held(5)), Err(E::OpenersDiffer));
     assert_eq!(
         decide(|c| with_policy(c, |p| p.openers = held(5))),
         Err(E::OpenersDiffer)

@@ -7,12 +7,7 @@ use crate::{
     terms::Openers,
 };
 use std::collections::BTreeSet;
-use veilbourse_core::{
-    budget,
-    digest::Digest,
-    manifest::Manifest,
-    program::Program,
-};
+use veilbourse_core::{budget, digest::Digest, manifest::Manifest, program::Program};
 
 /// Custodians from which on no noise is needed for the sake of each.
 pub const MIN_CUSTODIANS: u64 = 3;
@@ -79,7 +74,10 @@ pub fn check_joint(buyer: AccountId, joint: &[Digest], parts: &[JointPart]) -> R
     let custodians = owners.len() as u64;
     if custodians < MIN_CUSTODIANS && !parts.iter().all(|p| p.noisy) {
         let minimum = MIN_CUSTODIANS;
-        return Err(DomainError::JointTooFew { custodians, minimum });
+        return Err(DomainError::JointTooFew {
+            custodians,
+            minimum,
+        });
     }
     Ok(())
 }

@@ -10,13 +10,13 @@ pub mod audit;
 pub mod error;
 pub mod id;
 pub mod job;
+pub mod joint;
 pub mod ledger;
 pub mod listing;
 pub mod money;
 pub mod order;
 pub mod ports;
 pub mod records;
-pub mod joint;
 pub mod terms;
 pub mod tickets;
 

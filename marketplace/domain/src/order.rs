@@ -447,7 +447,12 @@ impl Opening {
     /// The newest grant, to a quorum, came to nothing: back to `verified` if
     /// another quorum remains, else it waits for what may still be delivered
     /// until the deadline (SET-7).
-    pub fn came_to_nothing(mut self, grant: Digest, why: String, remains: bool) -> Result<OrderState> {
+    pub fn came_to_nothing(
+        mut self,
+        grant: Digest,
+        why: String,
+        remains: bool,
+    ) -> Result<OrderState> {
         let unknown = DomainError::GrantUnknown;
         let current = self.grants.last_mut().filter(|g| g.grant == grant);
         let current = current.ok_or(unknown.clone())?;

@@ -2,12 +2,13 @@
 //! themselves stay as they were signed; who reads one fills in its terms.
 
 use crate::{
-    Millis, MinorUnits, Split,
+    Millis, MinorUnits, Result, Split,
     id::{AccountId, ListingId, MachineId, Nonce, PublicKey, QuoteId},
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::digest::{Digest, Domain};
 
+use veilbourse_documents::Policy;
 pub use veilbourse_documents::{
     ClassTerms, Custody, DealingTerms, EvaluationClass, Opener, Openers, QueryKind, Tickets,
 };
@@ -42,6 +43,27 @@ pub struct PolicyTerms {
     pub min_class: EvaluationClass,
     /// Not before.
     pub valid_from: Millis,
+}
+
+impl PolicyTerms {
+    /// Of a policy whose signature was checked.
+    pub fn of(p: &Policy) -> Result<Self> {
+        Ok(Self {
+            listing: p.listing.as_str().parse()?,
+            dataset: p.dataset,
+            version: p.policy_version,
+            openers: p.openers.clone(),
+            tickets: p.tickets.clone(),
+            kinds: p.kinds.clone(),
+            min_cohort: p.min_cohort,
+            quota_values: p.quota_values,
+            quota_bits: p.quota_bits,
+            price_order: MinorUnits::new(p.price_order)?,
+            price_output: MinorUnits::new(p.price_output)?,
+            min_class: p.min_class,
+            valid_from: p.valid_from,
+        })
+    }
 }
 
 /// What the marketplace offered (DOC-4).
@@ -151,6 +173,9 @@ impl OrderTerms {
         }
         let mut text = buyer.to_string().into_bytes();
         text.extend(self.joint.iter().flat_map(|q| q.0));
-        Some(Digest::of(Domain::Other("veilbourse v1 joint order"), &text))
+        Some(Digest::of(
+            Domain::Other("veilbourse v1 joint order"),
+            &text,
+        ))
     }
 }

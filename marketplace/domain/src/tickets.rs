@@ -111,8 +111,8 @@ fn view<'a>(
         stored?.answers.iter().find(|a| a.node.0 == key.0)
     };
     let answers: Vec<_> = terms.quorum.iter().map(|n| (*n, answer(n))).collect();
-    let said = |accepted: bool| move |(_, a): &(u8, Option<&NodeAnswer>)| {
-        a.is_some_and(|a| a.accepted == accepted)
+    let said = |accepted: bool| {
+        move |(_, a): &(u8, Option<&NodeAnswer>)| a.is_some_and(|a| a.accepted == accepted)
     };
     let state = if answers.iter().any(said(false)) {
         DealingState::Refused
