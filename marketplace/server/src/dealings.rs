@@ -156,7 +156,10 @@ impl App {
     async fn take_piece(&self, listing: ListingId, p: &DealingPiece, bytes: &[u8]) -> Result<()> {
         let limit = self.config.dealing_bytes;
         // One at a time writes a piece, so that what is stored is what is recorded.
-        let place = format!("piece:{listing}:{}:{}:{}:{}", p.dealing, p.party, p.part, p.piece);
+        let place = format!(
+            "piece:{listing}:{}:{}:{}:{}",
+            p.dealing, p.party, p.part, p.piece
+        );
         let _writing = self.held.take(&place, 1)?;
         if !self.store.piece_wanted(listing, p, limit).await? {
             return Ok(());
@@ -193,14 +196,24 @@ impl App {
                 self.said_of(a, node, (a.body.dataset, a.body.dealing), (dataset, name))?;
                 let (code, reason) = (String::new(), String::new());
                 let accepted = true;
-                let said = NodeAnswer { node, accepted, code, reason };
+                let said = NodeAnswer {
+                    node,
+                    accepted,
+                    code,
+                    reason,
+                };
                 (said, stored(a)?)
             }
             DealingAnswer::Refused(r) => {
                 self.said_of(r, node, (r.body.dataset, r.body.dealing), (dataset, name))?;
                 let (code, reason) = (r.body.code.clone(), r.body.reason.clone());
                 let accepted = false;
-                let said = NodeAnswer { node, accepted, code, reason };
+                let said = NodeAnswer {
+                    node,
+                    accepted,
+                    code,
+                    reason,
+                };
                 (said, stored(r)?)
             }
         };
@@ -229,7 +242,9 @@ impl App {
         let dealing = digest_of(&at.0)?;
         let (listing, party) = self.store.dealing_of(node, dealing).await?;
         let piece = self.store.piece(listing, dealing, party, &at.1, at.2);
-        self.objects.read(listing, &object_name(&piece.await?)).await
+        self.objects
+            .read(listing, &object_name(&piece.await?))
+            .await
     }
 }
 
@@ -281,7 +296,10 @@ pub async fn put_piece(
         if body.len() < PIECE_OVERHEAD {
             return Err(DomainError::invalid(
                 "piece",
-                format!("{} bytes, a sealed piece has {PIECE_OVERHEAD} or more", body.len()),
+                format!(
+                    "{} bytes, a sealed piece has {PIECE_OVERHEAD} or more",
+                    body.len()
+                ),
             ));
         }
         let piece = DealingPiece {
@@ -310,8 +328,8 @@ pub async fn held(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answe
         .iter()
         .map(|d| {
             let parts = d.parts.iter();
-            let parts = parts
-                .map(|p| json!({ "party": p.party, "part": p.part, "pieces": p.pieces }));
+            let parts =
+                parts.map(|p| json!({ "party": p.party, "part": p.part, "pieces": p.pieces }));
             json!({
                 "digest": d.digest,
                 "announced": d.announced,

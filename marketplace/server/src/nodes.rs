@@ -184,7 +184,10 @@ impl App {
             let of = delivered.delivery.body.order;
             let order = group.iter().find(|o| o.terms.digest == of);
             let order = order.ok_or(DomainError::DocumentLink { what: "delivery" })?;
-            deliveries.push(self.quorum_delivery(order, node, delivered, &sealed).await?);
+            deliveries.push(
+                self.quorum_delivery(order, node, delivered, &sealed)
+                    .await?,
+            );
         }
         let taken = self
             .store

@@ -1,6 +1,7 @@
 //! Which quorum opens an order (SET-7), or every order of a joint one (SET-8).
 
 use crate::App;
+use veilbourse_core::{digest::Digest, program::Program};
 use veilbourse_documents::Opener;
 use veilbourse_domain::{
     DomainError, Result,
@@ -10,7 +11,6 @@ use veilbourse_domain::{
     records::{NewGrant, OpeningHeld, OpeningState},
     tickets::{Candidate, Excluded, candidates, choose},
 };
-use veilbourse_core::{digest::Digest, program::Program};
 
 /// Nodes that have opened an order in a quorum open it in no other (KEY-11).
 fn opened(part: &OpeningHeld) -> bool {
@@ -87,7 +87,9 @@ impl App {
         let mut excluded = Excluded::default();
         for order in group {
             let granted = order.grants().iter();
-            excluded.quorums.extend(granted.map(|g| g.quorum().to_vec()));
+            excluded
+                .quorums
+                .extend(granted.map(|g| g.quorum().to_vec()));
             let parts = self.store.openings(order.id).await?;
             let over = parts.iter().filter(|p| opened(p));
             excluded.nodes.extend(over.map(|p| p.place));

@@ -6,8 +6,9 @@ use crate::{
     convert::{id, refused, stored},
 };
 use veilbourse_documents::{
-    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, Document, EvaluationClass,
-    Grant, Opening, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed, SrsRef,
+    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, Document,
+    EvaluationClass, Grant, Opening, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed,
+    SrsRef,
 };
 use veilbourse_domain::{
     DomainError, Result,

@@ -53,7 +53,10 @@ fn epsilon_dealt(tickets: &Tickets) -> Result<f64> {
 impl App {
     /// The tickets of a listing in committee custody.
     pub(crate) async fn listing_tickets(&self, l: &Listing) -> Result<Option<ListingTickets>> {
-        let Some((policy, tickets)) = l.policy.as_ref().and_then(|p| Some((p, p.tickets.as_ref()?)))
+        let Some((policy, tickets)) = l
+            .policy
+            .as_ref()
+            .and_then(|p| Some((p, p.tickets.as_ref()?)))
         else {
             return Ok(None);
         };
@@ -173,8 +176,7 @@ impl App {
             let Some(Bytes(key)) = &signed.body.sealing_key else {
                 continue;
             };
-            let signature =
-                serde_json::to_value(signed.signature).map_err(DomainError::storage)?;
+            let signature = serde_json::to_value(signed.signature).map_err(DomainError::storage)?;
             out.push(KeyNode::new(
                 &node,
                 key,
