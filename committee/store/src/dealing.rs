@@ -207,29 +207,18 @@ pub struct Offer {
     pub package: Package,
 }
 
-/// The version of an offer's encoding.
-const OFFER_VERSION: u16 = 1;
-
 impl Offer {
     /// The canonical encoding (WIRE-1): the part `offer` of a dealing on its way
     /// (DOC-14).
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Writer::new();
-        out.u16(OFFER_VERSION).raw(&*self.seed);
+        out.raw(&*self.seed);
         self.package.encode(&mut out);
         Zeroizing::new(out.finish())
     }
     /// Reads one (WIRE-2).
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let mut input = Reader::new(bytes);
-        let found = input.u16("offer version")?;
-        if found != OFFER_VERSION {
-            return Err(WireError::Version {
-                field: "offer",
-                expected: OFFER_VERSION.into(),
-                found: found.into(),
-            });
-        }
         let seed = Zeroizing::new(input.array("offered seed")?);
         let package = Package::decode(&mut input)?;
         input.finish("offer")?;
