@@ -6,6 +6,7 @@ use veilbourse_core::{
     budget,
     ciphertext::{OutputCiphertext, PublicKey},
     digest::Digest,
+    manifest::Manifest,
 };
 use veilbourse_documents::{Demand, SubmittedDigest, api::NodeJob};
 use veilbourse_protocol::TicketClass;
@@ -64,13 +65,7 @@ impl Admitted<'_> {
 
     /// The dataset's public key: the manifest's.
     pub fn take_public_key(&mut self, bytes: &[u8]) -> Result<(), GateRefusal> {
-        let key = PublicKey::decode(bytes).map_err(|e| GateRefusal::PublicKey {
-            reason: e.to_string(),
-        })?;
-        check_public_key(&self.job.manifest, &key).map_err(|e| GateRefusal::PublicKey {
-            reason: e.to_string(),
-        })?;
-        self.public_key = Some(key);
+        self.public_key = Some(public_key(&self.job.manifest, bytes)?);
         Ok(())
     }
 
@@ -169,4 +164,12 @@ impl Admitted<'_> {
         }
         Ok(&self.proven)
     }
+}
+
+/// The public key that a manifest names.
+pub(crate) fn public_key(manifest: &Manifest, bytes: &[u8]) -> Result<PublicKey, GateRefusal> {
+    let refuse = |reason: String| GateRefusal::PublicKey { reason };
+    let key = PublicKey::decode(bytes).map_err(|e| refuse(e.to_string()))?;
+    check_public_key(manifest, &key).map_err(|e| refuse(e.to_string()))?;
+    Ok(key)
 }

@@ -16,7 +16,7 @@ use veilbourse_documents::{
     Chain, OpenedResult, Openers, Policy, ResultContext, Signed, SrsProvenance, SrsRef,
     SubmittedDigest, api::NodeJob, demand, marketplace_id, seal_result,
 };
-use veilbourse_verifier::linear::{CircuitKey, required_circuits};
+use veilbourse_verifier::linear::{CircuitKey, PrivateArgument, required_circuits};
 
 /// What this node knows of an order from before (KEY-7, KEY-11).
 #[derive(Debug, Clone, Copy, Default)]
@@ -257,4 +257,3 @@ fn accepted_circuits(config: &NodeConfig, job: &NodeJob) -> Result<Vec<CircuitKe
     }
     Ok(circuits)
 }
-

@@ -10,6 +10,7 @@ mod config;
 pub mod gate;
 mod held;
 mod log;
+mod member;
 mod node;
 mod quorum_gate;
 mod refusal;
@@ -20,6 +21,10 @@ mod terms;
 pub use admitted::{Admitted, Parts};
 pub use config::{Dataset, NodeConfig, Seat, SeatError, dealt_by};
 pub use log::{Log, Record};
+pub use member::{
+    End, Facts, Judged, Member, MemberConfig, MemberError, MemberHealth, StoresError, init,
+    member_entry,
+};
 pub use node::{Begun, KeyNode, NodeError, Outcome};
 pub use quorum_gate::{Usable, together};
 pub use refusal::GateRefusal;

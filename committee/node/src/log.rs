@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Bytes, Delivery, Id, Key, NonDelivery, Nonce, Signed, SubmittedDigest, api::Deliver};
+use veilbourse_documents::{
+    Bytes, Delivery, Id, Key, NonDelivery, Nonce, Signed, SubmittedDigest, api::Deliver,
+};
 use veilbourse_ticket_store::{Folder, Format, Frames, LogError};
 
 const FORMAT: Format = Format {
@@ -80,6 +82,14 @@ pub enum Record {
         order: Digest,
         /// The signed refusal, sent again when asked again.
         refusal: Box<Signed<NonDelivery>>,
+    },
+    /// A dataset as a custodian deals it has a ticket store here (KEY-9): from now
+    /// on one that is missing is not made anew.
+    Served {
+        /// D.
+        dataset: Digest,
+        /// Who deals it.
+        custodian: Key,
     },
     /// A committee's node opens nothing under this grant any more (KEY-11).
     GrantOver {

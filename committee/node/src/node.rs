@@ -199,9 +199,10 @@ impl KeyNode {
                 digest: policy.digest()?,
                 valid_from: body.valid_from,
                 custodian: self.config.seat.is_some().then_some(policy.key),
-                dealings: body.tickets.as_ref().map_or_else(Vec::new, |t| {
-                    t.dealings.iter().map(|d| d.digest).collect()
-                }),
+                dealings: body
+                    .tickets
+                    .as_ref()
+                    .map_or_else(Vec::new, |t| t.dealings.iter().map(|d| d.digest).collect()),
             })?;
         }
         Ok(new)

@@ -52,10 +52,6 @@ pub(crate) fn check(
     })?;
     fits_class(&job.manifest, &order.program, demand.values, &class)
         .map_err(|cause| GateRefusal::TicketClass { cause })?;
-    // What is signed needs no more tickets (KEY-11).
-    if past.decided.is_some() {
-        return Ok(class);
-    }
     let dealing = *dealing;
     let refuse = |reason: String| GateRefusal::Dealing { dealing, reason };
     let usable = past
@@ -65,7 +61,8 @@ pub(crate) fn check(
     let terms = terms.ok_or_else(|| refuse("is not in the policy".into()))?;
     same_terms(terms, &usable.dealing).map_err(refuse)?;
     let (left, needed) = (usable.left, demand.values);
-    if needed > left {
+    // What is signed needs no more of them (KEY-11).
+    if needed > left && past.decided.is_none() {
         return Err(GateRefusal::Tickets {
             dealing,
             left,

@@ -93,8 +93,8 @@ refusals! {
     Proof { index: u32, cause: Refusal } => "PROOF", "output {index}: {cause}";
     /// A value outside its proven range: never within the budget.
     Decryption { reason: String } => "DECRYPTION", "decryption: {reason}";
-    /// The quorum cannot open under this grant any more (KEY-11).
-    Opening { code: &'static str, reason: String } => "OPENING", "opening: {code}: {reason}";
+    /// Under this grant a refusal was signed before, of this or another order.
+    GrantOver { code: String } => "GRANT_OVER", "an order of this grant was refused: {code}";
 }
 
 impl From<DocumentError> for GateRefusal {

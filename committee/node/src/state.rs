@@ -101,6 +101,7 @@ pub struct State {
     nonces: HashMap<Nonce, Digest>,
     spent: HashMap<Digest, SpentOrder>,
     ended: HashMap<Digest, Ended>,
+    served: Vec<(Digest, Key)>,
     over: HashMap<Digest, Box<Signed<NonDelivery>>>,
     /// By first order.
     released: HashMap<Digest, Released>,
@@ -188,6 +189,7 @@ impl State {
             Record::Refused { order, refusal } => {
                 self.ended.insert(order, Ended::Refused(refusal));
             }
+            Record::Served { dataset, custodian } => self.served.push((dataset, custodian)),
             Record::GrantOver { grant, refusal } => {
                 self.over.insert(grant, refusal);
             }
@@ -268,6 +270,10 @@ impl State {
     /// How an order ended.
     pub fn ended(&self, order: &Digest) -> Option<&Ended> {
         self.ended.get(order)
+    }
+    /// Datasets that have a ticket store here, and who deals them.
+    pub fn served(&self) -> impl Iterator<Item = (&Digest, &Key)> {
+        self.served.iter().map(|(d, c)| (d, c))
     }
     /// Why nothing is opened under a grant any more (KEY-11).
     pub fn over(&self, grant: &Digest) -> Option<&Signed<NonDelivery>> {
