@@ -97,8 +97,8 @@ impl Stream {
                 value: found.into(),
             })
     }
-    /// The end of its file's name.
-    pub(crate) fn suffix(self) -> &'static str {
+    /// The end of its file's name, and the name of its part on the way (DOC-14).
+    pub fn suffix(self) -> &'static str {
         match self {
             Self::Commitments => "commitments",
             Self::Explicit => "explicit",
@@ -205,6 +205,25 @@ pub struct Offer {
     pub seed: Zeroizing<[u8; 32]>,
     /// The rest, by digests.
     pub package: Package,
+}
+
+impl Offer {
+    /// The canonical encoding (WIRE-1): the part `offer` of a dealing on its way
+    /// (DOC-14).
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Writer::new();
+        out.raw(&*self.seed);
+        self.package.encode(&mut out);
+        Zeroizing::new(out.finish())
+    }
+    /// Reads one (WIRE-2).
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut input = Reader::new(bytes);
+        let seed = Zeroizing::new(input.array("offered seed")?);
+        let package = Package::decode(&mut input)?;
+        input.finish("offer")?;
+        Ok(Self { seed, package })
+    }
 }
 
 /// What a dealer announces to a quorum: the same for every party.

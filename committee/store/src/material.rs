@@ -225,11 +225,11 @@ impl<D: Disk> Store<D> {
         self.serving()?;
         let s = self.session(session)?;
         // Released first: the record is on disk before they leave.
-        if s.stage != SessionStage::Released {
+        if !matches!(s.stage, SessionStage::Released(_)) {
             return Err(StoreError::Session {
                 session: *session,
                 found: s.stage.name(),
-                expected: SessionStage::Released.name(),
+                expected: "released",
             });
         }
         let (first, end) = s.spent.tickets();

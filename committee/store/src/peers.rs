@@ -19,6 +19,8 @@ use veilbourse_protocol::MAX_NODES;
 /// Most statements that a node holds: of each node what it said itself, and
 /// what others heard.
 const MAX_HELD: u32 = 2 * MAX_NODES as u32;
+/// Most bytes of them.
+pub const MAX_HELD_BYTES: usize = 4 + MAX_HELD as usize * (4 + crate::statement::MAX_STATEMENT);
 
 /// The first message of an exchange: every statement that a node holds, of the
 /// one it speaks to among them.

@@ -98,6 +98,7 @@ impl<D: Disk> Store<D> {
                 dealing: binding.dealing,
             });
         }
+        self.verified_key(quorum, d.dealing.epoch)?;
         let spent = Spent {
             session,
             dealing: binding.dealing,
@@ -137,6 +138,7 @@ impl<D: Disk> Store<D> {
         let stages = [Stage::Verified, Stage::Usable];
         let d = self.dealing(dealing, &stages, "verified")?;
         let (quorum, epoch) = (d.dealing.quorum, d.dealing.epoch);
+        self.verified_key(quorum, epoch)?;
         match self.state.key_checked(quorum, epoch) {
             Some(found) if found == key => Ok(()),
             Some(found) => Err(StoreError::Foreign {
@@ -150,6 +152,19 @@ impl<D: Disk> Store<D> {
                 key: *key,
             }),
         }
+    }
+
+    /// CST-13: the check is of shares that passed their own.
+    fn verified_key(&self, quorum: QuorumSet, epoch: u32) -> Result<(), StoreError> {
+        let key = self.state.key_of(quorum, epoch);
+        if key.is_some_and(|(_, d)| d.stage >= Stage::Verified) {
+            return Ok(());
+        }
+        Err(StoreError::Seed {
+            quorum: quorum.bits(),
+            epoch,
+            reason: "the epoch's key is not verified",
+        })
     }
 
     /// The least attempt of an order that a quorum may begin (OPN-6).
@@ -332,7 +347,7 @@ impl<D: Disk> Store<D> {
         self.dealing(&dealing, s.stages(), Stage::Usable.name())?;
         let found = &s.stage;
         match found {
-            SessionStage::Released => Ok(()),
+            SessionStage::Released(_) => Ok(()),
             SessionStage::Signed(_) => self.commit(Record::Released(*session)),
             _ => Err(StoreError::Session {
                 session: *session,
@@ -372,11 +387,11 @@ impl<D: Disk> Store<D> {
             .ok_or(StoreError::UnknownDealing { dealing })
     }
 
-    /// The y that this node signed and did not yet release.
+    /// The y that this node signed, released or not.
     pub fn signed_result(&self, session: &Digest) -> Result<&[u64], StoreError> {
         let s = self.session(session)?;
         match &s.stage {
-            SessionStage::Signed(y) => Ok(y),
+            SessionStage::Signed(y) | SessionStage::Released(y) => Ok(y),
             other => Err(StoreError::Session {
                 session: *session,
                 found: other.name(),

@@ -98,8 +98,8 @@ pub enum SessionStage {
     CheckPassed,
     /// Signed: this y.
     Signed(Vec<u64>),
-    /// The mask shares went to the buyer.
-    Released,
+    /// The mask shares went to the buyer: this y.
+    Released(Vec<u64>),
     /// Over, nothing signed.
     Abandoned,
 }
@@ -112,7 +112,7 @@ impl SessionStage {
             Self::CheckPending => "check pending",
             Self::CheckPassed => "check passed",
             Self::Signed(_) => "signed",
-            Self::Released => "released",
+            Self::Released(_) => "released",
             Self::Abandoned => "abandoned",
         }
     }
@@ -227,6 +227,12 @@ impl State {
             Record::Activated(dealings) => self.activated(&dealings),
             Record::Refused { dealing, .. } => {
                 let from = [Stage::Receiving, Stage::Received, Stage::Verified];
+                let d = &self.at(&dealing, &from)?.dealing;
+                if d.with_key {
+                    // The epoch's next carrier may hold another key.
+                    let at = (d.quorum, d.epoch);
+                    self.keys.remove(&at);
+                }
                 self.step(&dealing, &from, Stage::Refused)
             }
             Record::Spent(spent) => self.spent(spent, false),
@@ -248,8 +254,12 @@ impl State {
                 self.session(&session, from, SessionStage::Signed(y))
             }
             Record::Released(s) => {
-                let from = |s: &_| matches!(s, SessionStage::Signed(_));
-                self.session(&s, from, SessionStage::Released)
+                let s = self.sessions.get_mut(&s).ok_or("a session unknown")?;
+                let SessionStage::Signed(y) = &mut s.stage else {
+                    return Err("a session in another stage".into());
+                };
+                s.stage = SessionStage::Released(std::mem::take(y));
+                Ok(())
             }
             Record::Abandoned(s) => {
                 let from = |s: &_| matches!(s, SessionStage::Spent | SessionStage::CheckPassed);

@@ -321,6 +321,10 @@ impl<D: Disk> Store<D> {
         self.sweep()
     }
 
+    /// Who the node is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
     /// What the log adds up to.
     pub fn state(&self) -> &State {
         &self.state
