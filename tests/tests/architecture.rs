@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "graphql",
             "verify",
+            "privacy",
+            "ticket-store",
         ],
     ),
     ("machine", &["core", "documents"]),

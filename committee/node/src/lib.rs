@@ -1,18 +1,33 @@
-//! The key node (KEY): its gate, its durable reveal counter, sealing of results.
+//! The key node (KEY): its gate, its durable reveal counter, and what it opens:
+//! by a dataset's key in custodian-held custody, or in the quorums of a committee.
 //!
-//! It trusts nobody: marketplace, pod and buyer are checked by [`gate`] before
-//! the secret key is touched, and what was spent is on disk before anything
-//! leaves.
+//! It trusts nobody: marketplace, pod, buyer, custodian and the other nodes are
+//! checked by [`gate`] and by the ticket store before anything is opened, and
+//! what was spent is on disk before anything leaves.
 
+mod admitted;
+mod config;
 pub mod gate;
+mod held;
 mod log;
+mod member;
 mod node;
+mod quorum_gate;
+mod refusal;
 mod run;
 mod state;
+mod terms;
 
-pub use gate::{Admitted, GateRefusal, Parts};
+pub use admitted::{Admitted, Parts};
+pub use config::{Dataset, NodeConfig, Seat, SeatError, dealt_by};
 pub use log::{Log, Record};
-pub use node::{Begun, Dataset, KeyNode, NodeConfig, NodeError, Outcome};
+pub use member::{
+    End, Facts, Judged, Member, MemberConfig, MemberError, MemberHealth, StoresError, init,
+    member_entry,
+};
+pub use node::{Begun, KeyNode, NodeError, Outcome};
+pub use quorum_gate::{Usable, together};
+pub use refusal::GateRefusal;
 pub use run::{Ended, PollError, poll};
-pub use state::{Revealed, Standing, State};
+pub use state::{Released, Revealed, Standing, State};
 pub use veilbourse_ticket_store::LogError;

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Bytes, Delivery, Id, NonDelivery, Nonce, Signed, SubmittedDigest};
+use veilbourse_documents::{
+    Bytes, Delivery, Id, Key, NonDelivery, Nonce, Signed, SubmittedDigest, api::Deliver,
+};
 use veilbourse_ticket_store::{Folder, Format, Frames, LogError};
 
 const FORMAT: Format = Format {
@@ -16,7 +18,7 @@ const FORMAT: Format = Format {
 };
 
 /// What the node remembers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
     /// A policy of a dataset was seen: none that it replaces will be acted on (KEY-6).
@@ -32,6 +34,12 @@ pub enum Record {
         /// From when it is valid: the order between listings of one dataset.
         #[serde(with = "veilbourse_core::decimal")]
         valid_from: u64,
+        /// Its signer, where others may deal the same dataset (KEY-9).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        custodian: Option<Key>,
+        /// The dealings that it lists: no later one leaves any out (DOC-12).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dealings: Vec<Digest>,
     },
     /// Values were spent, before anything was decrypted (KEY-3).
     Spent {
@@ -51,6 +59,13 @@ pub enum Record {
         bits: u64,
         /// What may be decrypted for it, and nothing else.
         outputs: Vec<SubmittedDigest>,
+        /// The policy's signer, where others may deal the same dataset (KEY-9).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        custodian: Option<Key>,
+        /// The orders that it is opened with, itself among them, by quote: its
+        /// mask shares go into their sum and nowhere else (OPN-9).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        joint: Vec<Digest>,
     },
     /// The result was sealed and the delivery signed.
     Delivered {
@@ -67,6 +82,34 @@ pub enum Record {
         order: Digest,
         /// The signed refusal, sent again when asked again.
         refusal: Box<Signed<NonDelivery>>,
+    },
+    /// A dataset as a custodian deals it has a ticket store here (KEY-9): from now
+    /// on one that is missing is not made anew.
+    Served {
+        /// D.
+        dataset: Digest,
+        /// Who deals it.
+        custodian: Key,
+    },
+    /// A committee's node opens nothing under this grant any more (KEY-11).
+    GrantOver {
+        /// Digest of the grant.
+        grant: Digest,
+        /// The signed refusal, sent again when asked again.
+        refusal: Box<Signed<NonDelivery>>,
+    },
+    /// What a committee's node delivers of an order, or of a joint one: on disk
+    /// before it leaves (KEY-11).
+    Released {
+        /// The first order's id at the marketplace.
+        order_id: Id,
+        /// All of it.
+        deliver: Box<Deliver>,
+    },
+    /// The marketplace has it, or will not take it any more.
+    Handed {
+        /// Digest of the first order.
+        order: Digest,
     },
 }
 

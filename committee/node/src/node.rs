@@ -1,92 +1,23 @@
-//! The node: gate, then spend, then decrypt, then seal (KEY-3, KEY-5).
+//! The node: its configuration, log and state; the gate before anything is
+//! opened, and refusals that stay (KEY-2, KEY-7).
 
 use crate::{
     LogError,
-    gate::{self, Admitted, GateRefusal, Parts},
+    admitted::{Admitted, Parts},
+    config::NodeConfig,
+    gate::{self, Past},
     log::{Log, Record},
+    refusal::GateRefusal,
     state::{Ended, State},
 };
 use rand_core::CryptoRng;
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 use thiserror::Error;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Bytes, DOCUMENT_VERSION, Delivery, DocumentError, Key, NonDelivery, OpenedOutput, OpenedResult,
-    Policy, ResultContext, Signed, SigningKey,
-    api::{AcceptedKeys, NodeJob},
-    marketplace_id, seal_result,
+    DOCUMENT_VERSION, Delivery, DocumentError, NonDelivery, Policy, Signed, api::NodeJob,
+    marketplace_id,
 };
-use veilbourse_eval::SecretKey;
-use veilbourse_verifier::{
-    Refusal,
-    ceremony::{Transcript, backed},
-    linear::CircuitKey,
-};
-
-/// A dataset whose key this node holds.
-#[derive(Debug, Clone)]
-pub struct Dataset {
-    /// S_D.
-    pub secret: SecretKey,
-    /// The custodian's signing key, pinned.
-    pub custodian: Key,
-}
-
-/// What the node is told by its operator, not by the network.
-#[derive(Debug, Clone)]
-pub struct NodeConfig {
-    /// The node's signing key.
-    pub signing: SigningKey,
-    /// The marketplace's key, pinned.
-    pub marketplace: Key,
-    /// Datasets by D.
-    pub datasets: HashMap<Digest, Dataset>,
-    /// The reference string and verifying keys accepted.
-    pub accepted: AcceptedKeys,
-    /// The same keys, decoded.
-    pub circuits: Vec<CircuitKey>,
-    /// The transcript of the ceremony behind them, checked.
-    pub ceremony: Option<Transcript>,
-    /// Whether a dev SRS is accepted.
-    pub accept_dev_srs: bool,
-}
-
-impl NodeConfig {
-    /// Decodes the accepted keys. Those that name a ceremony must carry its
-    /// transcript (CER-9).
-    pub fn new(
-        signing: SigningKey,
-        marketplace: Key,
-        datasets: HashMap<Digest, Dataset>,
-        accepted: AcceptedKeys,
-        accept_dev_srs: bool,
-    ) -> Result<Self, Refusal> {
-        let circuits = accepted
-            .keys
-            .iter()
-            .map(|k| CircuitKey::decode(&k.0))
-            .collect::<Result<Vec<_>, _>>()?;
-        let ceremony = backed(
-            &accepted.srs.digest,
-            accepted.srs.provenance.ceremony().map(Into::into),
-            accepted.ceremony.as_ref().map(|t| t.0.as_slice()),
-            &circuits,
-        )?;
-        Ok(Self {
-            signing,
-            marketplace,
-            datasets,
-            accepted,
-            circuits,
-            ceremony,
-            accept_dev_srs,
-        })
-    }
-    /// The node's public key.
-    pub fn node_key(&self) -> Key {
-        Key(self.signing.verifying_key().to_bytes())
-    }
-}
 
 /// Why the node could not even refuse.
 #[derive(Debug, Error)]
@@ -128,9 +59,9 @@ pub enum Begun<'a> {
 /// The key node.
 #[derive(Debug)]
 pub struct KeyNode {
-    config: NodeConfig,
+    pub(crate) config: NodeConfig,
     log: Log,
-    state: State,
+    pub(crate) state: State,
 }
 
 impl KeyNode {
@@ -160,7 +91,7 @@ impl KeyNode {
         self.log.head()
     }
 
-    fn record(&mut self, record: Record) -> Result<(), NodeError> {
+    pub(crate) fn record(&mut self, record: Record) -> Result<(), NodeError> {
         self.log.append(&record)?;
         self.state.apply(record);
         Ok(())
@@ -215,12 +146,17 @@ impl KeyNode {
             Ok(_) | Err(NodeError::Policy(_)) => {}
             Err(e) => return Err(e),
         }
-        Ok(
-            match gate::admit(&self.config, &self.state, job, now, rng) {
-                Ok(admitted) => Begun::Admitted(Box::new(admitted)),
-                Err(refusal) => Begun::Ended(self.refuse(order, grant, &refusal)?),
-            },
-        )
+        let spent = self.state.spent(&order);
+        let past = Past {
+            decided: spent.map(|s| (&s.grant, s.outputs.as_slice())),
+            counted: spent.is_some(),
+            tickets: None,
+        };
+        let admitted = gate::admit(&self.config, &self.state, job, &past, now, rng);
+        Ok(match admitted {
+            Ok(admitted) => Begun::Admitted(Box::new(admitted)),
+            Err(refusal) => Begun::Ended(self.refuse(order, grant, &refusal)?),
+        })
     }
 
     /// Refuses an order for one of its parts.
@@ -262,12 +198,17 @@ impl KeyNode {
                 policy_version: body.policy_version,
                 digest: policy.digest()?,
                 valid_from: body.valid_from,
+                custodian: self.config.seat.is_some().then_some(policy.key),
+                dealings: body
+                    .tickets
+                    .as_ref()
+                    .map_or_else(Vec::new, |t| t.dealings.iter().map(|d| d.digest).collect()),
             })?;
         }
         Ok(new)
     }
 
-    fn refuse(
+    pub(crate) fn refuse(
         &mut self,
         order: Digest,
         grant: Digest,
@@ -278,20 +219,7 @@ impl KeyNode {
         // cannot be delivered, which ends it.
         let revealed = self.state.spent(&order).is_some()
             && !matches!(refusal, GateRefusal::Decryption { .. });
-        let mut reason = refusal.to_string();
-        reason.truncate(reason.floor_char_boundary(2000));
-        let signed = Box::new(Signed::sign(
-            NonDelivery {
-                version: DOCUMENT_VERSION,
-                marketplace: marketplace_id(&self.config.marketplace),
-                order,
-                grant,
-                code: refusal.code().to_owned(),
-                reason,
-                revealed,
-            },
-            &self.config.signing,
-        )?);
+        let signed = Box::new(self.non_delivery(order, grant, refusal, revealed)?);
         // What says that something is revealed is not the order's end: the delivery is.
         if !revealed {
             self.record(Record::Refused {
@@ -302,94 +230,26 @@ impl KeyNode {
         Ok(Outcome::Refused(signed))
     }
 
-    fn open_outputs(
-        &mut self,
-        admitted: &Admitted<'_>,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Outcome, NodeError> {
-        let Admitted {
-            job,
-            order,
-            grant,
-            demand,
-            ..
-        } = admitted;
-        let (order, grant, body) = (*order, *grant, &job.order.body);
-        // KEY-3: counted on disk before anything is decrypted.
-        if self.state.spent(&order).is_none() {
-            self.record(Record::Spent {
-                order,
-                grant,
-                nonce: body.nonce,
-                dataset: body.dataset,
-                values: demand.values,
-                bits: demand.bits,
-                outputs: job.grant.body.outputs.clone(),
-            })?;
-        }
-        let opened = match admitted.proven().and_then(|o| self.decrypt(job, o)) {
-            Ok(o) => o,
-            Err(refusal) => return self.refuse(order, grant, &refusal),
-        };
-        let context = ResultContext {
-            order,
-            grant,
-            node_key: self.config.node_key(),
-        };
-        let sealed_result = seal_result(&opened, &body.result_key.0, &context, rng)?;
-        let (before, values) = self
-            .state
-            .spent(&order)
-            .map_or((0, demand.values), |s| (s.before.values, s.values));
-        let delivery = Box::new(Signed::sign(
-            Delivery {
+    pub(crate) fn non_delivery(
+        &self,
+        order: Digest,
+        grant: Digest,
+        refusal: &GateRefusal,
+        revealed: bool,
+    ) -> Result<Signed<NonDelivery>, NodeError> {
+        let mut reason = refusal.to_string();
+        reason.truncate(reason.floor_char_boundary(2000));
+        Ok(Signed::sign(
+            NonDelivery {
                 version: DOCUMENT_VERSION,
                 marketplace: marketplace_id(&self.config.marketplace),
                 order,
                 grant,
-                sealed_result: Delivery::digest_of_sealed_result(&sealed_result),
-                values,
-                counter_before: before,
-                counter_after: before.saturating_add(values),
+                code: refusal.code().to_owned(),
+                reason,
+                revealed,
             },
             &self.config.signing,
-        )?);
-        self.record(Record::Delivered {
-            order,
-            delivery: delivery.clone(),
-            sealed_result: Bytes(sealed_result.clone()),
-        })?;
-        Ok(Outcome::Delivered {
-            delivery,
-            sealed_result,
-        })
-    }
-
-    /// KEY-5: rounded integers within their range, and nothing else.
-    fn decrypt(
-        &self,
-        job: &NodeJob,
-        outputs: &[veilbourse_core::ciphertext::OutputCiphertext],
-    ) -> Result<OpenedResult, GateRefusal> {
-        let dataset = job.order.body.dataset;
-        let held = self
-            .config
-            .datasets
-            .get(&dataset)
-            .ok_or(GateRefusal::DatasetUnknown { dataset })?;
-        let outputs = outputs
-            .iter()
-            .map(|o| {
-                let values = held
-                    .secret
-                    .open(o, job.manifest.message_log2)
-                    // KEY-5: nothing of what was found leaves, not even in a refusal.
-                    .map_err(|_| GateRefusal::Decryption {
-                        reason: "a value lies outside its proven range".into(),
-                    })?;
-                Ok(OpenedOutput { values })
-            })
-            .collect::<Result<_, GateRefusal>>()?;
-        Ok(OpenedResult { outputs })
+        )?)
     }
 }

@@ -1,4 +1,4 @@
-//! Asks the server for work and does it (KEY-1).
+//! Asks the server for work and does it, in custodian-held custody (KEY-1).
 
 use crate::{Admitted, Begun, GateRefusal, KeyNode, NodeError, Outcome};
 use rand_core::CryptoRng;
@@ -9,9 +9,10 @@ use veilbourse_core::{
 };
 use veilbourse_documents::{
     Bytes, Id,
-    api::{Deliver, NodeJob, Refuse},
+    api::{Deliver, Delivered, NodeJob, NodeJobs, Refuse},
 };
 use veilbourse_machine::{Machine, MachineError};
+use veilbourse_peers::busy;
 
 /// What went wrong in one round.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +42,9 @@ pub async fn poll<R: CryptoRng>(
     machine: &Machine,
     rng: &mut R,
 ) -> Result<Option<Ended>, PollError> {
-    let Some(job) = machine
-        .post::<_, NodeJob>("/v1/node/lease", &json!({}))
-        .await?
-    else {
+    let leased: Option<NodeJobs> = machine.post("/v1/node/lease", &json!({})).await?;
+    // Custodian-held: one order at a time (KEY-1).
+    let Some(job) = leased.and_then(|l| l.jobs.into_iter().next()) else {
         return Ok(None);
     };
     let path = format!("/v1/node/jobs/{}", job.order_id);
@@ -55,7 +55,10 @@ pub async fn poll<R: CryptoRng>(
             sealed_result,
         } => {
             let body = Deliver {
-                delivery: *delivery,
+                orders: vec![Delivered {
+                    delivery: *delivery,
+                    opened: None,
+                }],
                 sealed_result: Bytes(sealed_result),
             };
             machine
@@ -89,19 +92,19 @@ async fn answer<R: CryptoRng>(
     rng: &mut R,
 ) -> Result<Outcome, PollError> {
     // Proof verification and decryption take tens of milliseconds an output.
-    let begun = tokio::task::block_in_place(|| node.begin(job, machine.now(), rng))?;
+    let begun = busy(|| node.begin(job, machine.now(), rng))?;
     let mut admitted = match begun {
         Begun::Ended(outcome) => return Ok(outcome),
         Begun::Admitted(a) => a,
     };
     let outcome = match fetch(machine, job, &mut admitted).await? {
-        Ok(()) => tokio::task::block_in_place(|| node.finish(*admitted, machine.now(), rng))?,
+        Ok(()) => busy(|| node.finish(*admitted, machine.now(), rng))?,
         Err(refusal) => node.stop(&admitted, &refusal)?,
     };
     Ok(outcome)
 }
 
-async fn fetch(
+pub(crate) async fn fetch(
     machine: &Machine,
     job: &NodeJob,
     admitted: &mut Admitted<'_>,
@@ -121,7 +124,7 @@ async fn fetch(
         };
         let name = object(format!("envelope-{index}"));
         let bytes = machine.get(&name, limit).await?;
-        let taken = tokio::task::block_in_place(|| admitted.take_envelope(&bytes));
+        let taken = busy(|| admitted.take_envelope(&bytes));
         if let Err(refusal) = taken {
             return Ok(Err(refusal));
         }

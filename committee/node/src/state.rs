@@ -1,10 +1,10 @@
 //! What the log adds up to.
 
-use crate::log::Record;
-use std::collections::HashMap;
+use crate::{config::dealt_by, log::Record};
+use std::collections::{BTreeSet, HashMap};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Bytes, Delivery, Id, NonDelivery, Nonce, Policy, Signed, SubmittedDigest,
+    Bytes, Delivery, Id, Key, NonDelivery, Nonce, Policy, Signed, SubmittedDigest, api::Deliver,
 };
 
 /// What was revealed of a dataset.
@@ -27,6 +27,19 @@ pub struct SpentOrder {
     pub before: Revealed,
     /// Values of this order.
     pub values: u64,
+    /// The orders of a joint one that it was spent for (OPN-9).
+    pub joint: Vec<Digest>,
+}
+
+/// What a committee's node delivers, as it is on disk.
+#[derive(Debug, Clone)]
+pub struct Released {
+    /// The first order's id at the marketplace.
+    pub order_id: Id,
+    /// All of it.
+    pub deliver: Box<Deliver>,
+    /// Whether the marketplace has it.
+    pub handed: bool,
 }
 
 /// How an order ended here.
@@ -53,6 +66,8 @@ struct Policies {
     /// The latest beginning of any policy seen.
     valid_from: u64,
     listings: HashMap<Id, SeenPolicy>,
+    /// Dealings that any of them listed.
+    dealings: BTreeSet<Digest>,
 }
 
 /// How a policy stands to those seen before it (KEY-6).
@@ -86,6 +101,16 @@ pub struct State {
     nonces: HashMap<Nonce, Digest>,
     spent: HashMap<Digest, SpentOrder>,
     ended: HashMap<Digest, Ended>,
+    served: Vec<(Digest, Key)>,
+    over: HashMap<Digest, Box<Signed<NonDelivery>>>,
+    /// By first order.
+    released: HashMap<Digest, Released>,
+    /// The first order of what each order was released with.
+    first: HashMap<Digest, Digest>,
+}
+
+fn scope(dataset: &Digest, custodian: Option<&Key>) -> Digest {
+    custodian.map_or(*dataset, |c| dealt_by(dataset, c))
 }
 
 impl State {
@@ -107,12 +132,17 @@ impl State {
                 policy_version: version,
                 digest,
                 valid_from,
+                custodian,
+                dealings,
             } => {
-                let seen = self.policies.entry(dataset).or_insert_with(|| Policies {
+                let scope = scope(&dataset, custodian.as_ref());
+                let seen = self.policies.entry(scope).or_insert_with(|| Policies {
                     listing: listing.clone(),
                     valid_from,
                     listings: HashMap::new(),
+                    dealings: BTreeSet::new(),
                 });
+                seen.dealings.extend(dealings);
                 // A later version may begin earlier: what it replaced does not
                 // come back through another listing.
                 seen.valid_from = seen.valid_from.max(valid_from);
@@ -128,8 +158,11 @@ impl State {
                 values,
                 bits,
                 outputs,
+                custodian,
+                joint,
             } => {
-                let total = self.revealed.entry(dataset).or_default();
+                let scope = scope(&dataset, custodian.as_ref());
+                let total = self.revealed.entry(scope).or_default();
                 let before = *total;
                 total.values = total.values.saturating_add(values);
                 total.bits = total.bits.saturating_add(bits);
@@ -141,6 +174,7 @@ impl State {
                         outputs,
                         before,
                         values,
+                        joint,
                     },
                 );
             }
@@ -155,23 +189,47 @@ impl State {
             Record::Refused { order, refusal } => {
                 self.ended.insert(order, Ended::Refused(refusal));
             }
+            Record::Served { dataset, custodian } => self.served.push((dataset, custodian)),
+            Record::GrantOver { grant, refusal } => {
+                self.over.insert(grant, refusal);
+            }
+            Record::Released { order_id, deliver } => {
+                let orders = deliver.orders.iter().map(|d| d.delivery.body.order);
+                let orders: Vec<Digest> = orders.collect();
+                let Some(first) = orders.first().copied() else {
+                    return;
+                };
+                self.first.extend(orders.into_iter().map(|o| (o, first)));
+                let released = Released {
+                    order_id,
+                    deliver,
+                    handed: false,
+                };
+                self.released.insert(first, released);
+            }
+            Record::Handed { order } => {
+                if let Some(r) = self.released.get_mut(&order) {
+                    r.handed = true;
+                }
+            }
         }
     }
 
-    /// What was revealed of a dataset.
-    pub fn revealed(&self, dataset: &Digest) -> Revealed {
-        self.revealed.get(dataset).copied().unwrap_or_default()
+    /// What was revealed of a dataset; in a committee, of a dataset as one
+    /// custodian deals it ([`crate::dealt_by`]).
+    pub fn revealed(&self, scope: &Digest) -> Revealed {
+        self.revealed.get(scope).copied().unwrap_or_default()
     }
     /// The highest policy version seen of a dataset's listing; 0 for none.
-    pub fn policy_version(&self, dataset: &Digest, listing: &Id) -> u32 {
+    pub fn policy_version(&self, scope: &Digest, listing: &Id) -> u32 {
         self.policies
-            .get(dataset)
+            .get(scope)
             .and_then(|p| p.listings.get(listing))
             .map_or(0, |p| p.version)
     }
     /// How a policy, with its digest, stands to those seen (KEY-6).
-    pub fn standing(&self, policy: &Policy, digest: &Digest) -> Standing {
-        let Some(seen) = self.policies.get(&policy.dataset) else {
+    pub fn standing(&self, scope: &Digest, policy: &Policy, digest: &Digest) -> Standing {
+        let Some(seen) = self.policies.get(scope) else {
             return Standing::New;
         };
         let of_listing = seen.listings.get(&policy.listing);
@@ -194,6 +252,13 @@ impl State {
             _ => Standing::New,
         }
     }
+    /// A dealing that some policy listed and this one does not (DOC-12).
+    pub fn left_out(&self, scope: &Digest, policy: &Policy) -> Option<Digest> {
+        let seen = &self.policies.get(scope)?.dealings;
+        let tickets = policy.tickets.as_ref();
+        let listed = |d: &Digest| tickets.is_some_and(|t| t.dealing(d).is_some());
+        seen.iter().find(|d| !listed(d)).copied()
+    }
     /// The order that a nonce was spent for.
     pub fn nonce(&self, nonce: &Nonce) -> Option<&Digest> {
         self.nonces.get(nonce)
@@ -205,5 +270,21 @@ impl State {
     /// How an order ended.
     pub fn ended(&self, order: &Digest) -> Option<&Ended> {
         self.ended.get(order)
+    }
+    /// Datasets that have a ticket store here, and who deals them.
+    pub fn served(&self) -> impl Iterator<Item = (&Digest, &Key)> {
+        self.served.iter().map(|(d, c)| (d, c))
+    }
+    /// Why nothing is opened under a grant any more (KEY-11).
+    pub fn over(&self, grant: &Digest) -> Option<&Signed<NonDelivery>> {
+        self.over.get(grant).map(|r| &**r)
+    }
+    /// What was released of an order, or of the joint one that it is in.
+    pub fn released(&self, order: &Digest) -> Option<&Released> {
+        self.released.get(self.first.get(order)?)
+    }
+    /// What the marketplace has not yet, by first order.
+    pub fn unhanded(&self) -> impl Iterator<Item = (&Digest, &Released)> {
+        self.released.iter().filter(|(_, r)| !r.handed)
     }
 }

@@ -1,11 +1,11 @@
-//! The protocol's machines, driven over a session (PEER-9): an opening and the
+//! The protocol's machines, driven over an [`Exchange`] (PEER-9): an opening and the
 //! check of a dealing.
 //!
 //! What a message needs on disk is there before it leaves. What the protocol
 //! refuses ends this session, at this node with the protocol's own error and at
 //! the others with a bye; other sessions do not notice.
 
-use crate::{error::OpenError, frame::Kind, party::Expected, session::Session};
+use crate::{error::OpenError, exchange::Exchange, frame::Kind, party::Expected};
 use std::fmt::{self, Display};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use veilbourse_protocol::{
@@ -17,7 +17,7 @@ const ROUND_AT: usize = 32;
 
 /// Does work that takes long, or waits for the disk, without keeping other
 /// sessions of the runtime from theirs.
-fn busy<T>(work: impl FnOnce() -> T) -> T {
+pub fn busy<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|h| h.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
@@ -90,7 +90,7 @@ impl std::error::Error for Failed {
 /// is left. A future that is dropped takes the quorum's keys with it.
 pub async fn open<E: Display>(
     job: Job,
-    session: &mut Session,
+    session: &mut impl Exchange,
     mut durable: impl FnMut(Durable) -> Result<(), E>,
 ) -> Result<Opened, Failed> {
     let begun = match begin(&job, session) {
@@ -108,7 +108,7 @@ pub async fn open<E: Display>(
 }
 
 /// The session is the job's.
-fn begin(job: &Job, session: &Session) -> Result<(), OpenError> {
+fn begin(job: &Job, session: &impl Exchange) -> Result<(), OpenError> {
     same("digest", session.digest(), job.session)?;
     same("party", session.party(), job.live.party())?;
     let parties = session.quorum().len() as u8;
@@ -118,7 +118,7 @@ fn begin(job: &Job, session: &Session) -> Result<(), OpenError> {
 async fn run_opening<E: Display>(
     opening: &mut Opening,
     mut message: Outgoing,
-    session: &mut Session,
+    session: &mut impl Exchange,
     durable: &mut impl FnMut(Durable) -> Result<(), E>,
 ) -> Result<Opened, OpenError> {
     let rounds = (0..opening.rounds()).map(|r| opening.message_bytes(r));
@@ -138,7 +138,7 @@ async fn run_opening<E: Display>(
 /// All other parties' messages of a round.
 fn feed(
     opening: &mut Opening,
-    session: &Session,
+    session: &impl Exchange,
     round: u8,
     heard: &[Vec<u8>],
 ) -> Result<Progress, OpenError> {
@@ -166,7 +166,7 @@ fn feed(
 /// The keys come back as from [`open`].
 pub async fn check_dealing<E: Display>(
     mut check: BatchCheck,
-    session: &mut Session,
+    session: &mut impl Exchange,
     mut durable: impl FnMut(Durable) -> Result<(), E>,
 ) -> Result<Live, Failed> {
     let reveals = match run_check(&mut check, session, &mut durable).await {
@@ -180,7 +180,7 @@ pub async fn check_dealing<E: Display>(
 
 async fn run_check<E: Display>(
     check: &mut BatchCheck,
-    session: &mut Session,
+    session: &mut impl Exchange,
     durable: &mut impl FnMut(Durable) -> Result<(), E>,
 ) -> Result<Vec<Vec<u8>>, OpenError> {
     let bytes = BatchCheck::MESSAGE_BYTES.into_iter();
@@ -194,7 +194,7 @@ async fn run_check<E: Display>(
 }
 
 /// PEER-8: the others need not wait for a node that goes no further.
-fn leave(session: &mut Session, error: OpenError, live: Option<Live>) -> Failed {
+fn leave(session: &mut impl Exchange, error: OpenError, live: Option<Live>) -> Failed {
     session.leave(error.leave());
     Failed { error, live }
 }

@@ -41,9 +41,11 @@ pub enum Kind {
     Bye,
     /// Nothing: the connection lives (PEER-7).
     Alive,
+    /// A message of the meeting that a session begins with (CST-11, QRM-2).
+    Meeting,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Hello,
     Kind::Proposal,
     Kind::Round,
@@ -52,6 +54,7 @@ const KINDS: [Kind; 8] = [
     Kind::Signatures,
     Kind::Bye,
     Kind::Alive,
+    Kind::Meeting,
 ];
 
 /// What comes before a payload.
@@ -176,8 +179,8 @@ mod tests {
         };
         assert_eq!(Header::read(&bytes), Err(version));
         bytes[0] = 1;
-        bytes[1] = 8;
-        assert_eq!(Header::read(&bytes), Err(Violation::Kind { found: 8 }));
+        bytes[1] = 9;
+        assert_eq!(Header::read(&bytes), Err(Violation::Kind { found: 9 }));
     }
 
     #[tokio::test]

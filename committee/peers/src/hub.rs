@@ -215,7 +215,7 @@ impl Hub {
                 }
                 Ok(())
             }
-            Kind::Round | Kind::Dealing | Kind::Signatures => {
+            Kind::Round | Kind::Dealing | Kind::Signatures | Kind::Meeting => {
                 if let Some(live) = guard.sessions.get_mut(&header.session) {
                     if let Some(p) = live.parties.iter_mut().find(|p| p.node == from) {
                         p.take(header, payload)?;
@@ -294,7 +294,7 @@ impl Hub {
             let Some(peer) = guard.peers.get_mut(&party.node) else {
                 continue;
             };
-            for kind in [Kind::Round, Kind::Dealing, Kind::Signatures] {
+            for kind in [Kind::Round, Kind::Dealing, Kind::Signatures, Kind::Meeting] {
                 if let Some((_, header, payload)) = peer.early.remove(&(session, kind))
                     && let Err(v) = party.take(&header, payload)
                 {

@@ -7,6 +7,7 @@ mod dial;
 mod drive;
 mod endpoint;
 mod error;
+mod exchange;
 pub mod frame;
 mod handshake;
 mod hub;
@@ -20,12 +21,13 @@ mod state;
 mod tls;
 
 pub use dial::{Dial, Dialled, Tcp};
-pub use drive::{Failed, check_dealing, open};
+pub use drive::{Failed, busy, check_dealing, open};
 pub use endpoint::Endpoint;
 pub use error::{
     Leave, MembersError, OpenError, PeerError, Refused, SessionError, TellError, UnknownKey,
     Violation,
 };
+pub use exchange::{Exchange, Network};
 pub use frame::Kind;
 pub use handshake::{BoxIo, Channel, Identity, Io};
 pub use hub::Health;

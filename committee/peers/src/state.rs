@@ -162,7 +162,7 @@ impl State {
             Kind::Bye => {
                 within(2)?;
             }
-            Kind::Round | Kind::Dealing | Kind::Signatures => {}
+            Kind::Round | Kind::Dealing | Kind::Signatures | Kind::Meeting => {}
         }
         let session = header.session;
         let stranger = Violation::Stranger { kind, session };

@@ -29,7 +29,7 @@ pub use dealing::{BatchCheck, BatchProof, MAX_CHECKED, Package};
 pub use error::ProtocolError;
 pub use fq2::Fq2;
 pub use live::{Live, party_key};
-pub use mask::{MAX_SUMMANDS, MaskShare, OPENING_BYTES, check_batch};
+pub use mask::{MAX_SUMMANDS, MaskShare, OPENING_BYTES, check_batch, decode_commitment};
 pub use phase::phases;
 pub use quorum::{Committee, MAX_NODES, Quorum};
 pub use session::{Durable, Job, MAX_BATCH, Opened, Opening, Outgoing, Progress};

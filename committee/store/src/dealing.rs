@@ -97,8 +97,8 @@ impl Stream {
                 value: found.into(),
             })
     }
-    /// The end of its file's name.
-    pub(crate) fn suffix(self) -> &'static str {
+    /// The end of its file's name, and the name of its part on the way (DOC-14).
+    pub fn suffix(self) -> &'static str {
         match self {
             Self::Commitments => "commitments",
             Self::Explicit => "explicit",
@@ -159,6 +159,25 @@ impl Package {
         self.encode(&mut out);
         Digest::of(Domain::Other("veilbourse v1 ticket package"), &out.finish())
     }
+    /// The digest of what a proof is about: all but the proof (TKT-4).
+    pub fn base(&self) -> Digest {
+        let mut out = Writer::new();
+        out.raw(&self.seed.0);
+        for stream in Stream::ALL.iter().filter(|s| **s != Stream::Proof) {
+            out.raw(
+                &self
+                    .streams
+                    .get(stream.index())
+                    .copied()
+                    .unwrap_or_default()
+                    .0,
+            );
+        }
+        Digest::of(
+            Domain::Other("veilbourse v1 ticket package base"),
+            &out.finish(),
+        )
+    }
     pub(crate) fn encode(&self, out: &mut Writer) {
         out.raw(&self.seed.0).u64(self.proof_bytes);
         for d in &self.streams {
@@ -188,6 +207,25 @@ pub struct Offer {
     pub package: Package,
 }
 
+impl Offer {
+    /// The canonical encoding (WIRE-1): the part `offer` of a dealing on its way
+    /// (DOC-14).
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Writer::new();
+        out.raw(&*self.seed);
+        self.package.encode(&mut out);
+        Zeroizing::new(out.finish())
+    }
+    /// Reads one (WIRE-2).
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut input = Reader::new(bytes);
+        let seed = Zeroizing::new(input.array("offered seed")?);
+        let package = Package::decode(&mut input)?;
+        input.finish("offer")?;
+        Ok(Self { seed, package })
+    }
+}
+
 /// What a dealer announces to a quorum: the same for every party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dealing {
@@ -210,6 +248,9 @@ pub struct Dealing {
     pub root: Digest,
     /// The parties' Ed25519 keys: a node that replaces another is not dealt to.
     pub parties: Vec<[u8; 32]>,
+    /// What each party is given, but for its proof ([`Package::base`]): what the
+    /// proof is about.
+    pub bases: Vec<Digest>,
     /// What each party is given.
     pub packages: Vec<Digest>,
 }
@@ -253,6 +294,7 @@ impl Dealing {
             with_key,
             root,
             parties,
+            bases,
             packages,
         } = self;
         out.u16(VERSION).raw(&dataset.0).u8(quorum.0).u32(*epoch);
@@ -262,10 +304,27 @@ impl Dealing {
         for p in parties {
             out.raw(p);
         }
-        out.len(packages.len());
-        for p in packages {
-            out.raw(&p.0);
+        for list in [bases, packages] {
+            out.len(list.len());
+            for p in list {
+                out.raw(&p.0);
+            }
         }
+    }
+
+    /// TKT-4: names everything dealt but the proofs, which are about it: they
+    /// begin with this digest.
+    pub fn context(&self) -> Digest {
+        let mut out = Writer::new();
+        let unproven = Self {
+            packages: Vec::new(),
+            ..self.clone()
+        };
+        unproven.encode(&mut out);
+        Digest::of(
+            Domain::Other("veilbourse v1 dealing context"),
+            &out.finish(),
+        )
     }
 
     /// Reads one, and checks what it says by itself (CST-2).
@@ -293,6 +352,11 @@ impl Dealing {
                 let keys = (0..n).map(|_| input.array("party key"));
                 keys.collect::<Result<_, _>>()?
             },
+            bases: {
+                let n = input.len("packages", MAX_NODES.into())?;
+                let digests = (0..n).map(|_| input.array("package").map(Digest));
+                digests.collect::<Result<_, _>>()?
+            },
             packages: {
                 let n = input.len("packages", MAX_NODES.into())?;
                 let digests = (0..n).map(|_| input.array("package").map(Digest));
@@ -319,6 +383,7 @@ impl Dealing {
         let t = u64::from(self.quorum.parties());
         within("parties", t, 2, MAX_NODES.into())?;
         within("party keys", self.parties.len() as u64, t, t)?;
+        within("packages", self.bases.len() as u64, t, t)?;
         within("packages", self.packages.len() as u64, t, t)?;
         within("epoch", self.epoch.into(), 0, MAX_EPOCH.into())?;
         within("first ticket", self.first, 0, MAX_NUMBER - 1)?;

@@ -223,6 +223,26 @@ pub enum StoreError {
         /// The least that may be dealt.
         least: u32,
     },
+    /// CST-13: the key is checked with tickets that have no noise.
+    #[error("dealing {dealing}: its class has noise: no use for the key's check (CST-13)")]
+    Noisy {
+        /// Which.
+        dealing: Digest,
+    },
+    /// CST-13: an epoch whose public key was not checked.
+    #[error("quorum {quorum:#07b}, epoch {epoch}: its public key was not checked (CST-13)")]
+    KeyUnchecked {
+        /// Bits of its members.
+        quorum: u8,
+        /// Its epoch.
+        epoch: u32,
+    },
+    /// OPN-4: a quorum's keys have one use at a time.
+    #[error("quorum {quorum:#07b}: its keys are in use, or a check is pending (OPN-4)")]
+    InUse {
+        /// Bits of its members.
+        quorum: u8,
+    },
     /// CST-9: the node was retired.
     #[error("ticket store: this node was retired (CST-9)")]
     Retired,

@@ -111,6 +111,11 @@ impl<D: Disk> Store<D> {
         if found != expected {
             return Err(foreign("package", found, expected));
         }
+        let expected = dealing.bases.get(usize::from(party));
+        let (expected, found) = (expected.copied().unwrap_or_default(), package.base());
+        if found != expected {
+            return Err(foreign("package without its proof", found, expected));
+        }
         let found = Package::seed_id(&offer.seed);
         if found != package.seed {
             return Err(foreign("seed", found, package.seed));
@@ -396,6 +401,12 @@ impl<D: Disk> Store<D> {
                     quorum: at.0.bits(),
                     epoch: at.1,
                     reason: "the epoch's key is not verified",
+                });
+            }
+            if self.state.key_checked(at.0, at.1).is_none() {
+                return Err(StoreError::KeyUnchecked {
+                    quorum: at.0.bits(),
+                    epoch: at.1,
                 });
             }
         }

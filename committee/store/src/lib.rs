@@ -23,7 +23,7 @@ pub use dealing::{
 pub use disk::{Disk, Folder};
 pub use error::StoreError;
 pub use frames::{Format, Frames, LogError};
-pub use peers::{Count, Held, Known};
+pub use peers::{Count, Held, Known, MAX_HELD_BYTES};
 pub use record::{FORMAT, MAX_ACTIVATED, MAX_OUTPUTS, Record, Spent, SpentOutput};
 pub use state::{DealingState, Owner, Session, SessionStage, Stage, State};
 pub use statement::{Counter, MAX_COUNTERS, MAX_STATEMENT, SignedStatement, Statement, continues};

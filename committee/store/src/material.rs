@@ -10,7 +10,7 @@ use crate::{
 };
 use veilbourse_core::{digest::Digest, params::DATA_RING_DIMENSION, wire::Reader};
 use veilbourse_protocol::{
-    DataKeyShare, MAX_CHECKED, MaskShare, PartyKey, Share, TicketShare, party_key, read_share,
+    DataKeyShare, Live, MAX_CHECKED, MaskShare, Share, TicketShare, read_share,
 };
 use zeroize::Zeroizing;
 
@@ -30,12 +30,32 @@ impl<D: Disk> Store<D> {
         Ok(seed)
     }
 
-    /// This party's MAC key share in a dealing.
-    pub fn party_key(&mut self, dealing: &Digest) -> Result<PartyKey, StoreError> {
+    /// The quorum's keys, for one use (OPN-4): nobody gets them again before
+    /// they were given back, or the use was cut off.
+    pub fn live(&mut self, dealing: &Digest) -> Result<Live, StoreError> {
         self.serving()?;
         let d = self.dealing(dealing, &HELD, "received")?;
-        let (party, keys) = (d.party, d.dealing.keys());
-        Ok(party_key(&*self.seed(dealing)?, &keys, party))
+        let (party, keys, quorum) = (d.party, d.dealing.keys(), d.dealing.quorum);
+        let of = |d: &DealingState| d.dealing.quorum == quorum;
+        let mut all = self.state.dealings.values().filter(|d| of(d));
+        let checking = all.any(|d| d.stage == Stage::Checking);
+        let pending = self.state.sessions.values().any(|s| {
+            let dealing = self.state.dealings.get(&s.spent.dealing);
+            s.stage == SessionStage::CheckPending && dealing.is_some_and(of)
+        });
+        if checking || pending || self.out.contains_key(&quorum) {
+            let quorum = quorum.bits();
+            return Err(StoreError::InUse { quorum });
+        }
+        let live = Live::new(&*self.seed(dealing)?, &keys, party, quorum.parties());
+        self.out.insert(quorum, keys);
+        Ok(live)
+    }
+
+    /// The keys come back: the use of them succeeded, or ended before this
+    /// party's sigma left.
+    pub fn give_back(&mut self, live: Live) {
+        self.out.retain(|_, name| *name != *live.quorum());
     }
 
     /// This party's shares of S_D in the epoch of a dealing.
@@ -133,6 +153,31 @@ impl<D: Disk> Store<D> {
         self.seed(dealing)
     }
 
+    /// This party's own mask commitments of a dealing that is to be checked.
+    pub fn checked_commitments(
+        &mut self,
+        dealing: &Digest,
+        first: u64,
+        count: u64,
+    ) -> Result<Vec<[u8; 32]>, StoreError> {
+        self.serving()?;
+        let stages = [Stage::Received, Stage::Checking];
+        let d = self.dealing(dealing, &stages, "received")?;
+        let (begin, end) = (d.dealing.first, d.dealing.end());
+        let (party, parties) = (d.party, usize::from(d.dealing.quorum.parties()));
+        if count > MAX_CHECKED as u64 || first < begin || first.saturating_add(count) > end {
+            let ticket = first;
+            return Err(StoreError::Ticket {
+                ticket,
+                first: begin,
+                end,
+            });
+        }
+        let all = self.commitments(dealing, first - begin, count, parties)?;
+        let own = all.into_iter().skip(party.into());
+        Ok(own.step_by(parties.max(1)).collect())
+    }
+
     /// A part of the proof of a dealing that is to be checked.
     pub fn proof(
         &mut self,
@@ -169,7 +214,7 @@ impl<D: Disk> Store<D> {
         }
         let (first, end) = s.spent.tickets();
         let dealing = s.spent.dealing;
-        let d = self.dealing(&dealing, &[Stage::Usable], Stage::Usable.name())?;
+        let d = self.dealing(&dealing, s.stages(), Stage::Usable.name())?;
         let d = d.clone();
         self.shares(&dealing, &d, first, end - first)
     }
@@ -180,16 +225,16 @@ impl<D: Disk> Store<D> {
         self.serving()?;
         let s = self.session(session)?;
         // Released first: the record is on disk before they leave.
-        if s.stage != SessionStage::Released {
+        if !matches!(s.stage, SessionStage::Released(_)) {
             return Err(StoreError::Session {
                 session: *session,
                 found: s.stage.name(),
-                expected: SessionStage::Released.name(),
+                expected: "released",
             });
         }
         let (first, end) = s.spent.tickets();
         let dealing = s.spent.dealing;
-        let d = self.dealing(&dealing, &[Stage::Usable], Stage::Usable.name())?;
+        let d = self.dealing(&dealing, s.stages(), Stage::Usable.name())?;
         let name = d.shape.dealing;
         let seed = self.seed(&dealing)?;
         let mask = |n| MaskShare::of_ticket(&seed, &name, n);

@@ -114,7 +114,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Commitments of `tickets` tickets from the dealing's `index`-th on.
-    fn commitments(
+    pub(crate) fn commitments(
         &mut self,
         dealing: &Digest,
         index: u64,

@@ -19,6 +19,8 @@ use veilbourse_protocol::MAX_NODES;
 /// Most statements that a node holds: of each node what it said itself, and
 /// what others heard.
 const MAX_HELD: u32 = 2 * MAX_NODES as u32;
+/// Most bytes of them.
+pub const MAX_HELD_BYTES: usize = 4 + MAX_HELD as usize * (4 + crate::statement::MAX_STATEMENT);
 
 /// The first message of an exchange: every statement that a node holds, of the
 /// one it speaks to among them.
@@ -145,7 +147,7 @@ impl<D: Disk> Store<D> {
                 self.keep(signed, true)?;
             }
         }
-        self.recalled.insert(from);
+        self.recalled.extend(self.shared(from));
         Ok(())
     }
 
@@ -165,7 +167,8 @@ impl<D: Disk> Store<D> {
             });
         }
         let over = self.state.retired || self.state.rolled_back.is_some();
-        if !self.recalled.contains(&peer) && !over {
+        let heard = self.recalled.iter().any(|(_, p)| *p == peer);
+        if !heard && !over {
             return Err(StoreError::NotMet { peer });
         }
         Ok(SignedStatement::sign(self.counters(), key))
@@ -180,8 +183,17 @@ impl<D: Disk> Store<D> {
         if signed.statement.retired {
             return Err(StoreError::PeerRetired { peer: from });
         }
-        self.met.insert(from);
+        self.met.extend(self.shared(from));
         Ok(())
+    }
+
+    /// This node's quorums with a peer.
+    fn shared(&self, peer: u8) -> Vec<(QuorumSet, u8)> {
+        let quorums = self.config.committee.quorums();
+        let quorums = quorums.iter().map(QuorumSet::of);
+        let own = self.config.node;
+        let with = |q: &QuorumSet| q.party_of(own).is_some() && q.party_of(peer).is_some();
+        quorums.filter(with).map(|q| (q, peer)).collect()
     }
 
     /// CST-11: what this node has signed is in its log.

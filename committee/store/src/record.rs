@@ -65,6 +65,41 @@ impl Spent {
     }
 }
 
+impl Spent {
+    fn encode(&self, w: &mut Writer) {
+        for d in [self.session, self.dealing, self.order, self.grant] {
+            w.raw(&d.0);
+        }
+        w.u32(self.attempt).len(self.outputs.len());
+        for o in &self.outputs {
+            w.u32(o.output).u64(o.first).u32(o.values);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, StoreError> {
+        let mut digest = || r.array("digest").map(Digest);
+        let [session, dealing, order, grant] = [digest()?, digest()?, digest()?, digest()?];
+        let attempt = r.u32("attempt")?;
+        let n = r.len("outputs", MAX_OUTPUTS)?;
+        let mut outputs = Vec::with_capacity(n);
+        for _ in 0..n {
+            outputs.push(SpentOutput {
+                output: r.u32("output")?,
+                first: r.u64("first ticket")?,
+                values: r.u32("values")?,
+            });
+        }
+        Ok(Self {
+            session,
+            dealing,
+            order,
+            grant,
+            attempt,
+            outputs,
+        })
+    }
+}
+
 /// What the node remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -152,6 +187,17 @@ pub enum Record {
         /// Whether another node handed it on.
         heard: bool,
     },
+    /// Tickets are spent to check the public key (CST-13).
+    KeyTest(Spent),
+    /// The check of an epoch's public key passed (CST-13).
+    KeyChecked {
+        /// The quorum.
+        quorum: QuorumSet,
+        /// Its epoch.
+        epoch: u32,
+        /// The key's digest.
+        key: Digest,
+    },
 }
 
 impl Record {
@@ -202,13 +248,7 @@ impl Record {
             }
             Self::Spent(s) => {
                 w.u8(9);
-                for d in [s.session, s.dealing, s.order, s.grant] {
-                    w.raw(&d.0);
-                }
-                w.u32(s.attempt).len(s.outputs.len());
-                for o in &s.outputs {
-                    w.u32(o.output).u64(o.first).u32(o.values);
-                }
+                s.encode(w);
             }
             Self::CheckPending(s) => {
                 w.u8(10).raw(&s.0);
@@ -236,6 +276,13 @@ impl Record {
             }
             Self::Peer { signed, heard } => {
                 w.u8(18).u8((*heard).into()).raw(&signed.encode());
+            }
+            Self::KeyTest(s) => {
+                w.u8(19);
+                s.encode(w);
+            }
+            Self::KeyChecked { quorum, epoch, key } => {
+                w.u8(20).u8(quorum.bits()).u32(*epoch).raw(&key.0);
             }
         }
         out.finish()
@@ -274,28 +321,7 @@ impl Record {
                 dealing: digest(r)?,
                 why: r.str("reason", MAX_REASON)?,
             },
-            9 => {
-                let [session, dealing, order, grant] =
-                    [digest(r)?, digest(r)?, digest(r)?, digest(r)?];
-                let attempt = r.u32("attempt")?;
-                let n = r.len("outputs", MAX_OUTPUTS)?;
-                let mut outputs = Vec::with_capacity(n);
-                for _ in 0..n {
-                    outputs.push(SpentOutput {
-                        output: r.u32("output")?,
-                        first: r.u64("first ticket")?,
-                        values: r.u32("values")?,
-                    });
-                }
-                Self::Spent(Spent {
-                    session,
-                    dealing,
-                    order,
-                    grant,
-                    attempt,
-                    outputs,
-                })
-            }
+            9 => Self::Spent(Spent::decode(r)?),
             10 => Self::CheckPending(digest(r)?),
             11 => Self::CheckPassed(digest(r)?),
             12 => {
@@ -322,10 +348,16 @@ impl Record {
                 let signed = Box::new(SignedStatement::decode(bytes)?);
                 Self::Peer { signed, heard }
             }
+            19 => Self::KeyTest(Spent::decode(r)?),
+            20 => Self::KeyChecked {
+                quorum: QuorumSet::decode(r)?,
+                epoch: r.u32("epoch")?,
+                key: digest(r)?,
+            },
             found => {
                 return Err(WireError::TooLarge {
                     field: "record",
-                    limit: 18,
+                    limit: 20,
                     value: found.into(),
                 }
                 .into());

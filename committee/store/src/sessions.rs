@@ -60,21 +60,150 @@ impl<D: Disk> Store<D> {
                 end: d.dealing.end(),
             });
         }
+        self.met_all(quorum)?;
+        self.commit(Record::Spent(spent))?;
+        self.live.insert(session);
+        Ok(session)
+    }
+
+    /// CST-11: all members' counters were exchanged for this session; the next
+    /// one needs an exchange of its own.
+    fn met_all(&mut self, quorum: QuorumSet) -> Result<(), StoreError> {
         for peer in quorum.members() {
-            if peer == self.config.node {
-                continue;
-            }
-            if !self.met.contains(&peer) || !self.recalled.contains(&peer) {
+            let at = (quorum, peer);
+            let met = self.met.contains(&at) && self.recalled.contains(&at);
+            if peer != self.config.node && !met {
                 return Err(StoreError::NotMet { peer });
             }
         }
         for peer in quorum.members() {
-            self.met.remove(&peer);
-            self.recalled.remove(&peer);
+            self.met.remove(&(quorum, peer));
+            self.recalled.remove(&(quorum, peer));
         }
-        self.commit(Record::Spent(spent))?;
+        Ok(())
+    }
+
+    /// Spends tickets of a dealing for the check of the public key (CST-13),
+    /// which its epoch needs before it is usable. Its tickets begin where the
+    /// members said, or later.
+    pub fn spend_for_key(&mut self, binding: &Binding) -> Result<Digest, StoreError> {
+        self.serving()?;
+        let session = binding.digest();
+        let stages = [Stage::Verified, Stage::Usable];
+        let d = self.dealing(&binding.dealing, &stages, "verified")?;
+        let quorum = d.dealing.quorum;
+        self.bound_to(binding, d)?;
+        if d.dealing.class.noisy() {
+            return Err(StoreError::Noisy {
+                dealing: binding.dealing,
+            });
+        }
+        self.verified_key(quorum, d.dealing.epoch)?;
+        let spent = Spent {
+            session,
+            dealing: binding.dealing,
+            order: binding.order,
+            grant: binding.grant,
+            attempt: binding.attempt,
+            outputs: outputs(binding)?,
+        };
+        if let Some(s) = self.state.sessions.get(&session) {
+            return Err(StoreError::Session {
+                session,
+                found: s.stage.name(),
+                expected: "not begun",
+            });
+        }
+        let (first, end) = spent.tickets();
+        let expected = self.furthest(&binding.dealing, d);
+        if first < expected {
+            return Err(StoreError::Spent { first, expected });
+        }
+        if end > d.dealing.end() {
+            return Err(StoreError::Ticket {
+                ticket: end.saturating_sub(1),
+                first: d.dealing.first,
+                end: d.dealing.end(),
+            });
+        }
+        self.met_all(quorum)?;
+        self.commit(Record::KeyTest(spent))?;
         self.live.insert(session);
         Ok(session)
+    }
+
+    /// The public key of a dealing's epoch was opened and is S_D's (CST-13).
+    pub fn key_checked(&mut self, dealing: &Digest, key: &Digest) -> Result<(), StoreError> {
+        self.serving()?;
+        let stages = [Stage::Verified, Stage::Usable];
+        let d = self.dealing(dealing, &stages, "verified")?;
+        let (quorum, epoch) = (d.dealing.quorum, d.dealing.epoch);
+        self.verified_key(quorum, epoch)?;
+        match self.state.key_checked(quorum, epoch) {
+            Some(found) if found == key => Ok(()),
+            Some(found) => Err(StoreError::Foreign {
+                field: "public key",
+                found: key.to_string(),
+                expected: found.to_string(),
+            }),
+            None => self.commit(Record::KeyChecked {
+                quorum,
+                epoch,
+                key: *key,
+            }),
+        }
+    }
+
+    /// CST-13: the check is of shares that passed their own.
+    fn verified_key(&self, quorum: QuorumSet, epoch: u32) -> Result<(), StoreError> {
+        let key = self.state.key_of(quorum, epoch);
+        if key.is_some_and(|(_, d)| d.stage >= Stage::Verified) {
+            return Ok(());
+        }
+        Err(StoreError::Seed {
+            quorum: quorum.bits(),
+            epoch,
+            reason: "the epoch's key is not verified",
+        })
+    }
+
+    /// The least attempt of an order that a quorum may begin (OPN-6).
+    pub fn least_attempt(&self, order: &Digest, quorum: QuorumSet) -> u32 {
+        let least = self.state.attempts.get(&(*order, quorum));
+        least.copied().unwrap_or_default()
+    }
+
+    /// The latest session of an output, if any spent for it here.
+    pub fn latest(&self, order: &Digest, output: u32) -> Option<&Session> {
+        let session = self.state.openings.get(&(*order, output))?;
+        self.state.sessions.get(session)
+    }
+
+    /// A use of a quorum's keys was cut off: what it had not signed is over, and
+    /// a check that was pending freezes the quorum (CST-7, OPN-4). Otherwise the
+    /// keys are free.
+    pub fn cut_off(&mut self, quorum: QuorumSet, why: &str) -> Result<(), StoreError> {
+        self.serving()?;
+        let dealings = self.state.dealings.values();
+        let mut pending = dealings
+            .filter(|d| d.dealing.quorum == quorum)
+            .any(|d| d.stage == Stage::Checking);
+        let mut over = Vec::new();
+        for (digest, s) in &self.state.sessions {
+            if s.stage.unsigned() && self.quorum_of(s).is_ok_and(|q| q == quorum) {
+                pending |= s.stage == SessionStage::CheckPending;
+                over.push(*digest);
+            }
+        }
+        if pending {
+            self.freeze(quorum, why)?;
+        } else {
+            for session in over {
+                self.commit(Record::Abandoned(session))?;
+            }
+        }
+        self.out.remove(&quorum);
+        Ok(())
     }
 
     /// That the session is about this dataset and this dealing.
@@ -215,10 +344,10 @@ impl<D: Disk> Store<D> {
         self.serving()?;
         let s = self.session(session)?;
         let dealing = s.spent.dealing;
-        self.dealing(&dealing, &[Stage::Usable], Stage::Usable.name())?;
+        self.dealing(&dealing, s.stages(), Stage::Usable.name())?;
         let found = &s.stage;
         match found {
-            SessionStage::Released => Ok(()),
+            SessionStage::Released(_) => Ok(()),
             SessionStage::Signed(_) => self.commit(Record::Released(*session)),
             _ => Err(StoreError::Session {
                 session: *session,
@@ -258,11 +387,11 @@ impl<D: Disk> Store<D> {
             .ok_or(StoreError::UnknownDealing { dealing })
     }
 
-    /// The y that this node signed and did not yet release.
+    /// The y that this node signed, released or not.
     pub fn signed_result(&self, session: &Digest) -> Result<&[u64], StoreError> {
         let s = self.session(session)?;
         match &s.stage {
-            SessionStage::Signed(y) => Ok(y),
+            SessionStage::Signed(y) | SessionStage::Released(y) => Ok(y),
             other => Err(StoreError::Session {
                 session: *session,
                 found: other.name(),
@@ -275,7 +404,7 @@ impl<D: Disk> Store<D> {
     /// an epoch is replaced, which would destroy their mask shares (CST-9).
     pub fn withheld(&self, quorum: QuorumSet) -> Vec<Digest> {
         let all = self.state.sessions.iter();
-        let signed = all.filter(|(_, s)| matches!(s.stage, SessionStage::Signed(_)));
+        let signed = all.filter(|(_, s)| !s.key && matches!(s.stage, SessionStage::Signed(_)));
         let of = signed.filter(|(_, s)| self.quorum_of(s).is_ok_and(|q| q == quorum));
         of.map(|(digest, _)| *digest).collect()
     }

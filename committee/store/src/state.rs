@@ -98,8 +98,8 @@ pub enum SessionStage {
     CheckPassed,
     /// Signed: this y.
     Signed(Vec<u64>),
-    /// The mask shares went to the buyer.
-    Released,
+    /// The mask shares went to the buyer: this y.
+    Released(Vec<u64>),
     /// Over, nothing signed.
     Abandoned,
 }
@@ -112,7 +112,7 @@ impl SessionStage {
             Self::CheckPending => "check pending",
             Self::CheckPassed => "check passed",
             Self::Signed(_) => "signed",
-            Self::Released => "released",
+            Self::Released(_) => "released",
             Self::Abandoned => "abandoned",
         }
     }
@@ -129,6 +129,19 @@ pub struct Session {
     pub spent: Spent,
     /// Where it is.
     pub stage: SessionStage,
+    /// Whether it opens the public key (CST-13).
+    pub key: bool,
+}
+
+impl Session {
+    /// Stages of a dealing whose tickets serve it.
+    pub(crate) fn stages(&self) -> &'static [Stage] {
+        if self.key {
+            &[Stage::Verified, Stage::Usable]
+        } else {
+            &[Stage::Usable]
+        }
+    }
 }
 
 /// What a log belongs to.
@@ -160,6 +173,8 @@ pub struct State {
     /// The seed of each epoch, also after it was destroyed.
     pub(crate) seeds: BTreeMap<(QuorumSet, u32), Digest>,
     pub(crate) frozen: BTreeMap<QuorumSet, String>,
+    /// The public key of each epoch whose check passed (CST-13).
+    pub(crate) keys: BTreeMap<(QuorumSet, u32), Digest>,
     pub(crate) peers: BTreeMap<u8, Known>,
     pub(crate) retired: bool,
     pub(crate) rolled_back: Option<(u64, Digest)>,
@@ -212,9 +227,20 @@ impl State {
             Record::Activated(dealings) => self.activated(&dealings),
             Record::Refused { dealing, .. } => {
                 let from = [Stage::Receiving, Stage::Received, Stage::Verified];
+                let d = &self.at(&dealing, &from)?.dealing;
+                if d.with_key {
+                    // The epoch's next carrier may hold another key.
+                    let at = (d.quorum, d.epoch);
+                    self.keys.remove(&at);
+                }
                 self.step(&dealing, &from, Stage::Refused)
             }
-            Record::Spent(spent) => self.spent(spent),
+            Record::Spent(spent) => self.spent(spent, false),
+            Record::KeyTest(spent) => self.spent(spent, true),
+            Record::KeyChecked { quorum, epoch, key } => {
+                let old = self.keys.insert((quorum, epoch), key);
+                expect(old.is_none_or(|old| old == key), "one public key an epoch")
+            }
             Record::CheckPending(s) => {
                 let from = |s: &_| matches!(s, SessionStage::Spent);
                 self.session(&s, from, SessionStage::CheckPending)
@@ -228,8 +254,12 @@ impl State {
                 self.session(&session, from, SessionStage::Signed(y))
             }
             Record::Released(s) => {
-                let from = |s: &_| matches!(s, SessionStage::Signed(_));
-                self.session(&s, from, SessionStage::Released)
+                let s = self.sessions.get_mut(&s).ok_or("a session unknown")?;
+                let SessionStage::Signed(y) = &mut s.stage else {
+                    return Err("a session in another stage".into());
+                };
+                s.stage = SessionStage::Released(std::mem::take(y));
+                Ok(())
             }
             Record::Abandoned(s) => {
                 let from = |s: &_| matches!(s, SessionStage::Spent | SessionStage::CheckPassed);
@@ -309,22 +339,26 @@ impl State {
         Ok(())
     }
 
-    fn spent(&mut self, spent: Spent) -> Applied {
-        let d = self.at(&spent.dealing, &[Stage::Usable])?;
+    fn spent(&mut self, spent: Spent, key: bool) -> Applied {
+        let session = Session {
+            stage: SessionStage::Spent,
+            spent,
+            key,
+        };
+        let spent = &session.spent;
+        let d = self.at(&spent.dealing, session.stages())?;
         let (first, end) = spent.tickets();
         let within = d.next <= first && first < end && end <= d.dealing.end();
         expect(within, "tickets that were spent, or are not there")?;
         d.next = end;
         let quorum = d.dealing.quorum;
-        let attempt = spent.attempt.saturating_add(1);
-        self.attempts.insert((spent.order, quorum), attempt);
-        for o in &spent.outputs {
-            self.openings.insert((spent.order, o.output), spent.session);
+        if !key {
+            let attempt = spent.attempt.saturating_add(1);
+            self.attempts.insert((spent.order, quorum), attempt);
+            for o in &spent.outputs {
+                self.openings.insert((spent.order, o.output), spent.session);
+            }
         }
-        let session = Session {
-            stage: SessionStage::Spent,
-            spent,
-        };
         let new = self.sessions.insert(session.spent.session, session);
         expect(new.is_none(), "a session spends once")
     }
@@ -392,6 +426,14 @@ impl State {
     /// Why a quorum is frozen, until it is dealt to anew.
     pub fn frozen(&self, quorum: QuorumSet) -> Option<&str> {
         self.frozen.get(&quorum).map(String::as_str)
+    }
+    /// The public key of an epoch whose check passed (CST-13).
+    pub fn key_checked(&self, quorum: QuorumSet, epoch: u32) -> Option<&Digest> {
+        self.keys.get(&(quorum, epoch))
+    }
+    /// Every session that ever spent here.
+    pub fn sessions(&self) -> impl Iterator<Item = (&Digest, &Session)> {
+        self.sessions.iter()
     }
     /// Whether the node was retired.
     pub fn retired(&self) -> bool {

@@ -69,10 +69,12 @@ pub struct Store<D> {
     pub(crate) heads: Vec<Digest>,
     /// Bytes of streams that are written and not yet durable.
     pub(crate) written: BTreeMap<(Digest, Stream), u64>,
-    /// Peers whose counters were exchanged since their quorum last spent.
-    pub(crate) met: BTreeSet<u8>,
+    /// Peers whose counters were exchanged since a quorum last spent.
+    pub(crate) met: BTreeSet<(QuorumSet, u8)>,
     /// Peers that have shown what they hold, since then.
-    pub(crate) recalled: BTreeSet<u8>,
+    pub(crate) recalled: BTreeSet<(QuorumSet, u8)>,
+    /// Quorums whose keys are in use, and the name of the keys (OPN-4).
+    pub(crate) out: BTreeMap<QuorumSet, Digest>,
     /// Sessions begun since the store was opened.
     pub(crate) live: BTreeSet<Digest>,
     stopped: bool,
@@ -115,6 +117,7 @@ impl<D: Disk> Store<D> {
             written: BTreeMap::new(),
             met: BTreeSet::new(),
             recalled: BTreeSet::new(),
+            out: BTreeMap::new(),
             live: BTreeSet::new(),
             stopped: false,
         };
@@ -318,6 +321,10 @@ impl<D: Disk> Store<D> {
         self.sweep()
     }
 
+    /// Who the node is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
     /// What the log adds up to.
     pub fn state(&self) -> &State {
         &self.state

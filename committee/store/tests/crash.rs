@@ -150,6 +150,7 @@ impl Life {
                 Some(Stage::Received) => store.checking(&digest)?,
                 Some(Stage::Checking) => store.verified(&digest)?,
                 Some(Stage::Verified) => {
+                    store.key_checked(&digest, &PUBLIC_KEY)?;
                     store.activate(&[digest])?;
                     out.floors.insert(quorum, dealt.dealing.epoch);
                 }

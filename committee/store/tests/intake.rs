@@ -37,7 +37,8 @@ fn a_dealing_comes_by_stream_and_each_ticket_is_read_at_its_place() {
             store.finish(&digest).unwrap();
         }
         let [(_, a), (_, b)] = &mut stores;
-        let mac_key = a.party_key(&digest).unwrap().mac_key + b.party_key(&digest).unwrap().mac_key;
+        let [x, y] = [&mut *a, &mut *b].map(|s| s.live(&digest).unwrap().key().mac_key);
+        let mac_key = x + y;
         for number in first..first + count - 1 {
             let (x, y) = (shares_of(a, &digest, number), shares_of(b, &digest, number));
             for (x, y) in x.iter().zip(&y) {
@@ -381,6 +382,24 @@ fn stages_only_go_forward() {
     // The proof is gone, and the tickets are not read until they are usable.
     assert!(!store.disk().names().iter().any(|n| n.ends_with("proof")));
     refused(store.checked_tickets(&digest, 0, 1).map(drop));
+    // CST-13: not before its public key was checked, and there is one.
+    let e = store.activate(&[digest]).unwrap_err();
+    assert!(
+        matches!(e, StoreError::KeyUnchecked { epoch: 0, .. }),
+        "{e}"
+    );
+    store.key_checked(&digest, &PUBLIC_KEY).unwrap();
+    let e = store.key_checked(&digest, &Digest([8; 32])).unwrap_err();
+    assert!(
+        matches!(
+            e,
+            StoreError::Foreign {
+                field: "public key",
+                ..
+            }
+        ),
+        "{e}"
+    );
     store.activate(&[digest]).unwrap();
     refused(store.checked_tickets(&digest, 0, 1).map(drop));
     refused(store.refuse(&digest, "too late"));

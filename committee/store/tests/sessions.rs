@@ -308,14 +308,14 @@ fn what_a_restart_does_to_each_stage() {
         if frozen {
             assert_eq!(pair.a.disk().names(), ["log"]);
             assert_eq!(pair.a.disk().legible_remains(), 0);
-            let e = pair.a.party_key(&digest).err().unwrap();
+            let e = pair.a.live(&digest).unwrap_err();
             assert!(matches!(e, StoreError::Stage { .. }), "{e}");
             assert_eq!(
                 pair.a.remaining(quorum, &pair.dealt.dealing.class.digest()),
                 0
             );
         } else {
-            assert!(pair.a.party_key(&digest).is_ok());
+            assert!(pair.a.live(&digest).is_ok());
         }
     }
 }
@@ -408,13 +408,19 @@ fn a_new_epoch_replaces_the_old_one_when_it_is_usable() {
     };
     let other = Dealt::random(&world, &other, &mut rng(1));
     let d3 = other.verified(&mut pair.a, 0).unwrap();
+    pair.a.key_checked(&d1, &PUBLIC_KEY).unwrap();
     assert!(matches!(
         pair.a.activate(&[d1, d3]),
         Err(StoreError::Foreign { .. })
     ));
-    assert!(pair.a.party_key(&old).is_ok());
+    // OPN-4: the keys are handed out once, until they come back.
+    let live = pair.a.live(&old).unwrap();
+    let e = pair.a.live(&old).unwrap_err();
+    assert!(matches!(e, StoreError::InUse { .. }), "{e}");
+    pair.a.give_back(live);
+    assert!(pair.a.live(&old).is_ok());
     pair.a.activate(&[d1, d2]).unwrap();
-    assert!(pair.a.party_key(&old).is_err());
+    assert!(pair.a.live(&old).is_err());
     assert!(
         !pair
             .a
@@ -433,6 +439,7 @@ fn a_new_epoch_replaces_the_old_one_when_it_is_usable() {
     let e = Dealt::random(&world, &earlier, &mut rng(1)).send(&mut pair.a, 0, 1 << 20);
     assert!(matches!(e, Err(StoreError::Destroyed { least: 5, .. })));
     pair.restart_a(5);
+    pair.a.key_checked(&d3, &PUBLIC_KEY).unwrap();
     pair.a.activate(&[d3]).unwrap();
     assert_eq!(pair.a.remaining(plan.quorum, &class(30).digest()), 0);
 }
@@ -483,7 +490,7 @@ fn after_a_failure_of_the_disk_nothing_more_is_done() {
         pair.a.retire().err(),
         pair.a.spend(&binding).err(),
         pair.a.held().err(),
-        pair.a.party_key(&pair.dealt.digest()).err(),
+        pair.a.live(&pair.dealt.digest()).err(),
     ] {
         assert!(matches!(e, Some(StoreError::Stopped)));
     }

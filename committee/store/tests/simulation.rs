@@ -149,6 +149,7 @@ impl Sim<'_> {
             self.with(n, |s, _| s.finish(&dealt.digest()));
             self.with(n, |s, _| s.checking(&dealt.digest()));
             self.with(n, |s, _| s.verified(&dealt.digest()));
+            self.with(n, |s, _| s.key_checked(&dealt.digest(), &PUBLIC_KEY));
             if self.with(n, |s, _| s.activate(&[dealt.digest()])).is_some() {
                 self.tally.epochs += 1;
             }

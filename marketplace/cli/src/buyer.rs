@@ -18,15 +18,20 @@ use std::{
     path::{Path, PathBuf},
 };
 use veilbourse_client::{
-    buyer::{self, Listed, Offer, Ticket},
+    buyer::{self, JointTicket, Listed, Offer, Opened, Part, Sealed, Ticket, Wish},
     http::Server,
     market::{self, Session},
     query::{self, Decoded, Query, Rows},
 };
-use veilbourse_core::program::{MatrixRef, WeightVector, Weights};
-use veilbourse_documents::{Id, Key};
+use veilbourse_core::{
+    manifest::Manifest,
+    program::{MatrixRef, Program, WeightVector, Weights},
+};
+use veilbourse_documents::{Id, Key, Openers};
 use veilbourse_tabular::{Coverage, LinearModel};
-use veilbourse_verify::{Trust, terminal::printable, verify_receipt};
+use veilbourse_verify::{
+    MASKED_FILE, Report, SEALED_FILE, Trust, masks_file, terminal::printable, verify_receipt,
+};
 use zeroize::Zeroizing;
 
 /// Time that an order is given, in milliseconds.
@@ -53,8 +58,8 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
         }
         BuyerCommand::Catalogue { who, search } => catalogue(&who, search, json).await?,
         BuyerCommand::Quote { who, pin, query } => {
-            let (_, _, built, offer) = quoted(&who, &pin, &query).await?;
-            show_offer(&offer, &built, query.pod.is_some(), json);
+            let found = quoted(&who, &pin, &query).await?;
+            found.show(query.pod.is_some(), json);
         }
         BuyerCommand::Order {
             who,
@@ -66,9 +71,8 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
             no_wait,
         } => {
             let found = quoted(&who, &pin, &query).await?;
-            let named = query.pod.is_some();
             if !json {
-                show_offer(&found.3, &found.2, named, false);
+                found.show(query.pod.is_some(), false);
             }
             let terms = Terms {
                 key: &key,
@@ -160,38 +164,110 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
     Ok(())
 }
 
-/// Builds the query that the options describe.
-fn build_query(listed: &Listed, q: &QueryArgs) -> Result<Query> {
-    match (&q.stats, &q.model) {
-        (Some(column), None) => Ok(query::statistics(&listed.manifest, column)?),
+/// Builds the queries that the options describe, one a listing; of several
+/// listings the same query at the same scales, outputs in the same order.
+fn build_queries(listed: &[Listed], q: &QueryArgs) -> Result<Vec<Query>> {
+    let joint = listed.len() > 1;
+    let made = match (&q.stats, &q.model) {
+        (Some(column), None) => {
+            let one = |l: &Listed| query::statistics(&l.manifest, column);
+            listed.iter().map(one).collect::<Result<Vec<_>, _>>()?
+        }
         (None, Some(file)) => {
             let model = LinearModel::from_json(&files::read(file)?)
                 .with_context(|| file.display().to_string())?;
             let rows = match q.rows {
+                RowsArg::Each if joint => return Err(buyer::JointRefusal::Rows.into()),
                 RowsArg::Aggregate => Rows::Aggregate,
                 RowsArg::Each => Rows::Each,
             };
-            let blinder = match q.weights {
-                WeightsArg::Private => Some(query::blinder(&mut crate::rng(None))),
-                WeightsArg::Public => None,
+            let build = |l: &Listed, finest| {
+                let blinder = match q.weights {
+                    WeightsArg::Private => Some(query::blinder(&mut crate::rng(None))),
+                    WeightsArg::Public => None,
+                };
+                let (m, gone) = (&l.manifest, &l.suppressed);
+                query::model_within(m, &model, gone, Coverage::Any, rows, blinder, finest)
             };
-            let (m, gone) = (&listed.manifest, &listed.suppressed);
-            Ok(query::model(m, &model, gone, Coverage::Any, rows, blinder)?)
+            let all = |finest| {
+                let one = |l: &Listed| build(l, finest);
+                listed.iter().map(one).collect::<Result<Vec<_>, _>>()
+            };
+            let first = all(None)?;
+            let scales = first.iter().flat_map(|q| &q.program.vectors);
+            match scales.map(|v| v.scale_log2).min() {
+                // As fine as the tightest of the listings admits.
+                Some(finest) if joint => all(Some(finest))?,
+                _ => first,
+            }
         }
         _ => bail!("give --stats COLUMN or --model FILE"),
+    };
+    let mut pairs: Vec<(&Listed, Query)> = listed.iter().zip(made).collect();
+    if joint {
+        buyer::align(&mut pairs)?;
     }
+    Ok(pairs.into_iter().map(|(_, q)| q).collect())
 }
 
-pub(crate) type Quoted = (Session, (Key, Listed), Query, Offer);
+/// Quotes for one query, by listing.
+pub(crate) struct Quoted {
+    pub session: Session,
+    pub marketplace: Key,
+    /// Listing, query and quote.
+    pub parts: Vec<(Listed, Query, Offer)>,
+}
 
 /// What an order is placed with.
 pub(crate) struct Terms<'a> {
     /// The signing key's file.
     pub key: &'a Path,
-    /// Highest price accepted, in credits.
+    /// Highest price accepted, in credits; of all orders of a joint one.
     pub max_price: Option<&'a str>,
     /// Folder of the orders' folders.
     pub out: &'a Path,
+}
+
+/// Who must evaluate and open.
+pub(crate) struct Pins<'a> {
+    pub pod: Option<&'a Key>,
+    pub pod_id: Option<&'a Id>,
+    pub nodes: &'a [Key],
+    /// Name or digest of the class of tickets.
+    pub class: Option<&'a str>,
+}
+
+/// Quotes every query, and checks each offer against the pins.
+pub(crate) async fn offers(
+    session: &Session,
+    marketplace: &Key,
+    listed: Vec<Listed>,
+    queries: Vec<Query>,
+    pins: &Pins<'_>,
+) -> Result<Vec<(Listed, Query, Offer)>> {
+    let mut parts = Vec::new();
+    for (listed, query) in listed.into_iter().zip(queries) {
+        let class = match pins.class {
+            None => None,
+            Some(named) => {
+                let classes = buyer::classes(session, &listed.id).await?;
+                Some(buyer::class_named(&classes, named)?)
+            }
+        };
+        let wish = Wish {
+            pod: pins.pod_id,
+            class: class.as_ref(),
+        };
+        let offer = buyer::quote_with(session, marketplace, &listed, &query, &wish).await?;
+        if let Some(key) = pins.pod {
+            offer.require_pod(key)?;
+        }
+        if !pins.nodes.is_empty() {
+            offer.require_nodes(pins.nodes)?;
+        }
+        parts.push((listed, query, offer));
+    }
+    Ok(parts)
 }
 
 async fn quoted(who: &Who, pin: &PinArgs, args: &QueryArgs) -> Result<Quoted> {
@@ -202,13 +278,80 @@ async fn quoted(who: &Who, pin: &PinArgs, args: &QueryArgs) -> Result<Quoted> {
         .transpose()?;
     let session = session(who).await?;
     let marketplace = pins::marketplace(&session.server, pin, false).await?;
-    let listed = buyer::listing(&session, &args.listing).await?;
-    let query = build_query(&listed, args)?;
-    let offer = buyer::quote(&session, &marketplace, &listed, &query, wanted.as_ref()).await?;
-    if let Some(key) = &args.pod {
-        offer.require_pod(key)?;
+    let mut listed = Vec::new();
+    for listing in &args.listing {
+        listed.push(buyer::listing(&session, listing).await?);
     }
-    Ok((session, (marketplace, listed), query, offer))
+    let queries = build_queries(&listed, args)?;
+    let pins = Pins {
+        pod: args.pod.as_ref(),
+        pod_id: wanted.as_ref(),
+        nodes: &args.node,
+        class: args.class.as_deref(),
+    };
+    let parts = offers(&session, &marketplace, listed, queries, &pins).await?;
+    Ok(Quoted {
+        session,
+        marketplace,
+        parts,
+    })
+}
+
+impl Quoted {
+    /// Minor units of all orders together.
+    pub fn price(&self) -> i64 {
+        let prices = self.parts.iter().map(|(_, _, o)| o.quote.body.price.total);
+        prices.fold(0i64, i64::saturating_add)
+    }
+
+    /// Everything that should be seen before paying. `named`: the buyer said which
+    /// pod by key, and this is the one.
+    fn show(&self, named: bool, json: bool) {
+        match self.parts.as_slice() {
+            [(_, query, offer)] => show_offer(offer, query, named, json),
+            parts if json => {
+                let quotes: Vec<Value> = parts
+                    .iter()
+                    .map(|(_, query, offer)| offer_json(offer, query))
+                    .collect();
+                let price = self.price().to_string();
+                out!("{}", json!({ "joint": quotes, "price": price }));
+            }
+            parts => {
+                for (listed, query, offer) in parts {
+                    out!("listing {}  {}", listed.id, printable(&listed.title));
+                    show_offer(offer, query, named, false);
+                }
+                self.show_total();
+            }
+        }
+    }
+
+    /// The total of a joint order, and how it splits.
+    pub fn show_total(&self) {
+        let row = |(listed, _, offer): &(Listed, Query, Offer)| {
+            let p = &offer.quote.body.price;
+            let amounts = [p.total, p.custodian, p.pod, p.fee].map(money);
+            [vec![listed.title.clone()], amounts.to_vec()].concat()
+        };
+        let rows: Vec<Vec<String>> = self.parts.iter().map(row).collect();
+        let header = ["listing", "price", "custodian", "pod", "fee"];
+        out!("{}", table(&header, &rows));
+        out!(
+            "a joint order of {} listings: {} credits in all; only the sums over the listings are \
+             opened, and either all orders are delivered and paid or none",
+            self.parts.len(),
+            money(self.price())
+        );
+        let noise = self.parts.iter().filter_map(|(_, _, o)| o.forecast());
+        let variance: f64 = noise.map(|f| f.standard_deviation.powi(2)).sum();
+        if variance > 0.0 {
+            out!(
+                "  the noise of all listings together has deviation {:.1} in the opened integers",
+                variance.sqrt()
+            );
+        }
+    }
 }
 
 /// Whether anything is sealed to the pod.
@@ -221,14 +364,11 @@ fn offer_hides(query: &Query) -> bool {
 /// pod by key, and this is the one.
 pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
     if json {
-        let mut details = offer.details.clone();
-        details["maxRoundingError"] = json!(query.max_error);
-        let pod = &offer.quote.body.pod;
-        details["pod"] = json!({ "id": pod.id, "signingKey": pod.signing_key });
-        out!("{details}");
+        out!("{}", offer_json(offer, query));
         return;
     }
     show_price(offer);
+    show_openers(offer);
     let d = &offer.details;
     show_pod(offer, offer_hides(query), named);
     let rows: Vec<_> = d["outputs"]
@@ -242,6 +382,7 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
                         o["rows"].as_str().unwrap_or("-").to_owned(),
                         o["values"].as_str().unwrap_or("-").to_owned(),
                         format!("2^{}", -o["scaleLog2"].as_i64().unwrap_or(0)),
+                        noise_of(offer, o),
                         format!("{:.1} bits", o["noiseSlackBits"].as_f64().unwrap_or(0.0)),
                         if o["privateWeights"] == true {
                             "hidden"
@@ -263,6 +404,7 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
                 "rows",
                 "values",
                 "resolution",
+                "tickets' noise",
                 "noise margin",
                 "weights"
             ],
@@ -276,6 +418,67 @@ pub fn show_offer(offer: &Offer, query: &Query, named: bool, json: bool) {
         );
     }
     show_seats(offer);
+}
+
+/// The answer as it came, with what is known here beside it.
+fn offer_json(offer: &Offer, query: &Query) -> Value {
+    let mut details = offer.details.clone();
+    details["maxRoundingError"] = json!(query.max_error);
+    let pod = &offer.quote.body.pod;
+    details["pod"] = json!({ "id": pod.id, "signingKey": pod.signing_key });
+    if let Some(f) = offer.forecast() {
+        // By the class that the custodian signed, whatever the server says.
+        details["ticketNoise"] = json!({ "standard_deviation": f.standard_deviation,
+            "within_95": f.half_width_95.to_string(), "bound": f.bound.to_string() });
+    }
+    details
+}
+
+/// The error that the tickets' noise causes in an output's values, in its units:
+/// 95 of 100 are within.
+fn noise_of(offer: &Offer, output: &Value) -> String {
+    let Some(f) = offer.forecast() else {
+        return "none".into();
+    };
+    let scale = output["scaleLog2"].as_f64().unwrap_or(0.0);
+    let rows = match output["values"].as_str() {
+        // A sum is shown as a mean.
+        Some("1") => output["rows"].as_str().and_then(|r| r.parse().ok()),
+        _ => None,
+    };
+    let within = f.half_width_95 as f64 * (-scale).exp2() / rows.unwrap_or(1.0_f64).max(1.0);
+    format!("±{within:.3e} (95 %)")
+}
+
+/// Who opens, under which tickets.
+pub(crate) fn show_openers(offer: &Offer) {
+    match &offer.quote.body.openers {
+        Openers::CustodianHeld { node_key } => out!(
+            "opened by the custodian's key node {node_key}: the custodian can learn the result"
+        ),
+        Openers::Committee { nodes, threshold } => {
+            out!(
+                "opened by any {threshold} of {} key nodes; only you learn the result, unless \
+                 {threshold} of them conspire, or the custodian with one:",
+                nodes.len()
+            );
+            for (number, key) in nodes.iter().enumerate() {
+                out!("  node {number}  {key}");
+            }
+        }
+    }
+    let Some((terms, _)) = offer.class() else {
+        return;
+    };
+    let t = &offer.details["tickets"];
+    let text = |v: &Value| printable(v.as_str().unwrap_or("-"));
+    out!(
+        "  tickets \"{}\": {} needed, {} left, orders of at most {} values",
+        printable(&terms.name),
+        text(&t["needed"]),
+        text(&t["left"]),
+        text(&t["largestOrder"])
+    );
 }
 
 /// The price and what of the quota an offer uses.
@@ -326,45 +529,132 @@ pub(crate) fn show_seats(offer: &Offer) {
     }
 }
 
-/// Writes a ticket, durably: it holds the key that opens the result, so before
-/// placing.
-fn save(folder: &Path, ticket: &Ticket) -> Result<()> {
-    let text = Zeroizing::new(serde_json::to_string(ticket)?);
-    files::replace(&folder.join("ticket.json"), &text)
+/// The tickets of an order's folder: `ticket.json`, or `joint.json` of a joint
+/// order.
+pub(crate) struct Kept {
+    folder: PathBuf,
+    pub joint: bool,
+    /// The orders, by quote; one unless joint.
+    pub tickets: Vec<Ticket>,
 }
 
-/// Places a ticket's order and notes its id. The same order again is answered
-/// with the same id and costs nothing more (ORD-2): cut off anywhere between
-/// signing and here, this is how it goes on.
-async fn place(session: &Session, folder: &Path, ticket: &mut Ticket) -> Result<Id> {
-    let id = buyer::place(session, ticket).await?;
-    ticket.order_id = Some(id.clone());
-    save(folder, ticket)?;
-    Ok(id)
+impl Kept {
+    /// Reads them.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let file = folder.join("joint.json");
+        let joint = file.exists();
+        let tickets = match joint {
+            true => files::read_json::<JointTicket>(&file)?.orders,
+            false => vec![files::read_json(&folder.join("ticket.json"))?],
+        };
+        let folder = folder.to_owned();
+        Ok(Self {
+            folder,
+            joint,
+            tickets,
+        })
+    }
+
+    /// Writes them, durably: they hold the key that opens the result, so before
+    /// placing.
+    fn save(&self) -> Result<()> {
+        let (name, text) = match (self.joint, self.tickets.as_slice()) {
+            (false, [ticket]) => ("ticket.json", serde_json::to_string(ticket)?),
+            _ => {
+                let orders = self.tickets.clone();
+                ("joint.json", serde_json::to_string(&JointTicket { orders })?)
+            }
+        };
+        files::replace(&self.folder.join(name), &Zeroizing::new(text))
+    }
+
+    /// Places the orders and notes their ids. The same orders again are answered
+    /// with the same ids and cost nothing more (ORD-2): cut off anywhere between
+    /// signing and here, this is how it goes on.
+    async fn place(&mut self, session: &Session) -> Result<Vec<Id>> {
+        let mut ids = Vec::new();
+        for i in 0..self.tickets.len() {
+            let Some(ticket) = self.tickets.get_mut(i) else {
+                break;
+            };
+            let id = buyer::place(session, ticket).await?;
+            ticket.order_id = Some(id.clone());
+            ids.push(id);
+            self.save()?;
+        }
+        Ok(ids)
+    }
+
+    /// The orders' ids, placed where they are not known to be.
+    async fn placed(&mut self, session: &Session) -> Result<Vec<Id>> {
+        let known: Option<Vec<Id>> = self.tickets.iter().map(|t| t.order_id.clone()).collect();
+        match known {
+            Some(ids) => Ok(ids),
+            None => {
+                let ids = self.place(session).await?;
+                let said: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                let said = said.join(", ");
+                note!("order {said}: signed, but not known to be placed; now it is");
+                Ok(ids)
+            }
+        }
+    }
+
+    /// What the opened values are decoded by: of a joint order the rows of all
+    /// listings.
+    pub fn decoding(&self) -> Result<(Manifest, Program)> {
+        let first = self.tickets.first().context("there is no order")?;
+        let program = first.order.body.program.clone();
+        if !self.joint {
+            return Ok((first.manifest.clone(), program));
+        }
+        let orders = self.tickets.clone();
+        Ok((JointTicket { orders }.pooled()?, program))
+    }
+
+    /// Standard deviation of the noise in an opened integer: of all orders.
+    pub fn noise_deviation(&self) -> f64 {
+        let classes = self.tickets.iter().filter_map(Ticket::class);
+        let variance = classes.map(|(_, c)| c.mechanism().forecast().standard_deviation.powi(2));
+        variance.sum::<f64>().sqrt()
+    }
+
+    /// Where an order's files go: the folder, or one of its own of a joint one.
+    pub fn place_of(&self, index: usize) -> PathBuf {
+        match self.joint {
+            true => self.folder.join(index.to_string()),
+            false => self.folder.clone(),
+        }
+    }
 }
 
 async fn order(quoted: Quoted, terms: &Terms<'_>, no_wait: bool, json: bool) -> Result<bool> {
-    let session = quoted.0.clone();
-    let (id, folder) = signed_and_placed(quoted, terms, json).await?;
+    let session = quoted.session.clone();
+    let (ids, folder) = signed_and_placed(quoted, terms, json).await?;
     if no_wait {
         if json {
-            out!("{}", json!({ "order": id, "folder": folder }));
+            out!("{}", json!({ "order": ids.first(), "orders": ids, "folder": folder }));
         }
         return Ok(true);
     }
-    Ok(released(&session, &id, json).await? && open(&session, &folder, json).await?)
+    Ok(released(&session, &ids, json).await? && open(&session, &folder, json).await?)
 }
 
-/// Signs an order within its price limit, keeps its ticket and places it; its id
-/// and folder.
+/// Signs the orders within their price limit, keeps their tickets and places
+/// them; their ids and folder.
 pub(crate) async fn signed_and_placed(
-    (session, (marketplace, listed), query, offer): Quoted,
+    quoted: Quoted,
     terms: &Terms<'_>,
     json: bool,
-) -> Result<(Id, PathBuf)> {
+) -> Result<(Vec<Id>, PathBuf)> {
+    let price = quoted.price();
+    let Quoted {
+        session,
+        marketplace,
+        parts,
+    } = quoted;
     if let Some(limit) = terms.max_price {
         let limit = credits(limit).with_context(|| format!("--max-price {limit:?}"))?;
-        let price = offer.quote.body.price.total;
         if price > limit {
             bail!(
                 "the price {} exceeds --max-price {}",
@@ -376,50 +666,73 @@ pub(crate) async fn signed_and_placed(
     let mut rng = crate::rng(None);
     let signing = signing_key(terms.key, &mut rng)?;
     let deadline = crate::clock()() + DEADLINE;
-    let mut ticket = buyer::prepare(
-        &marketplace,
-        &offer,
-        &listed,
-        &query,
-        &signing,
-        deadline,
-        &mut rng,
-    )?;
-    let name = ticket.order.digest()?.to_string();
+    let (joint, tickets) = match parts.as_slice() {
+        [(listed, query, offer)] => {
+            let (m, s) = (&marketplace, &signing);
+            let ticket = buyer::prepare(m, offer, listed, query, s, deadline, &mut rng)?;
+            (false, vec![ticket])
+        }
+        parts => {
+            let parts: Vec<Part<'_>> = parts
+                .iter()
+                .map(|(listed, query, offer)| Part {
+                    listed,
+                    query,
+                    offer,
+                })
+                .collect();
+            let made = buyer::prepare_joint(&marketplace, &parts, &signing, deadline, &mut rng)?;
+            (true, made.orders)
+        }
+    };
+    let first = tickets.first().context("there is no order")?;
+    let name = first.order.digest()?.to_string();
     let folder: PathBuf = terms.out.join(name.get(..16).unwrap_or(&name));
     fs::create_dir_all(&folder)
         .and_then(|()| files::sync_folder_of(&folder))
         .and_then(|()| files::sync_folder_of(terms.out))
         .with_context(|| folder.display().to_string())?;
-    save(&folder, &ticket)?;
-    let id = place(&session, &folder, &mut ticket).await?;
+    let mut kept = Kept {
+        folder: folder.clone(),
+        joint,
+        tickets,
+    };
+    kept.save()?;
+    let ids = kept.place(&session).await?;
     if !json {
+        for id in &ids {
+            out!("order {id} placed");
+        }
         out!(
-            "order {id} placed; its ticket (keep it: it opens the result) is in {}",
+            "its ticket (keep it: it opens the result) is in {}",
             folder.display()
         );
     }
-    Ok((id, folder))
+    Ok((ids, folder))
 }
 
-/// Waits until an order ends; false, and why on the output, when it is refunded.
-pub(crate) async fn released(session: &Session, id: &Id, json: bool) -> Result<bool> {
+/// Waits until the orders end; false, and why on the output, when they are
+/// refunded.
+pub(crate) async fn released(session: &Session, ids: &[Id], json: bool) -> Result<bool> {
     let bars = Bars::new(json);
-    let ended = buyer::wait(session, id, |s| {
-        bars.set(
-            "order",
-            s.per_mille.min(999),
-            1000,
-            &format!("{} {}", s.state, s.stage),
-        );
-    })
-    .await?;
-    bars.set("order", 1000, 1000, &ended.state);
-    if let Some((reason, detail)) = ended.refund {
-        say_refunded(id, &reason, &detail, json);
-        return Ok(false);
+    let mut good = true;
+    for (id, number) in ids.iter().zip(1..) {
+        let name = match ids.len() {
+            1 => "order".to_owned(),
+            _ => format!("order {number}"),
+        };
+        let ended = buyer::wait(session, id, |s| {
+            let said = format!("{} {}", s.state, s.stage);
+            bars.set(&name, s.per_mille.min(999), 1000, &said);
+        })
+        .await?;
+        bars.set(&name, 1000, 1000, &ended.state);
+        if let Some((reason, detail)) = ended.refund {
+            say_refunded(id, &reason, &detail, json);
+            good = false;
+        }
     }
-    Ok(true)
+    Ok(good)
 }
 
 /// Decoded outputs as table rows: at most the first eight of a chunk.
@@ -497,17 +810,17 @@ fn variance_rows(variances: &[Variance<'_>]) -> Vec<Vec<String>> {
 
 /// A released order, opened and checked.
 pub(crate) struct Fetched {
-    /// Its ticket.
-    pub ticket: Ticket,
-    /// Its id.
-    pub id: Id,
-    /// The integers, by output.
+    /// Its tickets.
+    pub kept: Kept,
+    /// Its ids.
+    pub ids: Vec<Id>,
+    /// The integers, by output; of a joint order, the sums.
     pub values: Vec<Vec<i64>>,
-    /// The receipt's file.
-    receipt: PathBuf,
+    /// The receipts' files.
+    receipts: Vec<PathBuf>,
     receipt_bytes: u64,
-    /// What the receipt says.
-    verified: Value,
+    /// What the receipts say.
+    verified: Vec<Report>,
     /// `result.json`.
     result: Value,
     file: PathBuf,
@@ -516,50 +829,99 @@ pub(crate) struct Fetched {
 /// Opens an order, checks its receipt and writes `result.json`; none, and why on
 /// the output, when it was refunded.
 pub(crate) async fn fetch(session: &Session, folder: &Path, json: bool) -> Result<Option<Fetched>> {
-    let mut ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
-    let id = match ticket.order_id.clone() {
-        Some(id) => id,
-        None => {
-            let id = place(session, folder, &mut ticket).await?;
-            note!("order {id}: it was signed, but not known to be placed; now it is");
-            id
+    let mut kept = Kept::read(folder)?;
+    let ids = kept.placed(session).await?;
+    for id in &ids {
+        let standing = buyer::standing(session, id).await?;
+        match (standing.state.as_str(), &standing.refund) {
+            ("released", _) => {}
+            (_, Some((reason, detail))) => {
+                say_refunded(id, reason, detail, json);
+                return Ok(None);
+            }
+            (state, None) => bail!(
+                "order {id} is {} ({} {}%); open it when it is released",
+                printable(state),
+                printable(&standing.stage),
+                standing.per_mille / 10
+            ),
         }
-    };
-    let standing = buyer::standing(session, &id).await?;
-    match (standing.state.as_str(), &standing.refund) {
-        ("released", _) => {}
-        (_, Some((reason, detail))) => {
-            say_refunded(&id, reason, detail, json);
-            return Ok(None);
-        }
-        (state, None) => bail!(
-            "order {id} is {} ({} {}%); open it when it is released",
-            printable(state),
-            printable(&standing.stage),
-            standing.per_mille / 10
-        ),
     }
-    let opened = buyer::open(session, &id, &ticket).await?;
-    let receipt = folder.join("receipt.json");
-    fs::write(&receipt, &opened.receipt).with_context(|| receipt.display().to_string())?;
-    let trust = Trust {
-        marketplace: Some(market::marketplace_of(&ticket.marketplace)),
-        circuits: None,
+    let opened = match (ids.as_slice(), kept.tickets.as_slice()) {
+        ([id], [ticket]) => vec![buyer::open(session, id, ticket).await?],
+        (ids, tickets) => {
+            let orders: Vec<(&Id, &Ticket)> = ids.iter().zip(tickets).collect();
+            buyer::open_together(session, &orders).await?
+        }
     };
-    let report = match verify_receipt(&opened.receipt, &trust) {
-        Ok(r) => r,
-        Err(e) => bail!(
-            "the receipt is refused by {}: {}",
-            e.rule(),
-            printable(&e.to_string())
-        ),
+    let values = opened.first().map(|o| o.values.clone());
+    let values = values.context("nothing was opened")?;
+    let (mut receipts, mut receipt_bytes, mut verified) = (Vec::new(), 0, Vec::new());
+    for ((i, opened), ticket) in opened.iter().enumerate().zip(&kept.tickets) {
+        let place = kept.place_of(i);
+        fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
+        let receipt = place.join("receipt.json");
+        fs::write(&receipt, &opened.receipt).with_context(|| receipt.display().to_string())?;
+        keep_sealed(&place, ticket, opened)?;
+        let trust = Trust {
+            marketplace: Some(market::marketplace_of(&ticket.marketplace)),
+            circuits: None,
+        };
+        match verify_receipt(&opened.receipt, &trust) {
+            Ok(report) => verified.push(report),
+            Err(e) => bail!(
+                "the receipt is refused by {}: {}",
+                e.rule(),
+                printable(&e.to_string())
+            ),
+        }
+        receipt_bytes += opened.receipt.len() as u64;
+        receipts.push(receipt);
+    }
+    let result = result_json(&kept, &ids, &values)?;
+    let file = folder.join("result.json");
+    fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
+    Ok(Some(Fetched {
+        kept,
+        ids,
+        values,
+        receipts,
+        receipt_bytes,
+        verified,
+        result,
+        file,
+    }))
+}
+
+/// What the key nodes handed on, for `verify --result` (REC-5).
+fn keep_sealed(place: &Path, ticket: &Ticket, opened: &Opened) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = place.join(name);
+        fs::write(&path, bytes).with_context(|| path.display().to_string())
     };
-    let decoded = query::decode(&ticket.manifest, &ticket.order.body.program, &opened.values);
-    let result: Vec<_> = decoded
+    match &opened.sealed {
+        Sealed::Held(sealed) => write(SEALED_FILE, sealed),
+        Sealed::Committee { masked, masks } => {
+            write(MASKED_FILE, masked)?;
+            for (node, sealed) in buyer::quorum_of(ticket, &opened.receipt)?.iter().zip(masks) {
+                write(&masks_file(*node), sealed)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// `result.json`: values in real units, the integers, what noise they carry.
+fn result_json(kept: &Kept, ids: &[Id], values: &[Vec<i64>]) -> Result<Value> {
+    let (manifest, program) = kept.decoding()?;
+    let decoded = query::decode(&manifest, &program, values);
+    let noise = kept.noise_deviation();
+    let outputs: Vec<_> = decoded
         .iter()
-        .zip(&opened.values)
+        .zip(values)
         .map(|(d, integers)| {
             json!({ "label": d.label, "segment": d.segment, "rows": d.rows, "values": d.values,
+                "noise_deviation": real_noise(&program, d, noise),
                 "integers": integers.iter().map(ToString::to_string).collect::<Vec<_>>() })
         })
         .collect();
@@ -568,20 +930,24 @@ pub(crate) async fn fetch(session: &Session, folder: &Path, json: bool) -> Resul
         .iter()
         .map(|v| json!({ "column": v.column, "segment": v.segment, "rows": v.rows, "value": v.value }))
         .collect();
-    let result = json!({ "order": id, "outputs": result, "variances": derived,
-        "max_rounding_error": ticket.max_error });
-    let file = folder.join("result.json");
-    fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
-    Ok(Some(Fetched {
-        ticket,
-        id,
-        values: opened.values,
-        receipt,
-        receipt_bytes: opened.receipt.len() as u64,
-        verified: report.json(),
-        result,
-        file,
-    }))
+    let errors: Vec<_> = kept.tickets.iter().map(|t| &t.max_error).collect();
+    let mut result = json!({ "order": ids.first(), "outputs": outputs, "variances": derived,
+        "noise_deviation": noise, "max_rounding_error": errors.first() });
+    if kept.joint {
+        result["joint"] = json!(ids);
+    }
+    Ok(result)
+}
+
+/// The noise's deviation in an output's own units.
+fn real_noise(program: &Program, d: &Decoded, noise: f64) -> f64 {
+    let scale = program.vectors.get(d.vector as usize);
+    let scale = scale.map_or(0, |v| v.scale_log2);
+    let divisor = match d.over {
+        MatrixRef::Traced { .. } => d.rows.max(1) as f64,
+        MatrixRef::Chunk { .. } => 1.0,
+    };
+    noise * f64::from(-scale).exp2() / divisor
 }
 
 async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
@@ -589,13 +955,18 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
         return Ok(false);
     };
     if json {
-        out!(
-            "{}",
-            json!({ "result": f.result, "receipt": f.receipt, "verified": f.verified })
-        );
+        let verified: Vec<Value> = f.verified.iter().map(Report::json).collect();
+        let mut said = json!({ "result": f.result, "receipt": f.receipts.first(),
+            "verified": verified.first() });
+        if f.kept.joint {
+            said["receipts"] = json!(f.receipts);
+            said["all_verified"] = json!(verified);
+        }
+        out!("{said}");
         return Ok(true);
     }
-    let decoded = query::decode(&f.ticket.manifest, &f.ticket.order.body.program, &f.values);
+    let (manifest, program) = f.kept.decoding()?;
+    let decoded = query::decode(&manifest, &program, &f.values);
     out!(
         "{}",
         table(
@@ -603,9 +974,18 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
             &[result_rows(&decoded), variance_rows(&variances(&decoded))].concat()
         )
     );
+    let noise = f.kept.noise_deviation();
+    if noise > 0.0 {
+        let row = |d: &Decoded| format!("{} {:.3e}", d.label, real_noise(&program, d, noise));
+        let said: Vec<String> = decoded.iter().map(row).collect();
+        out!("  the tickets' noise has deviation: {}", printable(&said.join("; ")));
+    }
+    let how = f.verified.first().map_or("", |r| r.decryption);
+    for receipt in &f.receipts {
+        out!("  receipt {}", receipt.display());
+    }
     out!(
-        "  receipt {} ({}), verified: evaluation proven, decryption custodian-attested",
-        f.receipt.display(),
+        "  {}, verified: evaluation proven, decryption {how}",
         bytes(f.receipt_bytes)
     );
     out!("  result  {}", f.file.display());

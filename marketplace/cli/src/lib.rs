@@ -22,6 +22,7 @@ pub mod args;
 mod buyer;
 mod ceremony;
 pub mod custodian;
+pub mod deal;
 pub mod demo;
 pub mod files;
 mod machines;

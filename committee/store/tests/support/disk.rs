@@ -4,10 +4,9 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     io::{Error, Result},
-    rc::Rc,
+    sync::{Arc, Mutex},
 };
 use veilbourse_ticket_store::Disk;
 
@@ -50,7 +49,7 @@ struct Inner {
 
 /// A handle: clones are the same disk.
 #[derive(Clone, Default)]
-pub struct SimDisk(Rc<RefCell<Inner>>);
+pub struct SimDisk(Arc<Mutex<Inner>>);
 
 impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -95,24 +94,24 @@ impl Inner {
 impl SimDisk {
     /// Steps so far.
     pub fn steps(&self) -> u64 {
-        self.0.borrow().steps
+        self.0.lock().unwrap().steps
     }
     /// Power fails at this step from now (1: the next).
     pub fn cut_in(&self, steps: u64) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         inner.cut = Some(inner.steps + steps);
     }
     /// Power fails no more.
     pub fn uncut(&self) {
-        self.0.borrow_mut().cut = None;
+        self.0.lock().unwrap().cut = None;
     }
     pub fn dead(&self) -> bool {
-        self.0.borrow().dead
+        self.0.lock().unwrap().dead
     }
     /// Power is back: what was not synced is there in part.
     pub fn restart(&self, seed: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let inner = self.0.borrow();
+        let inner = self.0.lock().unwrap();
         let mut names = inner.durable_names.clone();
         let kept = rng.random_range(0..=inner.changes.len());
         for (name, id) in &inner.changes[..kept] {
@@ -146,7 +145,7 @@ impl SimDisk {
     }
     /// A copy, as a backup would make it of what is on disk now.
     pub fn copy(&self) -> Copy {
-        let inner = self.0.borrow();
+        let inner = self.0.lock().unwrap();
         let names = inner.names.iter();
         Copy(
             names
@@ -168,21 +167,21 @@ impl SimDisk {
             inner.durable_names.insert(name.clone(), inner.next);
             inner.next += 1;
         }
-        Self(Rc::new(RefCell::new(inner)))
+        Self(Arc::new(Mutex::new(inner)))
     }
     /// A file's bytes.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        let inner = self.0.borrow();
+        let inner = self.0.lock().unwrap();
         let id = inner.names.get(name)?;
         Some(inner.inodes[id].now.clone())
     }
     /// Everything that was ever in a file that is still reachable by a name.
     pub fn names(&self) -> Vec<String> {
-        self.0.borrow().names.keys().cloned().collect()
+        self.0.lock().unwrap().names.keys().cloned().collect()
     }
     /// Files deleted so far whose bytes are not all zero on disk.
     pub fn legible_remains(&self) -> usize {
-        let inner = self.0.borrow();
+        let inner = self.0.lock().unwrap();
         let named: Vec<_> = inner.durable_names.values().collect();
         let gone = inner.inodes.iter().filter(|(id, _)| !named.contains(id));
         gone.filter(|(_, i)| i.durable.iter().any(|b| *b != 0))
@@ -190,14 +189,14 @@ impl SimDisk {
     }
     /// Flips a bit of a file.
     pub fn damage(&self, name: &str, at: usize) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         let inode = inner.inode(name).unwrap();
         inode.now[at] ^= 1;
         inode.durable = inode.now.clone();
     }
     /// Cuts a file.
     pub fn shorten(&self, name: &str, by: usize) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         let inode = inner.inode(name).unwrap();
         let length = inode.now.len() - by;
         inode.now.truncate(length);
@@ -216,7 +215,7 @@ impl Disk for SimDisk {
         Ok(self.bytes(name).map(|b| b.len() as u64))
     }
     fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         let inode = inner.inode(name)?;
         let at = offset as usize;
         let found = inode.now.get(at..at + into.len());
@@ -225,7 +224,7 @@ impl Disk for SimDisk {
         Ok(())
     }
     fn create(&mut self, name: &str) -> Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         inner.step()?;
         if !inner.names.contains_key(name) {
             let id = inner.next;
@@ -238,14 +237,14 @@ impl Disk for SimDisk {
     }
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
         let change = Change::Write(offset as usize, bytes.to_vec());
-        self.0.borrow_mut().change(name, change)
+        self.0.lock().unwrap().change(name, change)
     }
     fn truncate(&mut self, name: &str, length: u64) -> Result<()> {
         let change = Change::Truncate(length as usize);
-        self.0.borrow_mut().change(name, change)
+        self.0.lock().unwrap().change(name, change)
     }
     fn sync(&mut self, name: &str) -> Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         inner.step()?;
         inner.end()?;
         let inode = inner.inode(name)?;
@@ -254,7 +253,7 @@ impl Disk for SimDisk {
         Ok(())
     }
     fn delete(&mut self, name: &str) -> Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         inner.step()?;
         if inner.names.remove(name).is_some() {
             inner.changes.push((name.to_owned(), None));
@@ -262,7 +261,7 @@ impl Disk for SimDisk {
         inner.end()
     }
     fn sync_folder(&mut self) -> Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.0.lock().unwrap();
         inner.step()?;
         inner.end()?;
         inner.durable_names = inner.names.clone();

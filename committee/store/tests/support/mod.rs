@@ -29,6 +29,9 @@ pub fn digest(n: u64) -> Digest {
     d
 }
 
+/// The digest of the epochs' public key.
+pub const PUBLIC_KEY: Digest = Digest([7; 32]);
+
 pub fn class(k: u8) -> TicketClass {
     TicketClass::new(k, Sensitivity::new(1000).unwrap(), Mechanism::None).unwrap()
 }
@@ -190,6 +193,7 @@ impl Dealt {
                     .iter()
                     .map(|m| world.public(*m))
                     .collect(),
+                bases: packages.iter().map(Package::base).collect(),
                 packages: packages.iter().map(Package::digest).collect(),
             },
             seeds,
@@ -297,6 +301,7 @@ impl Dealt {
     /// ... and usable.
     pub fn usable(&self, store: &mut Store<SimDisk>, node: u8) -> Result<Digest, StoreError> {
         let digest = self.verified(store, node)?;
+        store.key_checked(&digest, &PUBLIC_KEY)?;
         store.activate(&[digest])?;
         Ok(digest)
     }

@@ -1,0 +1,414 @@
+//! From a lease to a delivery (KEY-11): this node's gate, then the quorum's
+//! session, the signatures of all, the mask shares sealed to the buyer, the
+//! delivery on disk, and the delivery sent.
+
+use super::{
+    Inner, MemberError,
+    ledger::{Facts, Judged},
+    rendezvous::What,
+    signer::OpeningSigner,
+    stores::{Served, usable},
+};
+use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, state::Released};
+use futures::future::join_all;
+use serde_json::Value;
+use std::sync::Arc;
+use veilbourse_core::{
+    ciphertext::{Glwe, OutputCiphertext},
+    digest::Digest,
+};
+use veilbourse_documents::{
+    Bytes, Id, MaskedResult, NonDelivery, Opener, SealedMasks, Signed,
+    api::{Deliver, Delivered, NodeJob, NodeJobs, OpenedByQuorum, Refuse},
+    seal_masks,
+};
+use veilbourse_peers::busy;
+use veilbourse_protocol::{MaskShare, TicketPath};
+use veilbourse_quorum::{Output, Request, SignedOutcome};
+use veilbourse_ticket_store::SessionStage;
+
+/// How a lease ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Delivered; the marketplace has it, or gets it later.
+    Delivered,
+    /// Refused: code and reason.
+    Refused(String, String),
+    /// This node is at work on the order already.
+    UnderWay,
+}
+
+/// An order that a quorum opened or is to open, as a peer may ask for it again
+/// (QRM-5): without its ciphertexts.
+pub(super) struct Known {
+    pub(super) name: Digest,
+    pub(super) scope: Digest,
+    pub(super) members: Vec<u8>,
+    pub(super) request: Request,
+}
+
+/// The orders that a task is at work on.
+struct UnderWay<'a> {
+    inner: &'a Inner,
+    orders: Vec<Digest>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut at_work = self.inner.at_work();
+        self.orders.iter().for_each(|o| drop(at_work.remove(o)));
+    }
+}
+
+impl Inner {
+    /// Asks for work; none when there is none.
+    pub(super) async fn lease(&self) -> Result<Option<NodeJobs>, MemberError> {
+        let none = serde_json::json!({});
+        Ok(self.machine.post("/v1/node/lease", &none).await?)
+    }
+
+    /// Does the jobs of one lease.
+    pub(super) async fn work(&self, jobs: Vec<NodeJob>) -> Result<End, MemberError> {
+        let orders = jobs.iter().map(|j| Ok(j.order.digest()?));
+        let orders: Vec<Digest> = orders.collect::<Result<_, MemberError>>()?;
+        let Some(first) = orders.first().copied() else {
+            return Ok(End::UnderWay);
+        };
+        let mine = {
+            let mut at_work = self.at_work();
+            let free = orders.iter().all(|o| !at_work.contains(o));
+            free.then(|| at_work.extend(orders.iter().copied()))
+        };
+        if mine.is_none() {
+            return Ok(End::UnderWay);
+        }
+        let _under_way = UnderWay {
+            inner: self,
+            orders,
+        };
+        let mut admitted = match self.judge(&jobs)? {
+            Judged::Released(released) => return self.hand_in(first, &released).await,
+            Judged::Refused(refusals) => return self.tell(&jobs, refusals).await,
+            Judged::Admitted(admitted) => admitted,
+        };
+        for one in &mut admitted {
+            if let Err(refusal) = fetch(&self.machine, one.job, one).await? {
+                return self.refuse(&jobs, &refusal).await;
+            }
+        }
+        for one in &admitted {
+            let served = self.served(one)?;
+            self.greet_all(&served).await;
+        }
+        // Fetching took its time: a grant may be over, a policy replaced, a quota
+        // spent for another order. Judged again and counted, in one.
+        let facts = self.facts(&jobs)?;
+        let judged = {
+            let (now, mut rng) = (self.machine.now(), self.fork());
+            busy(|| {
+                let mut node = self.node();
+                let judged = node.judge(&jobs, &facts, now, &mut rng)?;
+                if let Judged::Admitted(_) = &judged {
+                    node.spend(&admitted)?;
+                }
+                Ok::<_, MemberError>(judged)
+            })?
+        };
+        match judged {
+            Judged::Released(released) => return self.hand_in(first, &released).await,
+            Judged::Refused(refusals) => return self.tell(&jobs, refusals).await,
+            Judged::Admitted(_) => {}
+        }
+        // All to their end: a session that is cut off may freeze its quorum.
+        let opened = join_all(admitted.iter().map(|one| self.open(one))).await;
+        let opened = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let deliver = self.seal(&admitted, &opened)?;
+        let released = {
+            let order_id = order_id(&jobs)?;
+            busy(|| self.node().released(order_id.clone(), deliver.clone()))?;
+            Released {
+                order_id,
+                deliver: Box::new(deliver),
+                handed: false,
+            }
+        };
+        self.hand_in(first, &released).await
+    }
+
+    fn judge<'a>(&self, jobs: &'a [NodeJob]) -> Result<Judged<'a>, MemberError> {
+        let facts = self.facts(jobs)?;
+        let (now, mut rng) = (self.machine.now(), self.fork());
+        Ok(busy(|| self.node().judge(jobs, &facts, now, &mut rng))?)
+    }
+
+    /// What the stores say of the jobs. Whatever a job says of its policy: an
+    /// opening that was signed is one, in whichever store.
+    fn facts(&self, jobs: &[NodeJob]) -> Result<Vec<Facts>, MemberError> {
+        let all = self.stores.all();
+        let facts = jobs.iter().map(|job| {
+            let order = job.order.digest()?;
+            let signed = all.iter().find_map(|s| signed(s, &order));
+            let scope = crate::dealt_by(&job.order.body.dataset, &job.policy.key);
+            let tickets = match &job.grant.body.opener {
+                Opener::Committee { dealing, .. } => {
+                    let served = all.iter().find(|s| s.scope == scope);
+                    served.and_then(|s| usable(s, dealing))
+                }
+                Opener::CustodianHeld { .. } => None,
+            };
+            Ok(Facts { signed, tickets })
+        });
+        facts.collect()
+    }
+
+    fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
+        let scope = one.scope;
+        self.stores
+            .get(&scope)
+            .ok_or(MemberError::NoStore { scope })
+    }
+
+    async fn refuse(&self, jobs: &[NodeJob], refusal: &GateRefusal) -> Result<End, MemberError> {
+        let facts = self.facts(jobs)?;
+        let refusals = busy(|| self.node().refuse_all(jobs, &facts, refusal))?;
+        self.tell(jobs, refusals).await
+    }
+
+    /// Each order's refusal by itself.
+    async fn tell(
+        &self,
+        jobs: &[NodeJob],
+        refusals: Vec<Signed<NonDelivery>>,
+    ) -> Result<End, MemberError> {
+        let first = refusals.first().map(|r| &r.body);
+        let (code, reason) =
+            first.map_or_else(Default::default, |r| (r.code.clone(), r.reason.clone()));
+        for (job, refusal) in jobs.iter().zip(refusals) {
+            let path = format!("/v1/node/jobs/{}/non-delivery", job.order_id);
+            let _: Option<Value> = self.machine.post(&path, &Refuse { refusal }).await?;
+        }
+        Ok(End::Refused(code, reason))
+    }
+
+    /// One order, opened and signed by its quorum.
+    async fn open(&self, one: &Admitted<'_>) -> Result<SignedOutcome, MemberError> {
+        let served = self.served(one)?;
+        let mut request = request(one)?;
+        let members = match &one.job.grant.body.opener {
+            Opener::Committee { quorum, .. } => quorum.clone(),
+            Opener::CustodianHeld { .. } => Vec::new(),
+        };
+        let about = request.digest();
+        self.remember(&served, &members, &request);
+        let what = match signed(&served, &one.order) {
+            Some(_) => What::Resume,
+            None => What::Open,
+        };
+        let met = self.meet(what, &served.scope, &members, &about).await?;
+        request.trial = met.trial;
+        let signer = self.signer();
+        let opened = match what {
+            What::Resume => {
+                served
+                    .keeper
+                    .resume(&self.endpoint, &signer, &request)
+                    .await
+            }
+            _ => {
+                let entropy = self.entropy();
+                let keeper = &served.keeper;
+                keeper
+                    .open(&self.endpoint, &signer, &request, entropy)
+                    .await
+            }
+        };
+        drop(met);
+        Ok(opened?)
+    }
+
+    pub(super) fn signer(&self) -> OpeningSigner<'_> {
+        OpeningSigner {
+            committee: &self.committee,
+            signing: &self.signing,
+        }
+    }
+
+    /// Mask shares, alone or summed (OPN-9), sealed to the buyer; and what this
+    /// node says of each order.
+    fn seal(
+        &self,
+        admitted: &[Box<Admitted<'_>>],
+        opened: &[SignedOutcome],
+    ) -> Result<Deliver, MemberError> {
+        let signer = self.signer();
+        let (mut shares, mut said) = (Vec::new(), Vec::new());
+        for (one, signed) in admitted.iter().zip(opened) {
+            let released = busy(|| {
+                self.served(one)?
+                    .keeper
+                    .release(signed)
+                    .map_err(MemberError::from)
+            })?;
+            let (mut masks, mut paths): (Vec<MaskShare>, Vec<TicketPath>) = Default::default();
+            for r in released {
+                masks.push(r.mask);
+                paths.push(r.path);
+            }
+            let outcome = signed.outcome();
+            let masked = MaskedResult::new(&outcome.y, &paths);
+            let masked = masked.ok_or(MemberError::Masked { order: one.order })?;
+            let opening = signer.opening(outcome);
+            let opening = opening.map_err(|reason| MemberError::Signing { reason })?;
+            shares.push(masks);
+            said.push((
+                outcome.session,
+                OpenedByQuorum {
+                    opening,
+                    masked: Bytes(masked.encode()),
+                },
+            ));
+        }
+        let masks = sums(&shares);
+        let sessions: Vec<Digest> = said.iter().map(|(s, _)| *s).collect();
+        let context = SealedMasks {
+            sessions: &sessions,
+            node_key: self.node_key,
+        };
+        let key = admitted.first().map(|a| &a.job.order.body.result_key.0);
+        let key = key.map_or(&[][..], |k| k);
+        let sealed = seal_masks(&masks, key, &context, &mut self.fork())?;
+        let node = self.node();
+        let orders = admitted.iter().zip(said).map(|(one, (session, opened))| {
+            Ok(Delivered {
+                delivery: node.delivery(one, session, &sealed)?,
+                opened: Some(opened),
+            })
+        });
+        Ok(Deliver {
+            orders: orders.collect::<Result<_, MemberError>>()?,
+            sealed_result: Bytes(sealed),
+        })
+    }
+
+    /// Sends what is on disk. The marketplace has it, does not want it any more,
+    /// or cannot be reached: then it is sent again later.
+    pub(super) async fn hand_in(
+        &self,
+        first: Digest,
+        released: &Released,
+    ) -> Result<End, MemberError> {
+        let path = format!("/v1/node/jobs/{}/delivery", released.order_id);
+        let sent: Result<Option<Value>, _> = self.machine.post(&path, &*released.deliver).await;
+        match sent {
+            Ok(_) => {}
+            Err(e) if e.transient() || e.code().is_none() => return Err(e.into()),
+            Err(e) => tracing::warn!(order = %first, error = %e, "delivery not taken"),
+        }
+        if !released.handed {
+            busy(|| self.node().handed(first))?;
+        }
+        Ok(End::Delivered)
+    }
+
+    /// Keeps what a peer may need to finish after a crash.
+    fn remember(&self, served: &Served, members: &[u8], request: &Request) {
+        let light = |o: &Output| Output {
+            index: o.index,
+            digest: o.digest,
+            // Of a ciphertext a request's digest has the number of values alone.
+            ciphertext: OutputCiphertext::Rows {
+                glwe: Glwe::default(),
+                rows: o.ciphertext.values(),
+            },
+        };
+        let about = request.digest();
+        let known = Known {
+            name: super::rendezvous::name(What::Resume, &served.scope, members, &about),
+            scope: served.scope,
+            members: members.to_vec(),
+            request: Request {
+                outputs: request.outputs.iter().map(light).collect(),
+                ..request.clone()
+            },
+        };
+        let mut all = self.known();
+        all.retain(|k| k.name != known.name);
+        if all.len() >= super::KNOWN {
+            all.pop_front();
+        }
+        all.push_back(Arc::new(known));
+    }
+
+    /// A peer finishes what this node has signed, and perhaps released, already.
+    pub(super) async fn finish_with(&self, known: &Known) -> Result<(), MemberError> {
+        let scope = known.scope;
+        let served = self
+            .stores
+            .get(&scope)
+            .ok_or(MemberError::NoStore { scope })?;
+        let order = known.request.order;
+        if signed(&served, &order).is_none() || self.at_work().contains(&order) {
+            return Ok(());
+        }
+        let about = known.request.digest();
+        let met = self
+            .meet(What::Resume, &scope, &known.members, &about)
+            .await?;
+        let mut request = known.request.clone();
+        request.trial = met.trial;
+        let signer = self.signer();
+        served
+            .keeper
+            .resume(&self.endpoint, &signer, &request)
+            .await?;
+        Ok(())
+    }
+}
+
+fn order_id(jobs: &[NodeJob]) -> Result<Id, MemberError> {
+    let first = jobs.first().map(|j| j.order_id.clone());
+    first.ok_or(MemberError::NoJob)
+}
+
+/// The grant under which this node has signed an opening of the order.
+pub(super) fn signed(served: &Served, order: &Digest) -> Option<Digest> {
+    served.keeper.read(|store| {
+        let session = store.latest(order, 0)?;
+        matches!(
+            session.stage,
+            SessionStage::Signed(_) | SessionStage::Released(_)
+        )
+        .then_some(session.spent.grant)
+    })
+}
+
+fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
+    let grant = &one.job.grant.body;
+    let dealing = match &grant.opener {
+        Opener::Committee { dealing, .. } => *dealing,
+        Opener::CustodianHeld { .. } => Digest::default(),
+    };
+    let proven = one.proven().map_err(MemberError::Gate)?;
+    let outputs = proven.iter().zip(&grant.outputs).zip(0u32..);
+    Ok(Request {
+        dealing,
+        order: one.order,
+        grant: one.grant,
+        policy: grant.policy,
+        outputs: outputs
+            .map(|((ciphertext, granted), index)| Output {
+                index,
+                digest: granted.ciphertext,
+                ciphertext: ciphertext.clone(),
+            })
+            .collect(),
+        trial: 0,
+    })
+}
+
+/// Value by value over the orders (OPN-9).
+fn sums(shares: &[Vec<MaskShare>]) -> Vec<MaskShare> {
+    let count = shares.iter().map(Vec::len).min().unwrap_or_default();
+    let of = |i: usize| MaskShare::sum(shares.iter().filter_map(|s| s.get(i)));
+    (0..count).map(of).collect()
+}
