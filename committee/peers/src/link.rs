@@ -93,15 +93,60 @@ async fn write(
             }
             Err(_) => Arc::clone(&alive),
         };
-        let written = async {
-            io.write_all(&frame).await?;
-            while let Ok(frame) = queue.try_recv() {
-                io.write_all(&frame).await?;
-            }
-            io.flush().await
+        let late = |_| End::Frame(whole);
+        // Each frame has its time: a connection may be busy for as long as it is.
+        let mut next = Some(frame);
+        while let Some(frame) = next {
+            timeout(whole, io.write_all(&frame)).await.map_err(late)??;
+            next = queue.try_recv().ok();
+        }
+        timeout(whole, io.flush()).await.map_err(late)??;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        members::{Member, Members, PublicKey},
+        settings::{Limits, Timing},
+    };
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        time::sleep,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_may_be_busy_for_longer_than_a_frame_takes() {
+        // PEER-7: the peer reads two frames a second, for fifty seconds.
+        let member = |number| Member {
+            number,
+            key: PublicKey([number; 32]),
+            address: String::new(),
         };
-        timeout(whole, written)
-            .await
-            .map_err(|_| End::Frame(whole))??;
+        let members = Members::new(vec![member(0), member(1)]).unwrap();
+        let timing = Timing {
+            frame: Duration::from_secs(3),
+            ..Timing::default()
+        };
+        let hub = Hub::new(0, &members, Limits::default(), timing);
+        let (frames, queue) = mpsc::channel(100);
+        for _ in 0..100 {
+            frames.try_send(vec![0; 1000].into()).unwrap();
+        }
+        drop(frames);
+        let (near, mut far) = duplex(1000);
+        let reader = tokio::spawn(async move {
+            let mut frame = [0; 1000];
+            let mut read = 0;
+            while far.read_exact(&mut frame).await.is_ok() {
+                read += 1;
+                sleep(Duration::from_millis(500)).await;
+            }
+            read
+        });
+        let end = write(&hub, queue, near).await;
+        assert!(matches!(end, Err(End::Replaced)), "{end:?}");
+        assert_eq!(reader.await.unwrap(), 100);
     }
 }

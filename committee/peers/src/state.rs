@@ -18,8 +18,12 @@ use tokio::{
 };
 use veilbourse_core::digest::Digest;
 
-/// Strays that a peer may send of a session that is over.
+/// Strays that a peer may send of a session that is over, on a connection: on a
+/// new one it says again what may have been lost.
 const STRAYS: u32 = 8;
+/// Bytes of a message that is read and dropped: the longest round of the largest
+/// batch is half of it.
+pub(crate) const STRAY_BYTES: u32 = 16 << 20;
 
 /// Something for the node itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +49,25 @@ pub(crate) enum Admit {
 
 pub(crate) type Frames = mpsc::Sender<Arc<[u8]>>;
 
+/// The first message of a session that this node has not begun.
+pub(crate) struct Early {
+    pub(crate) at: Instant,
+    /// The connection that it came on: on a later one it may come once more.
+    pub(crate) connection: u64,
+    pub(crate) header: Header,
+    pub(crate) payload: Vec<u8>,
+}
+
 /// What is held for one peer.
 #[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) link: Option<(u64, Frames)>,
     pub(crate) barred: Option<Instant>,
-    pub(crate) early: BTreeMap<(Digest, Kind), (Instant, Header, Vec<u8>)>,
+    pub(crate) early: BTreeMap<(Digest, Kind), Early>,
     pub(crate) notes: u32,
+    /// Frames that found no place, and since when they are counted.
     pub(crate) strays: u32,
+    pub(crate) strays_since: Option<Instant>,
     pub(crate) connections: u64,
     pub(crate) violations: u64,
     pub(crate) last: Option<String>,
@@ -83,6 +98,24 @@ pub(crate) struct Ended {
     pub(crate) strays: BTreeMap<u8, u32>,
     pub(crate) limit: u32,
     pub(crate) outbox: VecDeque<Arc<[u8]>>,
+}
+
+impl Peer {
+    /// A frame that finds no place here. The peer cannot know: this node may be
+    /// slow, or was started anew. Only many of them in a while are a flood.
+    fn stray(&mut self, what: &'static str, hub: &Hub, now: Instant) -> Result<Admit, Violation> {
+        let over = |since: Instant| now.saturating_duration_since(since) > hub.timing.bar;
+        if self.strays_since.is_none_or(over) {
+            self.strays_since = Some(now);
+            self.strays = 0;
+        }
+        self.strays += 1;
+        let limit = hub.limits.strays;
+        if self.strays > limit {
+            return Err(Violation::Flood { what, limit });
+        }
+        Ok(Admit::Discard)
+    }
 }
 
 impl State {
@@ -146,18 +179,16 @@ impl State {
             Kind::Hello => return Err(Violation::Unexpected { kind }),
             Kind::Alive => return within(0),
             Kind::Proposal | Kind::Counter => {
-                if peer.notes >= limits.notes {
-                    return Err(Violation::Flood {
-                        what: "notes not yet read",
-                        limit: limits.notes,
-                    });
-                }
                 let counter = kind == Kind::Counter;
-                return within(if counter {
+                within(if counter {
                     limits.counter
                 } else {
                     limits.proposal
-                });
+                })?;
+                if peer.notes >= limits.notes {
+                    return peer.stray("notes beyond those not yet read", hub, now);
+                }
+                return Ok(Admit::Take);
             }
             Kind::Bye => {
                 within(2)?;
@@ -194,24 +225,20 @@ impl State {
         // A later message of a session that is unknown here: this node was started
         // anew since, and a peer sends again what it may have missed.
         if header.step != 0 {
-            peer.strays += 1;
-            if peer.strays > limits.strays {
-                return Err(Violation::Flood {
-                    what: "frames of unknown sessions on a connection",
-                    limit: limits.strays,
-                });
-            }
-            return Ok(Admit::Discard);
+            within(STRAY_BYTES)?;
+            return peer.stray("frames of unknown sessions", hub, now);
         }
         // PEER-6: the first message of a session that this node has not begun.
         within(EARLY_BYTES)?;
         let fresh = now.checked_sub(hub.timing.start).unwrap_or(now);
-        peer.early.retain(|_, (at, _, _)| *at >= fresh);
+        peer.early.retain(|_, e| e.at >= fresh);
         if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&(session, kind)) {
-            return Err(Violation::Flood {
-                what: "sessions that this node has not begun",
-                limit: limits.early,
-            });
+            peer.stray("sessions beyond those not yet begun", hub, now)?;
+            // The oldest of its own makes room.
+            let oldest = peer.early.iter().min_by_key(|(_, e)| e.at);
+            if let Some(place) = oldest.map(|(place, _)| *place) {
+                peer.early.remove(&place);
+            }
         }
         Ok(Admit::Take)
     }
