@@ -119,7 +119,7 @@ impl Hub {
         // A fresh queue has room for it; were it not so, the peer would be
         // silent to those sessions and no more.
         for frame in again {
-            let _ = frames.try_send(frame);
+            frames.queue(&frame);
         }
         p.connections += 1;
         p.barred = None;

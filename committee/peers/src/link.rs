@@ -6,13 +6,13 @@ use crate::{
     frame::{Header, Kind, encode, read_header, read_payload, skip_payload},
     handshake::Channel,
     hub::Hub,
-    state::Admit,
+    state::{Admit, Frames},
 };
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 use veilbourse_core::digest::Digest;
@@ -35,7 +35,12 @@ enum End {
 /// Runs a connection to its end.
 pub(crate) async fn run(hub: &Hub, channel: Channel) -> Result<(), Refused> {
     let peer = channel.peer;
-    let (frames, queue) = mpsc::channel(hub.limits.outgoing);
+    let (sender, queue) = mpsc::channel(hub.limits.outgoing);
+    let (lives, gone) = oneshot::channel();
+    let frames = Frames {
+        queue: sender,
+        _lives: lives,
+    };
     let generation = hub
         .attach(peer, frames, Instant::now())
         .map_err(|left| Refused::Barred { peer, left })?;
@@ -43,6 +48,9 @@ pub(crate) async fn run(hub: &Hub, channel: Channel) -> Result<(), Refused> {
     let end = tokio::select! {
         end = read(hub, (peer, generation), from) => end,
         end = write(hub, queue, to) => end,
+        // PEER-7: it may be blocked on a peer that does not read; a peer that
+        // calls again and again would hold as many connections.
+        _ = gone => Err(End::Replaced),
     };
     let why = match end {
         Ok(()) => "closed".into(),
@@ -86,11 +94,7 @@ async fn write(
     loop {
         let frame = match timeout(idle / 3, queue.recv()).await {
             Ok(Some(frame)) => frame,
-            Ok(None) => {
-                // What is broken already need not be closed well.
-                let _ = timeout(whole, io.shutdown()).await;
-                return Err(End::Replaced);
-            }
+            Ok(None) => return Err(End::Replaced),
             Err(_) => Arc::clone(&alive),
         };
         let late = |_| End::Frame(whole);

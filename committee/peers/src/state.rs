@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 use veilbourse_core::digest::Digest;
@@ -47,7 +47,19 @@ pub(crate) enum Admit {
     Stale,
 }
 
-pub(crate) type Frames = mpsc::Sender<Arc<[u8]>>;
+/// The way to a connection; dropped, the connection ends at once, whether or not
+/// its peer reads.
+pub(crate) struct Frames {
+    pub(crate) queue: mpsc::Sender<Arc<[u8]>>,
+    pub(crate) _lives: oneshot::Sender<()>,
+}
+
+impl Frames {
+    /// Whether there was room.
+    pub(crate) fn queue(&self, frame: &Arc<[u8]>) -> bool {
+        self.queue.try_send(Arc::clone(frame)).is_ok()
+    }
+}
 
 /// The first message of a session that this node has not begun.
 pub(crate) struct Early {
@@ -125,10 +137,9 @@ impl State {
         let Some(p) = self.peers.get_mut(&to) else {
             return false;
         };
-        let sent = p.link.as_ref().map(|(_, l)| l.try_send(Arc::clone(frame)));
-        match sent {
-            Some(Ok(())) => true,
-            Some(Err(_)) => {
+        match p.link.as_ref().map(|(_, l)| l.queue(frame)) {
+            Some(true) => true,
+            Some(false) => {
                 p.link = None;
                 p.last = Some("it does not read what is sent to it (PEER-7)".into());
                 false

@@ -222,3 +222,33 @@ async fn sessions_not_begun_make_room_for_later_ones() {
     let heard = session.exchange(Kind::Round, 0, &[1; 10]).await.unwrap();
     assert_eq!(heard, [vec![200; 10], vec![1; 10]]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_calls_again_without_reading_holds_one_connection() {
+    // PEER-7: every new connection is told again what the session said, more than
+    // the pipe takes.
+    let net = Net::new();
+    let tested = node_with(&net, 1, 3, timing(), Limits::default());
+    let mut session = tested.end.session(OVER, &[0, 1]).unwrap();
+    let long = Expected {
+        lengths: vec![300_000],
+        exact: true,
+    };
+    session.expect(Kind::Round, long).unwrap();
+    let _waiting =
+        tokio::spawn(async move { session.exchange(Kind::Round, 0, &[1; 300_000]).await });
+    let (mut calls, mut streams) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let (near, far) = duplex(1 << 16);
+        calls.push(tokio::spawn(tested.end.take(Box::new(far))));
+        let mut stream = Stranger::like(0).call(near).await.unwrap();
+        let hello = hello(&members(3), 0, 1);
+        stream.write_all(&hello).await.unwrap();
+        stream.flush().await.unwrap();
+        streams.push(stream);
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(tested.end.health()[0].connections, 20);
+    let open = calls.iter().filter(|c| !c.is_finished()).count();
+    assert_eq!(open, 1);
+}
