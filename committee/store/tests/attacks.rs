@@ -262,3 +262,39 @@ fn many_dealings_do_not_use_up_the_open_files() {
     let mut other = Folder::new(dir.path());
     assert!(other.lock("log").is_err());
 }
+
+#[test]
+fn a_bit_of_the_last_record_is_not_a_torn_write() {
+    // CST-1, OPN-6: a node that would forget that it signed would open again.
+    let mut pair = Pair::new(4);
+    let session = pair.spend(1, 0, &[(0, 1)]);
+    pair.a.check_pending(&session).unwrap();
+    pair.a.check_passed(&session).unwrap();
+    let before = pair.a.disk().bytes("log").unwrap().len();
+    let y = [veilbourse_core::field::Fq::ONE];
+    pair.a.signed(&session, &y).unwrap();
+    let copy = pair.a.disk().copy();
+    let after = SimDisk::of(&copy).bytes("log").unwrap();
+    // Its very last byte, made zero, cannot be told from one that never came.
+    let last = after.len() - usize::from(after.last() == Some(&1));
+    for at in before..last {
+        let disk = SimDisk::of(&copy);
+        disk.damage("log", at);
+        let e = Store::open(disk, pair.world.config(0)).map(|s| s.records());
+        let damaged = matches!(e, Err(StoreError::Log(LogError::Damaged { .. })));
+        assert!(damaged, "byte {at} of {}: {e:?}", after.len());
+    }
+    // What power left of it, with zeros after it or not, is.
+    for kept in before..after.len() {
+        for zeros in [0, after.len() - kept] {
+            let mut disk = SimDisk::of(&copy);
+            disk.truncate("log", kept as u64).unwrap();
+            disk.truncate("log", (kept + zeros) as u64).unwrap();
+            let store = Store::open(disk, pair.world.config(0)).unwrap();
+            let stage = &store.state().session_of(&session).unwrap().stage;
+            let whole = after[kept..].iter().all(|b| *b == 0) && zeros > 0;
+            let expected = if whole { "signed" } else { "abandoned" };
+            assert_eq!(stage.name(), expected, "byte {kept}");
+        }
+    }
+}
