@@ -298,3 +298,79 @@ fn a_bit_of_the_last_record_is_not_a_torn_write() {
         }
     }
 }
+
+/// That the log says what the node believes: opened elsewhere, it is the same.
+fn replays(store: &Store<SimDisk>, world: &World, node: u8) -> bool {
+    let copy = SimDisk::of(&store.disk().copy());
+    let again = Store::open(copy, world.config(node)).unwrap();
+    // Where a session or a check was cut off, opening goes on from there.
+    if again.records() != store.records() {
+        return false;
+    }
+    assert_eq!(again.head(), store.head());
+    let [now, then] = [store, &again].map(|s| format!("{:?}", s.state()));
+    assert_eq!(now, then);
+    true
+}
+
+#[test]
+fn a_log_replays_as_it_was_applied() {
+    // CST-1: refusals, wrong streams, replaced and frozen epochs, peers.
+    let mut pair = Pair::new(12);
+    let world = pair.world.clone();
+    let mut same = 0;
+    let mut check = |pair: &Pair| same += usize::from(replays(&pair.a, &pair.world, 0));
+    for order in 0..3 {
+        let session = pair.spend(order, 0, &[(0, 1), (3, 2)]);
+        check(&pair);
+        pair.a.check_pending(&session).unwrap();
+        pair.b.abandon(&session, "a test").unwrap();
+        if order == 1 {
+            pair.a.check_passed(&session).unwrap();
+            pair.a.abandon(&session, "a test").unwrap();
+            check(&pair);
+            continue;
+        }
+        pair.a.check_passed(&session).unwrap();
+        let y = [veilbourse_core::field::Fq::ONE; 3];
+        pair.a.signed(&session, &y).unwrap();
+        check(&pair);
+        if order == 0 {
+            pair.a.released(&session).unwrap();
+            check(&pair);
+        }
+    }
+    // A wrong stream, another root, a refusal; then a later epoch; then a freeze.
+    let plan = |epoch, first| Plan {
+        epoch,
+        first,
+        seeds: u64::from(epoch) + 1,
+        with_key: first == 0,
+        ..world.plan(&[0, 1])
+    };
+    let deal = |epoch, first| Dealt::random(&world, &plan(epoch, first), &mut rng(first));
+    let mut bad = deal(0, 20);
+    bad.streams[0][3][0] ^= 1;
+    bad.send(&mut pair.a, 0, 1000).unwrap();
+    assert!(pair.a.finish(&bad.digest()).is_err());
+    check(&pair);
+    pair.a.refuse(&bad.digest(), "a test").unwrap();
+    check(&pair);
+    for (epoch, first) in [(0, 30), (2, 0), (2, 10), (1, 0)] {
+        let dealt = deal(epoch, first);
+        if dealt.usable(&mut pair.a, 0).is_err() {
+            assert_eq!(epoch, 1, "it is replaced already");
+        }
+        check(&pair);
+    }
+    let later = deal(3, 0);
+    later.verified(&mut pair.a, 0).unwrap();
+    check(&pair);
+    pair.a.freeze(later.dealing.quorum, "a test").unwrap();
+    check(&pair);
+    pair.meet().unwrap();
+    check(&pair);
+    pair.a.retire().unwrap();
+    check(&pair);
+    assert!(same > 12, "{same}");
+}
