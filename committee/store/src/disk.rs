@@ -33,8 +33,8 @@ pub trait Disk {
     fn lock(&mut self, name: &str) -> Result<()>;
 }
 
-/// Files kept open at most, beside locked ones and ones that are not synced: a
-/// dealer's many dealings must not use up the process's.
+/// Files kept open at most: a dealer's many dealings must not use up the
+/// process's.
 const MAX_OPEN: usize = 64;
 
 /// A real folder.
@@ -49,7 +49,7 @@ pub struct Folder {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Written and not synced: it stays open, so that its sync tells.
+    /// Written and not synced.
     dirty: bool,
     used: u64,
 }
@@ -87,8 +87,13 @@ impl Folder {
         let path = self.path(name)?;
         if !self.open.contains_key(name) && self.open.len() >= MAX_OPEN {
             let idle = self.open.iter();
-            let idle = idle.filter(|(n, o)| !o.dirty && !self.locked.contains(*n));
-            if let Some(oldest) = idle.min_by_key(|(_, o)| o.used).map(|(n, _)| n.clone()) {
+            let idle = idle.filter(|(n, _)| !self.locked.contains(*n));
+            // Ones that are synced first; of any other its sync tells.
+            let oldest = idle.min_by_key(|(_, o)| (o.dirty, o.used));
+            if let Some((oldest, open)) = oldest.map(|(n, o)| (n.clone(), o)) {
+                if open.dirty {
+                    open.file.sync_all()?;
+                }
                 self.open.remove(&oldest);
             }
         }

@@ -246,7 +246,10 @@ fn many_dealings_do_not_use_up_the_open_files() {
     for n in 0..300 {
         folder.create(&name(n)).unwrap();
         folder.write(&name(n), 0, &n.to_le_bytes()).unwrap();
-        folder.sync(&name(n)).unwrap();
+        // Half of them are never synced: streams of which little has come.
+        if n % 2 == 0 {
+            folder.sync(&name(n)).unwrap();
+        }
     }
     let mut found = [0; 8];
     for n in 0..300 {
