@@ -562,7 +562,10 @@ impl Kept {
             (false, [ticket]) => ("ticket.json", serde_json::to_string(ticket)?),
             _ => {
                 let orders = self.tickets.clone();
-                ("joint.json", serde_json::to_string(&JointTicket { orders })?)
+                (
+                    "joint.json",
+                    serde_json::to_string(&JointTicket { orders })?,
+                )
             }
         };
         files::replace(&self.folder.join(name), &Zeroizing::new(text))
@@ -633,7 +636,10 @@ async fn order(quoted: Quoted, terms: &Terms<'_>, no_wait: bool, json: bool) -> 
     let (ids, folder) = signed_and_placed(quoted, terms, json).await?;
     if no_wait {
         if json {
-            out!("{}", json!({ "order": ids.first(), "orders": ids, "folder": folder }));
+            out!(
+                "{}",
+                json!({ "order": ids.first(), "orders": ids, "folder": folder })
+            );
         }
         return Ok(true);
     }
@@ -978,7 +984,10 @@ async fn open(session: &Session, folder: &Path, json: bool) -> Result<bool> {
     if noise > 0.0 {
         let row = |d: &Decoded| format!("{} {:.3e}", d.label, real_noise(&program, d, noise));
         let said: Vec<String> = decoded.iter().map(row).collect();
-        out!("  the tickets' noise has deviation: {}", printable(&said.join("; ")));
+        out!(
+            "  the tickets' noise has deviation: {}",
+            printable(&said.join("; "))
+        );
     }
     let how = f.verified.first().map_or("", |r| r.decryption);
     for receipt in &f.receipts {

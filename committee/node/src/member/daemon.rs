@@ -2,10 +2,7 @@
 //! server for dealings and for jobs, what is still to be delivered.
 
 use super::{End, Inner, MemberConfig, MemberError, lock, rendezvous::Rendezvous, stores::Stores};
-use crate::{
-    config::NodeConfig,
-    node::KeyNode,
-};
+use crate::{config::NodeConfig, node::KeyNode};
 use rand_chacha::ChaCha20Rng;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
