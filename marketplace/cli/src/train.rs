@@ -40,6 +40,15 @@ pub async fn run(command: TrainCommand, json: bool) -> Result<bool> {
             (train, method)
         }
     };
+    // Before anything is bought, too.
+    if let Some(model) = &args.model
+        && beside(model) == *model
+    {
+        bail!(
+            "--model {}: training.json is written beside it",
+            model.display()
+        );
+    }
     match args.order.clone() {
         Some(folder) => again(&args, &folder, method, json),
         None => bought(&args, method, json).await,
@@ -65,6 +74,7 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
     let listed = buyer::listing(&session, listing).await?;
     let ask = asked(&listed.manifest, args);
     let plan = Plan::of(&listed, &ask)?;
+    plan.check_rows(&listed.manifest, method)?;
     let (query, demand) = plan.query(&listed.manifest)?;
     let offer = buyer::quote(&session, &marketplace, &listed, &query, None).await?;
     if let Some(key) = &args.pod {
@@ -134,12 +144,7 @@ fn again(args: &TrainArgs, folder: &Path, method: Method, json: bool) -> Result<
     let values = integers(&result).context("result.json: outputs with integers are expected")?;
     let program = &ticket.order.body.program;
     buyer::check_opened(&ticket, &values)?;
-    let listed = Listed {
-        id: ticket.order.body.listing.clone(),
-        title: ticket.manifest.name.clone(),
-        manifest: ticket.manifest.clone(),
-        suppressed: Vec::new(),
-    };
+    let listed = ticket.listed();
     let ask = asked(&listed.manifest, args);
     let plan = Plan::of(&listed, &ask)?;
     let opened = OpenedSums::read(&listed.manifest, program, &values);
@@ -152,6 +157,11 @@ fn again(args: &TrainArgs, folder: &Path, method: Method, json: bool) -> Result<
     finish(
         args, folder, &listed, ids, ask, &plan, &moments, method, json,
     )
+}
+
+/// Where the training goes that a model is of.
+fn beside(model: &Path) -> PathBuf {
+    model.with_file_name("training.json")
 }
 
 fn integers(result: &Value) -> Option<Vec<Vec<i64>>> {
@@ -187,13 +197,7 @@ fn finish(
         .model
         .clone()
         .unwrap_or_else(|| folder.join("model.json"));
-    let file = model.with_file_name("training.json");
-    if file == model {
-        bail!(
-            "--model {}: training.json is written beside it",
-            model.display()
-        );
-    }
+    let file = beside(&model);
     let write = |path: &Path, bytes: Vec<u8>| {
         fs::write(path, bytes).with_context(|| path.display().to_string())
     };
@@ -278,6 +282,24 @@ fn say_references(references: &[veilbourse_client::train::Reference], left_out: 
     }
 }
 
+/// Six places, or seven digits where that would show none or far too many.
+fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e9).contains(&magnitude) || !value.is_finite() {
+        format!("{value:.6}")
+    } else {
+        format!("{value:.6e}")
+    }
+}
+
+fn condition(value: f64) -> String {
+    if value < 1e6 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
 fn show(t: &Training) {
     let f: &Fit = &t.fit;
     let kind = match f.method {
@@ -304,8 +326,8 @@ fn show(t: &Training) {
     let row = |c: &Coefficient| {
         vec![
             c.name.clone(),
-            format!("{:.6}", c.value),
-            format!("{:.6}", c.standard_error),
+            figure(c.value),
+            figure(c.standard_error),
             format!("{:.2}", c.t),
             format!("{:.1e}", c.quantisation.typical),
             format!("{:.1e}", c.quantisation.bound),
@@ -325,13 +347,13 @@ fn show(t: &Training) {
     ];
     out!("{}", table(&header, &rows));
     out!(
-        "  R^2 {:.6} (adjusted {:.6}); residual standard error {:.6} on {:.1} degrees of freedom; \
-         condition {:.1}",
+        "  R^2 {:.6} (adjusted {:.6}); residual standard error {} on {:.1} degrees of freedom; \
+         condition {}",
         f.r_squared,
         f.adjusted_r_squared,
-        f.residual_standard_error,
+        figure(f.residual_standard_error),
         f.residual_degrees,
-        f.condition
+        condition(f.condition)
     );
     if matches!(f.method, Method::Ridge { .. }) {
         out!(

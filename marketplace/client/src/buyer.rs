@@ -70,12 +70,20 @@ pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientE
         Ok(bytes) => {
             let note: Value =
                 serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("twin", e))?;
-            serde_json::from_value(note["suppressed"].clone()).unwrap_or_default()
+            suppressed(&note)?
         }
         Err(e) if e.code() == Some("NOT_FOUND") => Vec::new(),
         Err(e) => return Err(e),
     };
     Ok(listed)
+}
+
+/// The names that a twin's note says were suppressed: none where it says nothing.
+fn suppressed(note: &Value) -> Result<Vec<String>, ClientError> {
+    match note.get("suppressed") {
+        None => Ok(Vec::new()),
+        Some(names) => Vec::deserialize(names).map_err(|e| ClientError::refused("twin", e)),
+    }
 }
 
 /// A listing as the server answered, held to the id asked for.
@@ -216,6 +224,21 @@ pub struct Ticket {
     pub sealed_model: Option<Bytes>,
     /// Worst-case rounding error of each vector's weights, real units a row.
     pub max_error: Vec<f64>,
+    /// Columns that rule DS-7 suppressed, as [`Listed::suppressed`] had them.
+    #[serde(default)]
+    pub suppressed: Vec<String>,
+}
+
+impl Ticket {
+    /// The listing as it was when ordered from (TRN-6).
+    pub fn listed(&self) -> Listed {
+        Listed {
+            id: self.order.body.listing.clone(),
+            title: self.manifest.name.clone(),
+            manifest: self.manifest.clone(),
+            suppressed: self.suppressed.clone(),
+        }
+    }
 }
 
 /// Signs an order for an offer and seals the model to the quoted pod.
@@ -306,6 +329,7 @@ pub fn prepare(
         result_secret: Bytes(result_secret.as_bytes().to_vec()),
         sealed_model: sealed.map(Bytes),
         max_error: query.max_error.clone(),
+        suppressed: listed.suppressed.clone(),
     })
 }
 
