@@ -77,17 +77,37 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
 /// Puts a public file in place, whole or not at all: written beside it, synced,
 /// renamed. What was there before stays until then.
 pub fn put_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    beside(path, bytes, |next| fs::rename(next, path)).with_context(|| path.display().to_string())
+}
+
+/// The same where nothing is yet, and nothing that came meanwhile is written over.
+pub fn put_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    beside(path, bytes, |next| {
+        match fs::hard_link(next, path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(e),
+            // No links on this file system.
+            Err(_) if !path.exists() => fs::rename(next, path),
+            Err(e) => Err(e),
+            Ok(()) => fs::remove_file(next),
+        }
+    })
+    .with_context(|| path.display().to_string())
+}
+
+/// Writes a file beside `path`, synced, that `place` puts there.
+fn beside(
+    path: &Path,
+    bytes: &[u8],
+    place: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let next = path.with_file_name(name);
-    let put = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&next)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&next, path)?;
-        sync_folder_of(path)
-    };
-    put().with_context(|| path.display().to_string())
+    let mut file = fs::File::create(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    place(&next)?;
+    sync_folder_of(path)
 }
 
 /// Reads a file of at most `limit` bytes (first gate).

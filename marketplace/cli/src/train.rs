@@ -40,6 +40,15 @@ pub async fn run(command: TrainCommand, json: bool) -> Result<bool> {
             (train, method)
         }
     };
+    // Before anything is bought, too.
+    if let Some(model) = &args.model
+        && beside(model) == *model
+    {
+        bail!(
+            "--model {}: training.json is written beside it",
+            model.display()
+        );
+    }
     match args.order.clone() {
         Some(folder) => again(&args, &folder, method, json),
         None => bought(&args, method, json).await,
@@ -65,6 +74,7 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
     let first = listed.first().context("--listing is needed to order")?;
     let ask = asked(&first.manifest, args);
     let plan = JointPlan::of(&listed, &ask)?;
+    plan.check_rows(method)?;
     let moments = plan.queries.first().map_or(0, |q| q.program.vectors.len());
     let pins = Pins {
         pod: args.pod.as_ref(),
@@ -163,16 +173,7 @@ fn solved(
     method: Method,
     json: bool,
 ) -> Result<bool> {
-    let listed: Vec<Listed> = kept
-        .tickets
-        .iter()
-        .map(|t| Listed {
-            id: t.order.body.listing.clone(),
-            title: t.manifest.name.clone(),
-            manifest: t.manifest.clone(),
-            suppressed: Vec::new(),
-        })
-        .collect();
+    let listed: Vec<Listed> = kept.tickets.iter().map(Ticket::listed).collect();
     let first = listed.first().context("there is no order")?;
     let ask = asked(&first.manifest, args);
     let plan = JointPlan::of(&listed, &ask)?;
@@ -202,6 +203,11 @@ fn solved(
     write(args, folder, &training, json)
 }
 
+/// Where the training goes that a model is of.
+fn beside(model: &Path) -> PathBuf {
+    model.with_file_name("training.json")
+}
+
 fn integers(result: &Value) -> Option<Vec<Vec<i64>>> {
     let outputs = result["outputs"].as_array()?;
     let one = |o: &Value| -> Option<Vec<i64>> {
@@ -217,13 +223,7 @@ fn write(args: &TrainArgs, folder: &Path, training: &Training, json: bool) -> Re
         .model
         .clone()
         .unwrap_or_else(|| folder.join("model.json"));
-    let file = model.with_file_name("training.json");
-    if file == model {
-        bail!(
-            "--model {}: training.json is written beside it",
-            model.display()
-        );
-    }
+    let file = beside(&model);
     let write = |path: &Path, bytes: Vec<u8>| {
         fs::write(path, bytes).with_context(|| path.display().to_string())
     };
@@ -310,6 +310,24 @@ fn say_references(references: &[veilbourse_client::train::Reference], left_out: 
     }
 }
 
+/// Six places, or seven digits where that would show none or far too many.
+fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e9).contains(&magnitude) || !value.is_finite() {
+        format!("{value:.6}")
+    } else {
+        format!("{value:.6e}")
+    }
+}
+
+fn condition(value: f64) -> String {
+    if value < 1e6 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
 fn show(t: &Training) {
     let f: &Fit = &t.fit;
     let kind = match f.method {
@@ -336,8 +354,8 @@ fn show(t: &Training) {
     let row = |c: &Coefficient| {
         vec![
             c.name.clone(),
-            format!("{:.6}", c.value),
-            format!("{:.6}", c.standard_error),
+            figure(c.value),
+            figure(c.standard_error),
             format!("{:.2}", c.t),
             format!("{:.1e}", c.quantisation.typical),
             format!("{:.1e}", c.quantisation.bound),
@@ -357,13 +375,13 @@ fn show(t: &Training) {
     ];
     out!("{}", table(&header, &rows));
     out!(
-        "  R^2 {:.6} (adjusted {:.6}); residual standard error {:.6} on {:.1} degrees of freedom; \
-         condition {:.1}",
+        "  R^2 {:.6} (adjusted {:.6}); residual standard error {} on {:.1} degrees of freedom; \
+         condition {}",
         f.r_squared,
         f.adjusted_r_squared,
-        f.residual_standard_error,
+        figure(f.residual_standard_error),
         f.residual_degrees,
-        f.condition
+        condition(f.condition)
     );
     if matches!(f.method, Method::Ridge { .. }) {
         out!(

@@ -23,6 +23,7 @@ use crate::{
     ClientError,
     market::{Session, id, text},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 use veilbourse_core::manifest::Manifest;
 use veilbourse_documents::Id;
@@ -66,12 +67,20 @@ pub async fn listing(session: &Session, listing: &str) -> Result<Listed, ClientE
         Ok(bytes) => {
             let note: Value =
                 serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("twin", e))?;
-            serde_json::from_value(note["suppressed"].clone()).unwrap_or_default()
+            suppressed(&note)?
         }
         Err(e) if e.code() == Some("NOT_FOUND") => Vec::new(),
         Err(e) => return Err(e),
     };
     Ok(listed)
+}
+
+/// The names that a twin's note says were suppressed: none where it says nothing.
+fn suppressed(note: &Value) -> Result<Vec<String>, ClientError> {
+    match note.get("suppressed") {
+        None => Ok(Vec::new()),
+        Some(names) => Vec::deserialize(names).map_err(|e| ClientError::refused("twin", e)),
+    }
 }
 
 /// A listing as the server answered, held to the id asked for.

@@ -41,9 +41,22 @@ pub struct Ticket {
     pub sealed_model: Option<Bytes>,
     /// Worst-case rounding error of each vector's weights, real units a row.
     pub max_error: Vec<f64>,
+    /// Columns that rule DS-7 suppressed, as [`Listed::suppressed`] had them.
+    #[serde(default)]
+    pub suppressed: Vec<String>,
 }
 
 impl Ticket {
+    /// The listing as it was when ordered from (TRN-6).
+    pub fn listed(&self) -> Listed {
+        Listed {
+            id: self.order.body.listing.clone(),
+            title: self.manifest.name.clone(),
+            manifest: self.manifest.clone(),
+            suppressed: self.suppressed.clone(),
+        }
+    }
+
     /// The documents of the order.
     pub fn chain(&self) -> Chain<'_> {
         Chain {
@@ -194,6 +207,7 @@ impl Signing<'_> {
             result_secret: Bytes(result_secret.as_bytes().to_vec()),
             sealed_model: sealed.map(Bytes),
             max_error: query.max_error.clone(),
+            suppressed: listed.suppressed.clone(),
         })
     }
 }

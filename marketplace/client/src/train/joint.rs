@@ -1,7 +1,7 @@
 //! Training over several listings (TRN-6, OPN-9): moments are sums over rows, so
 //! they are sums over custodians, and only those are opened.
 
-use super::{Ask, Moments, OpenedSums, Plan, TrainError, columns::Origin};
+use super::{Ask, Method, Moments, OpenedSums, Plan, TrainError, columns::Origin};
 use crate::{
     buyer::{JointRefusal, Listed, align, pooled, same_publics},
     query::Query,
@@ -24,6 +24,11 @@ pub struct JointPlan {
 }
 
 impl JointPlan {
+    /// [`Plan::check_rows`] with the rows of all.
+    pub fn check_rows(&self, method: Method) -> Result<(), TrainError> {
+        self.plan.check_rows(&self.pooled, method)
+    }
+
     /// Resolves names in every listing; what differs is refused by name.
     pub fn of(listed: &[Listed], ask: &Ask) -> Result<Self, TrainError> {
         let mut plans = Vec::new();
