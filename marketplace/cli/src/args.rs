@@ -39,6 +39,9 @@ pub enum Command {
     Pod(PodArgs),
     /// Run a key node.
     KeyNode(NodeArgs),
+    /// The file that names a committee of key nodes.
+    #[command(subcommand)]
+    Committee(CommitteeCommand),
     /// What a data custodian does.
     #[command(subcommand)]
     Custodian(CustodianCommand),
@@ -143,6 +146,48 @@ pub struct DemoArgs {
     /// Leave out the attacks (tampered result, forged proof, replay).
     #[arg(long)]
     pub no_attacks: bool,
+    /// The committee that opens results: how many key nodes, and how many of them
+    /// it takes.
+    #[arg(long, value_name = "NODES:THRESHOLD", default_value = "3:2")]
+    pub committee: CommitteeSize,
+    /// One key node of the custodian opens in place of a committee; the custodian
+    /// learns the results.
+    #[arg(long, conflicts_with = "committee")]
+    pub custodian_held: bool,
+    /// Noise in every result: what each costs of the privacy budget (zCDP rho, as
+    /// 0.01).
+    #[arg(long, value_name = "RHO", conflicts_with = "custodian_held")]
+    pub noise: Option<String>,
+    /// A joint query: one table of each of several custodians (three or more),
+    /// of which only sums over all are opened.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 1..,
+        conflicts_with_all = ["data", "model", "weights", "rows", "custodian_held", "noise"]
+    )]
+    pub joint: Vec<PathBuf>,
+}
+
+/// n nodes of which t open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitteeSize {
+    /// n.
+    pub nodes: u8,
+    /// t.
+    pub threshold: u8,
+}
+
+impl std::str::FromStr for CommitteeSize {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("{s:?} is not NODES:THRESHOLD, as 3:2");
+        let (n, t) = s.split_once(':').ok_or_else(wrong)?;
+        let number = |v: &str| v.parse().map_err(|_| wrong());
+        let (nodes, threshold) = (number(n)?, number(t)?);
+        veilbourse_protocol::Committee::new(nodes, threshold).map_err(|e| e.to_string())?;
+        Ok(Self { nodes, threshold })
+    }
 }
 
 /// Arguments of `serve`.
@@ -226,6 +271,31 @@ pub struct NodeArgs {
     /// The machine's name in the catalogue, for `--init`.
     #[arg(long, default_value = "key node")]
     pub name: String,
+    /// With `--init`: a committee's node. It holds no dataset's key; shares and
+    /// tickets are dealt to it.
+    #[arg(long, requires = "init")]
+    pub member: bool,
+    /// Print this node's entry for the committee's file, with the address
+    /// (HOST:PORT) at which the other members reach it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub entry: Option<String>,
+    /// The committee's file (from `committee make`), copied into the folder.
+    #[arg(long, value_name = "FILE")]
+    pub committee: Option<PathBuf>,
+    /// Where a committee's node takes the other members' calls; by default at
+    /// the port of its own address, on all interfaces.
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Serve these custodians alone (public signing keys). May be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub serve_only: Vec<String>,
+    /// Destroy this node's shares and tickets of a dataset (root) for good, and end.
+    #[arg(long, value_name = "DATASET")]
+    pub retire: Option<String>,
+    /// Destroy those of one quorum of a dataset (as DATASET:0,2), and end: the
+    /// custodian deals to it anew.
+    #[arg(long, value_name = "DATASET:NODES", conflicts_with = "retire")]
+    pub freeze: Option<String>,
     /// Add a dataset: the folder that `custodian encrypt` wrote.
     #[arg(long, requires = "custodian")]
     pub add: Option<PathBuf>,
@@ -242,6 +312,33 @@ pub struct NodeArgs {
     /// Accept verifying keys made from a local (dev) SRS.
     #[arg(long)]
     pub accept_dev_srs: bool,
+}
+
+/// The committee's file.
+#[derive(Debug, Subcommand, Clone)]
+pub enum CommitteeCommand {
+    /// Put the entries of its nodes together (from `key-node --entry`), in the
+    /// order of their numbers.
+    Make {
+        /// How many nodes open.
+        #[arg(long)]
+        threshold: u8,
+        /// The marketplace's key that they serve (64 hex digits).
+        #[arg(long, value_name = "KEY", value_parser = key)]
+        marketplace: Key,
+        /// The nodes' entries.
+        #[arg(required = true, num_args = 2..=5, value_name = "ENTRY")]
+        entries: Vec<PathBuf>,
+        /// Where to write it.
+        #[arg(long, default_value = "committee.json")]
+        out: PathBuf,
+    },
+    /// Check a committee's file and print it.
+    Show {
+        /// The file.
+        #[arg(default_value = "committee.json")]
+        file: PathBuf,
+    },
 }
 
 /// What a custodian does.

@@ -6,7 +6,7 @@ use crate::{
     args::{CustodianCommand, ListingAction, OpenersArgs, PinArgs, Who},
     deal,
     files::{self, new_signing_key, public, signing_key},
-    pins,
+    member, pins,
     progress::Bars,
     show::{bytes, credits, money, table},
 };
@@ -417,7 +417,7 @@ impl Signing {
         let session = session(&self.who).await?;
         let marketplace = pins::marketplace(&session.server, &self.pin, false).await?;
         let committee = self.openers.committee.as_deref();
-        if let Some(file) = committee.map(deal::committee).transpose()?
+        if let Some(file) = committee.map(member::committee).transpose()?
             && file.marketplace != marketplace_id(&marketplace)
         {
             bail!(
@@ -451,7 +451,7 @@ impl Signing {
             rho_limit,
         } = &self.openers;
         if let Some(file) = committee {
-            let committee = deal::committee(file)?;
+            let committee = member::committee(file)?;
             if !DealerFolder::exists(folder) {
                 bail!(
                     "no tickets were dealt for {}: run `veilbourse custodian deal` first",

@@ -1,9 +1,9 @@
 //! `veilbourse custodian deal`: classes said in a line, dealt to files, shown.
 
-use crate::{args::DealArgs, files, progress::Bars, show::table};
+use crate::{args::DealArgs, progress::Bars, show::table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 use veilbourse_client::{
     dataset::DatasetFolder,
     dealing::{
@@ -12,7 +12,6 @@ use veilbourse_client::{
     },
 };
 use veilbourse_core::manifest::Manifest;
-use veilbourse_documents::CommitteeFile;
 use veilbourse_privacy::{Rational, Rho, Sensitivity, conversion};
 use veilbourse_verify::terminal::printable;
 
@@ -20,12 +19,6 @@ use veilbourse_verify::terminal::printable;
 const TICKETS: u64 = 2048;
 /// For people: epsilon is said at this delta, as the marketplace says it.
 const DELTA: f64 = 1e-9;
-
-/// Reads a committee's file; whoever reads it pins what it says.
-pub fn committee(file: &Path) -> Result<CommitteeFile> {
-    let bytes = files::read(file)?;
-    CommitteeFile::parse(&bytes).with_context(|| file.display().to_string())
-}
 
 /// A limit of rho.
 pub fn rho(text: &str) -> Result<Rho> {
@@ -112,7 +105,7 @@ fn law(asked: &Asked) -> String {
 /// `veilbourse custodian deal`.
 pub fn run(a: &DealArgs, json: bool) -> Result<()> {
     let folder = DatasetFolder::open(&a.dataset)?;
-    let committee = committee(&a.committee)?;
+    let committee = crate::member::committee(&a.committee)?;
     let mut rng = crate::rng(None);
     let mut dealer = DealerFolder::open(&folder, &mut rng)?;
     let unfinished = dealer.plan().unfinished();
