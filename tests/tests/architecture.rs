@@ -53,7 +53,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "client",
-        &["core", "eval", "tabular", "verifier", "prover", "documents"],
+        &[
+            "core",
+            "eval",
+            "tabular",
+            "verifier",
+            "prover",
+            "documents",
+            "privacy",
+            "protocol",
+            "ticket-store",
+        ],
     ),
     ("verify", &["core", "verifier", "documents"]),
 ];

@@ -220,7 +220,10 @@ pub fn show_tickets(listing: &Value) {
     if t.is_null() {
         return;
     }
-    out!("\n  {}: opening tickets", printable(&text(&listing["title"])));
+    out!(
+        "\n  {}: opening tickets",
+        printable(&text(&listing["title"]))
+    );
     let number = |v: &Value| v.as_f64().unwrap_or(0.0);
     let classes = t["classes"].as_array();
     let name = |digest: &Value| {
@@ -236,7 +239,10 @@ pub fn show_tickets(listing: &Value) {
             fields.iter().map(|f| text(&c[*f])).collect()
         })
         .collect();
-    out!("{}", table(&["class", "noise", "dealt", "spent", "left"], &rows));
+    out!(
+        "{}",
+        table(&["class", "noise", "dealt", "spent", "left"], &rows)
+    );
     let rows: Vec<Vec<String>> = t["dealings"]
         .as_array()
         .into_iter()
@@ -266,7 +272,14 @@ pub fn show_tickets(listing: &Value) {
         })
         .collect();
     let header = [
-        "nodes", "epoch", "class", "first", "tickets", "next", "state", "answers by node",
+        "nodes",
+        "epoch",
+        "class",
+        "first",
+        "tickets",
+        "next",
+        "state",
+        "answers by node",
     ];
     out!("{}", table(&header, &rows));
     let (limit, dealt) = (number(&t["rhoLimit"]), number(&t["rhoDealt"]));
@@ -321,7 +334,10 @@ mod tests {
         assert_eq!((made.tickets, made.class.sensitivity), (500, 100));
         let made = class("p:variance=9,column=bmi,rows=3", &m).expect("good");
         assert_eq!(made.class.sensitivity, 180);
-        assert_eq!(made.class.mechanism, Mechanism::gaussian(9, 1).expect("a law"));
+        assert_eq!(
+            made.class.mechanism,
+            Mechanism::gaussian(9, 1).expect("a law")
+        );
         let made = class("p:epsilon=0.5,bound=1000", &m).expect("good");
         assert_eq!(made.class.sensitivity, 2000);
         for (bad, says) in [

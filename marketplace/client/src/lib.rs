@@ -12,5 +12,5 @@ pub mod market;
 pub mod query;
 pub mod train;
 
-pub use error::{ClientError, ResultError};
 pub use dealing::DealingError;
+pub use error::{ClientError, ResultError};

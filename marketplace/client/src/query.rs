@@ -196,9 +196,8 @@ fn coarser(
             values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0)
         }
     };
-    let error = |(i, (real, w)): (usize, (&f64, &i64))| {
-        (real - *w as f64 / factor).abs() * range(i) as f64
-    };
+    let error =
+        |(i, (real, w)): (usize, (&f64, &i64))| (real - *w as f64 / factor).abs() * range(i) as f64;
     let max_error: f64 = real.iter().zip(&weights).enumerate().map(error).sum();
     Ok(QuantisedWeights {
         l1_bound: bound(l1, "L1")?,

@@ -21,7 +21,11 @@ pub(crate) fn links(chain: &Chain<'_>, body: &Receipt) -> Result<(), ReceiptRefu
     for (opening, node) in body.openings.iter().zip(&nodes) {
         place(opening, node, nodes.len())?;
     }
-    let openings = body.openings.iter().map(Some).chain(std::iter::repeat(None));
+    let openings = body
+        .openings
+        .iter()
+        .map(Some)
+        .chain(std::iter::repeat(None));
     for (delivery, opening) in body.deliveries.iter().zip(openings) {
         chain.check_delivery(&body.grant, opening, delivery)?;
     }
@@ -105,7 +109,11 @@ fn count(what: &'static str, expected: usize, found: usize) -> Result<(), Receip
 
 /// In a committee's receipt each document is in its node's place. The one node's
 /// signer is checked with its links.
-fn place<T: Document>(document: &Signed<T>, node: &Key, nodes: usize) -> Result<(), ReceiptRefusal> {
+fn place<T: Document>(
+    document: &Signed<T>,
+    node: &Key,
+    nodes: usize,
+) -> Result<(), ReceiptRefusal> {
     if nodes == 1 || document.key == *node {
         return Ok(());
     }

@@ -86,13 +86,10 @@ pub(crate) fn of(
     Report {
         marketplace: *id,
         marketplace_expected: trust.marketplace.is_some(),
-        keys: [
-            ("custodian", body.policy.key),
-            ("buyer", body.order.key),
-        ]
-        .into_iter()
-        .chain(body.deliveries.iter().map(|d| ("key node", d.key)))
-        .collect(),
+        keys: [("custodian", body.policy.key), ("buyer", body.order.key)]
+            .into_iter()
+            .chain(body.deliveries.iter().map(|d| ("key node", d.key)))
+            .collect(),
         decryption: match custody {
             Custody::CustodianHeld => "custodian-attested",
             Custody::Committee => "committee-attested",

@@ -5,9 +5,7 @@
 
 use crate::{ReceiptRefusal, decryption};
 use std::{fs::File, io::Read, path::Path};
-use veilbourse_documents::{
-    Delivery, MAX_MASKED_BYTES, MaskedResult, Opener, Opening, Receipt,
-};
+use veilbourse_documents::{Delivery, MAX_MASKED_BYTES, MaskedResult, Opener, Opening, Receipt};
 
 /// The sealed result, in custodian-held custody.
 pub const SEALED_FILE: &str = "sealed-result.bin";
@@ -55,11 +53,11 @@ impl ResultFiles {
     /// The files of a receipt's order in a folder.
     pub fn read(folder: &Path, receipt: &Receipt) -> Result<Self, ReceiptRefusal> {
         match &receipt.grant.body.opener {
-            Opener::CustodianHeld { .. } => {
-                Ok(Self::Held(read(folder, SEALED_FILE, MAX_SEALED)?))
-            }
+            Opener::CustodianHeld { .. } => Ok(Self::Held(read(folder, SEALED_FILE, MAX_SEALED)?)),
             Opener::Committee { quorum, .. } => {
-                let masks = quorum.iter().map(|n| read(folder, &masks_file(*n), MAX_SEALED));
+                let masks = quorum
+                    .iter()
+                    .map(|n| read(folder, &masks_file(*n), MAX_SEALED));
                 Ok(Self::Committee {
                     masked: read(folder, MASKED_FILE, MAX_MASKED_BYTES as u64)?,
                     masks: masks.collect::<Result<_, _>>()?,

@@ -160,7 +160,12 @@ fn a_committees_receipt_verifies_from_its_bytes_alone() {
     assert_eq!(roles, ["custodian", "buyer", "key node", "key node"]);
     let found: Vec<_> = report.lines.iter().map(|l| l.arrow).collect();
     assert_eq!(found, arrows(&done().query.program, Custody::Committee));
-    assert!(report.noise.as_ref().is_some_and(|n| n.contains("without noise")));
+    assert!(
+        report
+            .noise
+            .as_ref()
+            .is_some_and(|n| n.contains("without noise"))
+    );
     let said = report.text();
     for key in NODES.map(|n| support::key(node(n)).to_string()) {
         assert!(said.contains(&key), "{key}");
@@ -168,7 +173,10 @@ fn a_committees_receipt_verifies_from_its_bytes_alone() {
     assert_eq!(report.json()["node_keys"].as_array().map(Vec::len), Some(2));
     assert!(said.contains("decryption: committee-attested"));
     // REC-6: no mask share, no word of the result.
-    assert_eq!(done().custodian.expected(&done().query).len() as u64, report.values);
+    assert_eq!(
+        done().custodian.expected(&done().query).len() as u64,
+        report.values
+    );
     for masked in &done().handed.masks {
         let sealed = serde_json::to_value(Bytes(masked.clone())).unwrap();
         assert!(!text(&done().receipt).contains(sealed.as_str().unwrap()));
@@ -181,9 +189,15 @@ fn every_node_has_its_place() {
     for (what, r) in [
         ("opening", refusal(|r| drop(r.openings.pop()))),
         ("opening", refusal(|r| r.openings.clear())),
-        ("opening", refusal(|r| r.openings.push(r.openings[0].clone()))),
+        (
+            "opening",
+            refusal(|r| r.openings.push(r.openings[0].clone())),
+        ),
         ("delivery", refusal(|r| drop(r.deliveries.pop()))),
-        ("delivery", refusal(|r| r.deliveries.push(r.deliveries[0].clone()))),
+        (
+            "delivery",
+            refusal(|r| r.deliveries.push(r.deliveries[0].clone())),
+        ),
     ] {
         assert!(
             matches!(r, ReceiptRefusal::Nodes { what: w, expected: 2, .. } if w == what),
@@ -194,8 +208,14 @@ fn every_node_has_its_place() {
     for (what, r) in [
         ("opening", refusal(|r| r.openings.swap(0, 1))),
         ("delivery", refusal(|r| r.deliveries.swap(0, 1))),
-        ("opening", refusal(|r| r.openings[1] = r.openings[0].clone())),
-        ("delivery", refusal(|r| r.deliveries[1] = r.deliveries[0].clone())),
+        (
+            "opening",
+            refusal(|r| r.openings[1] = r.openings[0].clone()),
+        ),
+        (
+            "delivery",
+            refusal(|r| r.deliveries[1] = r.deliveries[0].clone()),
+        ),
         (
             "opening",
             refusal(|r| {
@@ -211,12 +231,18 @@ fn every_node_has_its_place() {
             }),
         ),
     ] {
-        assert!(matches!(r, ReceiptRefusal::Place { what: w, .. } if w == what), "{r}");
+        assert!(
+            matches!(r, ReceiptRefusal::Place { what: w, .. } if w == what),
+            "{r}"
+        );
         assert_eq!(r.rule(), "REC-7");
     }
     // A body under the old signature.
     for (document, r) in [
-        ("opening", refusal(|r| r.openings[1].body.opened = Digest([1; 32]))),
+        (
+            "opening",
+            refusal(|r| r.openings[1].body.opened = Digest([1; 32])),
+        ),
         (
             "delivery",
             refusal(|r| r.deliveries[1].body.sealed_result = Digest([1; 32])),
@@ -259,7 +285,10 @@ fn a_session_is_recomputed_and_its_tickets_are_the_dealings() {
         collusion(|o| o.order = Digest([1; 32])),
         collusion(|o| o.grant = Digest([1; 32])),
     ] {
-        assert!(link(&r, "opening", "order") || link(&r, "opening", "grant"), "{r}");
+        assert!(
+            link(&r, "opening", "order") || link(&r, "opening", "grant"),
+            "{r}"
+        );
     }
     let r = collusion(|o| o.values += 1);
     assert!(matches!(r, ReceiptRefusal::Values { .. }), "{r}");
@@ -276,7 +305,10 @@ fn a_session_is_recomputed_and_its_tickets_are_the_dealings() {
         o.first_ticket = beyond;
         o.session = session;
     });
-    assert!(matches!(r, ReceiptRefusal::Tickets { first, to: 16, .. } if first == beyond), "{r}");
+    assert!(
+        matches!(r, ReceiptRefusal::Tickets { first, to: 16, .. } if first == beyond),
+        "{r}"
+    );
     assert_eq!(r.rule(), "TKT-5");
     // One node says something else.
     let r = refusal(|r| {
@@ -336,9 +368,7 @@ fn a_grant_is_for_a_dealing_of_its_quorum() {
 #[test]
 fn a_committee_is_no_custodian() {
     // REC-1, REC-2
-    let claim = |r: &ReceiptRefusal, field: &str| {
-        matches!(r, ReceiptRefusal::Claim { field: f } if *f == field)
-    };
+    let claim = |r: &ReceiptRefusal, field: &str| matches!(r, ReceiptRefusal::Claim { field: f } if *f == field);
     let r = refusal(|r| r.assurance.decryption = DecryptionClass::CustodianAttested);
     assert!(claim(&r, "assurance.decryption"), "{r}");
     let held = Receipt::arrow_lines(&done().query.program, Custody::CustodianHeld);
@@ -367,7 +397,9 @@ fn a_result_is_held_to_the_openings_and_deliveries() {
             unreachable!()
         };
         change(&mut masked, &mut masks);
-        ResultFiles::Committee { masked, masks }.check(receipt).unwrap_err()
+        ResultFiles::Committee { masked, masks }
+            .check(receipt)
+            .unwrap_err()
     };
     let result = |r: &ReceiptRefusal, what: &str| {
         let is = matches!(r, ReceiptRefusal::Result { what: w, .. } if w.contains(what));

@@ -15,8 +15,8 @@ use std::{
 use support::{terms::*, *};
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, program::Weights};
 use veilbourse_documents::{
-    Binding, Bytes, Custody, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Model, ModelContext,
-    ModelVector, Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
+    Binding, Bytes, Custody, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Model,
+    ModelContext, ModelVector, Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
 };
 use veilbourse_verifier::{Envelope, field::fr_bytes, linear::inputs::commit_weights};
 use veilbourse_verify::{ReceiptRefusal, ResultFiles, Trust, verify_receipt};

@@ -12,7 +12,9 @@ use veilbourse_core::{
     digest::Digest,
     field::Fq,
 };
-use veilbourse_documents::{Bytes, Custody, DecryptionClass, DocumentError, EvaluationClass, QueryKind, Receipt, Signed};
+use veilbourse_documents::{
+    Bytes, Custody, DecryptionClass, DocumentError, EvaluationClass, QueryKind, Receipt, Signed,
+};
 use veilbourse_verifier::{Refusal, linear::OrderContext};
 use veilbourse_verify::ReceiptRefusal;
 
@@ -101,7 +103,17 @@ fn every_document_of_the_chain_counts() {
         refusal(|r| r.deliveries.clear()),
         refusal(|r| r.deliveries.push(r.deliveries[0].clone())),
     ] {
-        assert!(matches!(r, ReceiptRefusal::Nodes { what: "delivery", expected: 1, .. }), "{r}");
+        assert!(
+            matches!(
+                r,
+                ReceiptRefusal::Nodes {
+                    what: "delivery",
+                    expected: 1,
+                    ..
+                }
+            ),
+            "{r}"
+        );
         assert_eq!(r.rule(), "REC-7");
     }
     // The marketplace cannot sign for the others.
@@ -372,7 +384,9 @@ fn claims_are_what_was_recomputed() {
         refusal(|r| {
             r.arrows = Receipt::arrow_lines(&done().case.terms.program, Custody::Committee)
         }),
-        refusal(|r| r.arrows = Receipt::arrow_lines(&done().world.private(), Custody::CustodianHeld)),
+        refusal(|r| {
+            r.arrows = Receipt::arrow_lines(&done().world.private(), Custody::CustodianHeld)
+        }),
         refusal(|r| r.arrows.push("pod -> everybody: everything: proven".into())),
     ] {
         assert!(claim(&r, "arrows"), "{r}");

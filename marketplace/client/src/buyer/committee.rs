@@ -93,9 +93,7 @@ pub async fn open_together(
 pub fn quorum_of(ticket: &Ticket, receipt: &[u8]) -> Result<Vec<u8>, ClientError> {
     match held::receipt_of(ticket, receipt)?.grant.body.opener {
         Opener::Committee { quorum, .. } => Ok(quorum),
-        Opener::CustodianHeld { .. } => {
-            Err(ClientError::refused("receipt", "names no quorum"))
-        }
+        Opener::CustodianHeld { .. } => Err(ClientError::refused("receipt", "names no quorum")),
     }
 }
 
@@ -133,8 +131,13 @@ pub fn read(tickets: &[&Ticket], handed: &Handed) -> Result<Vec<Vec<i64>>, Clien
     let opened: Vec<Result<i64, ProtocolError>> = (0..total as usize)
         .into_par_iter()
         .map(|i| {
-            let y: Vec<Fq> = sessions.iter().filter_map(|s| s.y.get(i).copied()).collect();
-            let commitments = sessions.iter().filter_map(|s| s.commitments.get(i).cloned());
+            let y: Vec<Fq> = sessions
+                .iter()
+                .filter_map(|s| s.y.get(i).copied())
+                .collect();
+            let commitments = sessions
+                .iter()
+                .filter_map(|s| s.commitments.get(i).cloned());
             let openings = masks.iter().filter_map(|m| m.get(i).cloned());
             unmask(
                 i as u64,
@@ -301,10 +304,8 @@ fn masks(
             sessions: &digests,
             node_key: *node,
         };
-        let masks = open_masks(bytes, secret, &context).map_err(|cause| ResultError::Sealed {
-            node: *node,
-            cause,
-        })?;
+        let masks = open_masks(bytes, secret, &context)
+            .map_err(|cause| ResultError::Sealed { node: *node, cause })?;
         if masks.len() as u64 != total {
             Err(ResultError::MaskCount {
                 node: *node,

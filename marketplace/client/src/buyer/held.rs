@@ -71,7 +71,9 @@ pub(super) fn receipt_of(ticket: &Ticket, bytes: &[u8]) -> Result<Receipt, Clien
 pub async fn open(session: &Session, order: &Id, ticket: &Ticket) -> Result<Opened, ClientError> {
     let Openers::CustodianHeld { node_key } = &ticket.order.body.openers else {
         let mut opened = committee::open_together(session, &[(order, ticket)]).await?;
-        return opened.pop().ok_or_else(|| ClientError::refused("result", "there is none"));
+        return opened
+            .pop()
+            .ok_or_else(|| ClientError::refused("result", "there is none"));
     };
     let receipt = receipt(session, order).await?;
     let path = format!("/v1/orders/{order}/result");

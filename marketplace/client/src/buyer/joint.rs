@@ -161,7 +161,9 @@ impl JointTicket {
     /// What the sums are of: the first dataset's columns, the rows of all.
     pub fn pooled(&self) -> Result<Manifest, ClientError> {
         let parts = self.orders.iter();
-        let parts: Vec<_> = parts.map(|t| (&t.order.body.listing, &t.manifest)).collect();
+        let parts: Vec<_> = parts
+            .map(|t| (&t.order.body.listing, &t.manifest))
+            .collect();
         Ok(pooled(&parts)?)
     }
     /// The program whose outputs the sums are: the first order's.

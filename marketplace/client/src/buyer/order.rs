@@ -63,9 +63,9 @@ impl Ticket {
     /// What opens the result.
     pub(super) fn secret(&self) -> Result<SealingSecret, ClientError> {
         let bytes = self.result_secret.0.as_slice().try_into();
-        bytes.map(SealingSecret::from_bytes).map_err(|_| {
-            ClientError::refused("result", "the ticket's result key has not 32 bytes")
-        })
+        bytes
+            .map(SealingSecret::from_bytes)
+            .map_err(|_| ClientError::refused("result", "the ticket's result key has not 32 bytes"))
     }
 }
 
@@ -116,86 +116,86 @@ impl Signing<'_> {
             joint,
             result_secret,
         } = *self;
-    let refused = |e: &dyn std::fmt::Display| ClientError::refused("order", e);
-    let q = &offer.quote.body;
-    let mut vectors = Vec::new();
-    for (((v, weights), blinder), vector) in query
-        .program
-        .vectors
-        .iter()
-        .zip(&query.weights)
-        .zip(&query.blinders)
-        .zip(0u32..)
-    {
-        if let (Weights::Private { .. }, Some(b)) = (&v.weights, blinder) {
-            vectors.push(ModelVector {
-                vector,
-                weights: weights.clone(),
-                blinder: fr_bytes(b),
-            });
+        let refused = |e: &dyn std::fmt::Display| ClientError::refused("order", e);
+        let q = &offer.quote.body;
+        let mut vectors = Vec::new();
+        for (((v, weights), blinder), vector) in query
+            .program
+            .vectors
+            .iter()
+            .zip(&query.weights)
+            .zip(&query.blinders)
+            .zip(0u32..)
+        {
+            if let (Weights::Private { .. }, Some(b)) = (&v.weights, blinder) {
+                vectors.push(ModelVector {
+                    vector,
+                    weights: weights.clone(),
+                    blinder: fr_bytes(b),
+                });
+            }
         }
-    }
-    let result_key = result_secret.public().map_err(|e| refused(&e))?;
-    let mut nonce = Nonce([0u8; 32]);
-    rng.fill_bytes(&mut nonce.0);
-    let sealed = if vectors.is_empty() {
-        None
-    } else {
-        let context = ModelContext {
-            dataset: &q.dataset,
-            program: &query.program.shape(),
-            pod: &q.pod.id,
-            buyer: &Key(signing.verifying_key().to_bytes()),
-            result_key: &result_key,
-            nonce: &nonce,
+        let result_key = result_secret.public().map_err(|e| refused(&e))?;
+        let mut nonce = Nonce([0u8; 32]);
+        rng.fill_bytes(&mut nonce.0);
+        let sealed = if vectors.is_empty() {
+            None
+        } else {
+            let context = ModelContext {
+                dataset: &q.dataset,
+                program: &query.program.shape(),
+                pod: &q.pod.id,
+                buyer: &Key(signing.verifying_key().to_bytes()),
+                result_key: &result_key,
+                nonce: &nonce,
+            };
+            let model = Model { vectors };
+            let sealed = seal_model(&model, &q.pod.sealing_key.0, &context, rng);
+            Some(sealed.map_err(|e| refused(&e))?)
         };
-        let model = Model { vectors };
-        let sealed = seal_model(&model, &q.pod.sealing_key.0, &context, rng);
-        Some(sealed.map_err(|e| refused(&e))?)
-    };
-    let body = Order {
-        version: DOCUMENT_VERSION,
-        marketplace: q.marketplace,
-        quote: offer.quote.digest().map_err(|e| refused(&e))?,
-        listing: q.listing.clone(),
-        dataset: q.dataset,
-        policy_version: q.policy_version,
-        program: query.program.clone(),
-        pod: q.pod.id.clone(),
-        pod_key: q.pod.signing_key,
-        openers: q.openers.clone(),
-        ticket_class: q.ticket_class,
-        joint: joint.to_vec(),
-        min_class: EvaluationClass::Proven,
-        verifying_keys: q.verifying_keys.clone(),
-        srs: q.srs.clone(),
-        price: q.price.total,
-        result_key: Bytes(result_key),
-        nonce,
-        deadline,
-        sealed_model: sealed.as_deref().map(Order::digest_of_sealed_model),
-    };
-    let order = Signed::sign(body, signing).map_err(|e| refused(&e))?;
-    Chain {
-        marketplace,
-        policy: &offer.policy,
-        quote: &offer.quote,
-        order: &order,
+        let body = Order {
+            version: DOCUMENT_VERSION,
+            marketplace: q.marketplace,
+            quote: offer.quote.digest().map_err(|e| refused(&e))?,
+            listing: q.listing.clone(),
+            dataset: q.dataset,
+            policy_version: q.policy_version,
+            program: query.program.clone(),
+            pod: q.pod.id.clone(),
+            pod_key: q.pod.signing_key,
+            openers: q.openers.clone(),
+            ticket_class: q.ticket_class,
+            joint: joint.to_vec(),
+            min_class: EvaluationClass::Proven,
+            verifying_keys: q.verifying_keys.clone(),
+            srs: q.srs.clone(),
+            price: q.price.total,
+            result_key: Bytes(result_key),
+            nonce,
+            deadline,
+            sealed_model: sealed.as_deref().map(Order::digest_of_sealed_model),
+        };
+        let order = Signed::sign(body, signing).map_err(|e| refused(&e))?;
+        Chain {
+            marketplace,
+            policy: &offer.policy,
+            quote: &offer.quote,
+            order: &order,
+        }
+        .check()
+        .map_err(|e| refused(&e))?;
+        Ok(Ticket {
+            order_id: None,
+            marketplace: *marketplace,
+            policy: offer.policy.clone(),
+            quote: offer.quote.clone(),
+            order,
+            manifest: listed.manifest.clone(),
+            result_secret: Bytes(result_secret.as_bytes().to_vec()),
+            sealed_model: sealed.map(Bytes),
+            max_error: query.max_error.clone(),
+        })
     }
-    .check()
-    .map_err(|e| refused(&e))?;
-    Ok(Ticket {
-        order_id: None,
-        marketplace: *marketplace,
-        policy: offer.policy.clone(),
-        quote: offer.quote.clone(),
-        order,
-        manifest: listed.manifest.clone(),
-        result_secret: Bytes(result_secret.as_bytes().to_vec()),
-        sealed_model: sealed.map(Bytes),
-        max_error: query.max_error.clone(),
-    })
-}
 }
 
 /// Places the order; the same ticket again answers with the same order (ORD-2).
@@ -267,4 +267,3 @@ pub async fn wait(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
-

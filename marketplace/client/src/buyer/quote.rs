@@ -290,7 +290,10 @@ mod tests {
         let all = [view(1, "exact", true), view(2, "key check", false)];
         assert_eq!(class_named(&all, "exact").expect("there"), Digest([1; 32]));
         let by_digest = Digest([1; 32]).to_string();
-        assert_eq!(class_named(&all, &by_digest).expect("there"), Digest([1; 32]));
+        assert_eq!(
+            class_named(&all, &by_digest).expect("there"),
+            Digest([1; 32])
+        );
         for bad in ["key check", "private"] {
             let e = class_named(&all, bad).expect_err("not offered").to_string();
             assert!(e.contains(bad) && e.contains("exact"), "{e}");

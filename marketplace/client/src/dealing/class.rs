@@ -147,7 +147,10 @@ pub fn weights_sensitivity(
 pub fn decimal(text: &str) -> Option<Rational> {
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     if let Some((n, d)) = text.split_once('/') {
-        let (n, d) = (digits(n).then(|| n.parse().ok())??, digits(d).then(|| d.parse().ok())??);
+        let (n, d) = (
+            digits(n).then(|| n.parse().ok())??,
+            digits(d).then(|| d.parse().ok())??,
+        );
         return Rational::new("fraction", n, d).ok();
     }
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
@@ -156,7 +159,9 @@ pub fn decimal(text: &str) -> Option<Rational> {
     }
     let one = 10u64.pow(u32::try_from(part.len()).ok()?);
     let whole: u128 = whole.parse().ok()?;
-    let top = whole.checked_mul(one.into())?.checked_add(part.parse().ok()?)?;
+    let top = whole
+        .checked_mul(one.into())?
+        .checked_add(part.parse().ok()?)?;
     Rational::new("number", top, one).ok()
 }
 
@@ -174,7 +179,17 @@ mod tests {
         is("3", 3, 1);
         is("2.50", 5, 2);
         is("2/14", 1, 7);
-        for bad in ["", ".", "1.", ".5", "-1", "1e3", "1/0", "1/", "0.0000000000001"] {
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "1e3",
+            "1/0",
+            "1/",
+            "0.0000000000001",
+        ] {
             assert_eq!(decimal(bad), None, "{bad}");
         }
     }
@@ -208,7 +223,10 @@ mod tests {
         assert_eq!(l.mechanism, Mechanism::laplace(7, 1).expect("a law"));
         let zero = Noise::Variance(Rational::integer(0));
         let e = noisy("v", 26, s, &zero).expect_err("no noise at all");
-        assert!(matches!(e, DealingError::Noise { ref class, .. } if class == "v"), "{e}");
+        assert!(
+            matches!(e, DealingError::Noise { ref class, .. } if class == "v"),
+            "{e}"
+        );
         let e = noisy("v", 7, s, &Noise::Variance(Rational::integer(7))).expect_err("k");
         assert!(matches!(e, DealingError::Class { .. }), "{e}");
     }

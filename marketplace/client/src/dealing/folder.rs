@@ -61,8 +61,8 @@ impl DealerFolder {
         hex::decode_to_slice(text.trim(), &mut *key)
             .map_err(|e| ClientError::refused("dealer's secret", e))?;
         let bytes = fs::read(&plan).map_err(|e| ClientError::file(&plan, e))?;
-        let plan: Plan = serde_json::from_slice(&bytes)
-            .map_err(|e| ClientError::refused("dealer's plan", e))?;
+        let plan: Plan =
+            serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("dealer's plan", e))?;
         plan.check(&root)?;
         Ok(Self {
             path,
@@ -99,7 +99,11 @@ impl DealerFolder {
 
     /// Every dealing that is done.
     pub fn dealt(&self) -> Vec<DealingTerms> {
-        self.plan.dealings.iter().filter_map(Planned::terms).collect()
+        self.plan
+            .dealings
+            .iter()
+            .filter_map(Planned::terms)
+            .collect()
     }
 
     /// The announcement of a dealing that is done, as its bytes.
@@ -123,7 +127,9 @@ impl DealerFolder {
         part: &str,
         piece: u64,
     ) -> Result<Option<Vec<u8>>, ClientError> {
-        let path = self.of(dealing).join(super::pieces::name(party, part, piece));
+        let path = self
+            .of(dealing)
+            .join(super::pieces::name(party, part, piece));
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -17,12 +17,13 @@ mod run;
 mod upload;
 
 pub use class::{
-    Noise, PersonRows, decimal, exact, key_check, noisy, statistics_sensitivity, weights_sensitivity,
+    Noise, PersonRows, decimal, exact, key_check, noisy, statistics_sensitivity,
+    weights_sensitivity,
 };
 pub use error::DealingError;
 pub use folder::DealerFolder;
 pub use pieces::{OFFER_BYTES, PARTS, decode_offer, encode_offer};
 pub use plan::{Asked, Dealt, KEY_CHECK_TICKETS, LEAST_KEY_CHECK, Plan, Planned};
 pub use proof::{ProofReader, read_proofs};
-pub use run::{dealer_of, deal};
+pub use run::{deal, dealer_of};
 pub use upload::{Held, held, upload};

@@ -334,8 +334,5 @@ impl Plan {
 }
 
 fn noise(asked: &Asked) -> bool {
-    !matches!(
-        asked.class.mechanism,
-        veilbourse_privacy::Mechanism::None
-    )
+    !matches!(asked.class.mechanism, veilbourse_privacy::Mechanism::None)
 }

@@ -6,7 +6,7 @@
 //! beside it holds S_D itself.
 
 use super::{
-    Dealt, DealerFolder, DealingError, Planned, files, folder::Seeds, pieces::Sealer, proof,
+    DealerFolder, DealingError, Dealt, Planned, files, folder::Seeds, pieces::Sealer, proof,
 };
 use crate::{ClientError, http::Progress};
 use rand_core::CryptoRng;
@@ -44,7 +44,12 @@ pub fn deal(
     progress: &dyn Progress,
 ) -> Result<Vec<DealingTerms>, ClientError> {
     let planned = folder.plan().dealings.clone();
-    let waiting = || planned.iter().enumerate().filter(|(_, d)| d.dealt.is_none());
+    let waiting = || {
+        planned
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.dealt.is_none())
+    };
     let total: u64 = waiting().map(|(_, d)| d.count).sum();
     let mut before = 0;
     for (index, d) in waiting() {
@@ -113,7 +118,8 @@ impl Work {
 
     fn mark(&self, of: &Digest, done: u64, files: &[File]) -> Result<(), ClientError> {
         for f in files {
-            f.sync_all().map_err(|e| ClientError::file(&self.folder, e))?;
+            f.sync_all()
+                .map_err(|e| ClientError::file(&self.folder, e))?;
         }
         files::replace(&self.path(DONE), format!("{of} {done}").as_bytes())
     }
@@ -311,7 +317,12 @@ fn one(
                 key_file.clone(),
                 file("proof-last"),
             ],
-            false => [file("commitments"), none.clone(), none.clone(), file("proof")],
+            false => [
+                file("commitments"),
+                none.clone(),
+                none.clone(),
+                file("proof"),
+            ],
         }
     };
     let parties = nodes.len();
@@ -356,9 +367,7 @@ fn one(
     let digest = dealing.digest();
     let place = folder.of(&digest);
     files::folder(&place)?;
-    for (((party, node), package), seed) in
-        (0u8..).zip(&nodes).zip(&packages).zip(dealer.seeds())
-    {
+    for (((party, node), package), seed) in (0u8..).zip(&nodes).zip(&packages).zip(dealer.seeds()) {
         let mut sealer = Sealer {
             folder: &place,
             dealing: digest,

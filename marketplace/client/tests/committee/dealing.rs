@@ -50,7 +50,10 @@ fn nodes_take_in_and_check_what_was_dealt() {
         for ((node, r), secret) in d.quorum.iter().zip(&received).zip(&committee.sealing) {
             let _ = secret;
             let home = folder();
-            let keys = committee.signing.iter().map(|k| k.verifying_key().to_bytes());
+            let keys = committee
+                .signing
+                .iter()
+                .map(|k| k.verifying_key().to_bytes());
             let config = Config {
                 dataset: custodian.root(),
                 committee: Numbers::new(3, 2).unwrap(),
@@ -149,21 +152,29 @@ fn a_dealing_cut_off_is_gone_on_with_and_is_the_same() {
     let expected = whole.deal(&committee, &asked).dealt();
 
     let mut dealer = custodian.dealer();
-    dealer.add(&committee.file, &asked, &BTreeSet::new(), None).unwrap();
+    dealer
+        .add(&committee.file, &asked, &BTreeSet::new(), None)
+        .unwrap();
     for at in [2000, 5000] {
         let mut again = custodian.dealer();
         let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let rng = &mut rng(6);
-            deal(&mut again, &custodian.secret, &committee.file, rng, &Crash(at))
+            deal(
+                &mut again,
+                &custodian.secret,
+                &committee.file,
+                rng,
+                &Crash(at),
+            )
         }));
         assert!(cut.is_err());
     }
     // Nothing else can be planned meanwhile, nor said in a policy.
     let mut dealer = custodian.dealer();
-    let e = dealer.add(&committee.file, &asked, &BTreeSet::new(), None).unwrap_err();
-    let unfinished = |e: &ClientError| {
-        matches!(e, ClientError::Dealing(d) if matches!(**d, DealingError::Unfinished { count: 1 }))
-    };
+    let e = dealer
+        .add(&committee.file, &asked, &BTreeSet::new(), None)
+        .unwrap_err();
+    let unfinished = |e: &ClientError| matches!(e, ClientError::Dealing(d) if matches!(**d, DealingError::Unfinished { count: 1 }));
     assert!(unfinished(&e), "{e}");
     assert!(unfinished(&dealer.tickets(None).unwrap_err()));
     custodian.go_on(&committee, &mut dealer);
@@ -226,7 +237,11 @@ fn the_dealers_secret_is_its_owners_alone() {
     let other = Custodian::new(7);
     drop(other.dealer());
     let plan = "dealer/plan.json";
-    fs::copy(custodian.data.path().join(plan), other.data.path().join(plan)).unwrap();
+    fs::copy(
+        custodian.data.path().join(plan),
+        other.data.path().join(plan),
+    )
+    .unwrap();
     let e = DealerFolder::open(&other.data, &mut rng(1)).err().unwrap();
     assert!(
         matches!(&e, ClientError::Dealing(d) if matches!(**d, DealingError::Dataset { .. })),
@@ -241,7 +256,9 @@ fn a_committee_other_than_the_planned_one_is_not_dealt_to() {
     let mut dealer = custodian.dealer();
     let class = exact("exact", custodian.k());
     let asked = [Asked { class, tickets: 9 }];
-    dealer.add(&committee.file, &asked, &BTreeSet::new(), None).unwrap();
+    dealer
+        .add(&committee.file, &asked, &BTreeSet::new(), None)
+        .unwrap();
     let other = Committee::of(2, 2, 70);
     let rng = &mut rng(1);
     let e = deal(&mut dealer, &custodian.secret, &other.file, rng, &Silent).unwrap_err();

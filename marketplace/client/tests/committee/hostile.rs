@@ -32,7 +32,7 @@ fn world() -> &'static World {
         let custodian = Custodian::new(21);
         let k = custodian.k();
         let variance = Noise::Variance(Rational::integer((DEVIATION * DEVIATION) as u128));
-        let sensitivity = Sensitivity::new(1 << 40).unwrap();
+        let sensitivity = Sensitivity::new(1_000).unwrap();
         let asked = [
             Asked {
                 class: exact("exact", k),
@@ -89,7 +89,15 @@ fn answer(class_name: &str, quorum: &[u8], seed: u64, skip: u64) -> Answer {
     let d = dealing(class_name, quorum);
     let t = ticket(class_name, seed);
     let first = d.first + skip;
-    opened(&w.custodian, &w.committee, &w.dealer, &t, &w.query, &d, first)
+    opened(
+        &w.custodian,
+        &w.committee,
+        &w.dealer,
+        &t,
+        &w.query,
+        &d,
+        first,
+    )
 }
 
 fn good() -> &'static Answer {
@@ -102,7 +110,10 @@ fn node(number: usize) -> Key {
 }
 
 fn reads(answer: &Answer) -> Result<Vec<Vec<i64>>, ClientError> {
-    read(&[&answer.ticket], &handed(&world().committee, std::slice::from_ref(answer)))
+    read(
+        &[&answer.ticket],
+        &handed(&world().committee, std::slice::from_ref(answer)),
+    )
 }
 
 fn refusal(handed: &Handed) -> ResultError {
@@ -141,17 +152,32 @@ fn a_node_that_lies_about_its_masks_is_named() {
         // Another ticket's share: well formed, never the dealt one.
         bad.masks[party].swap(0, 1);
         let e = of(&bad);
-        assert_eq!(e, ResultError::MaskShare { node: node(number), value: 0 });
+        assert_eq!(
+            e,
+            ResultError::MaskShare {
+                node: node(number),
+                value: 0
+            }
+        );
         let mut bad = good().clone();
         let other = bad.masks[party][0].clone();
         bad.masks[party][1] = MaskShare::sum([&other, &other]);
         let e = of(&bad);
-        assert_eq!(e, ResultError::MaskShare { node: node(number), value: 1 });
+        assert_eq!(
+            e,
+            ResultError::MaskShare {
+                node: node(number),
+                value: 1
+            }
+        );
         let mut short = good().clone();
         short.masks[party].pop();
         let e = of(&short);
         // Both are short in the sums that are sealed: the party itself is named.
-        assert!(matches!(e, ResultError::MaskCount { expected: 2, found: 1, node: n } if n == node(if party == 0 { 0 } else { 2 })), "{e}");
+        assert!(
+            matches!(e, ResultError::MaskCount { expected: 2, found: 1, node: n } if n == node(if party == 0 { 0 } else { 2 })),
+            "{e}"
+        );
     }
 }
 
@@ -161,7 +187,10 @@ fn masks_in_the_wrong_order_or_of_another_session_are_refused() {
     let all = handed(committee, std::slice::from_ref(good()));
     let mut swapped = all.clone();
     swapped.masks.swap(0, 1);
-    assert_eq!(refusal(&swapped), ResultError::MasksDigest { node: node(0) });
+    assert_eq!(
+        refusal(&swapped),
+        ResultError::MasksDigest { node: node(0) }
+    );
     let mut missing = all.clone();
     missing.masks.pop();
     let named = ResultError::Masks {
@@ -185,7 +214,10 @@ fn masks_in_the_wrong_order_or_of_another_session_are_refused() {
         masks: theirs.masks.clone(),
     };
     let e = refusal(&mixed);
-    assert!(matches!(e, ResultError::Sealed { node: n, .. } if n == node(0)), "{e}");
+    assert!(
+        matches!(e, ResultError::Sealed { node: n, .. } if n == node(0)),
+        "{e}"
+    );
 }
 
 #[test]
@@ -210,7 +242,10 @@ fn masked_words_of_another_session_or_changed_are_refused() {
     swapped.commitments.swap(0, 1);
     let e = refusal(&with(&swapped));
     let membership = |e: &ResultError| {
-        matches!(e, ResultError::Commitments(ProtocolError::Membership { .. }))
+        matches!(
+            e,
+            ResultError::Commitments(ProtocolError::Membership { .. })
+        )
     };
     assert!(membership(&e), "{e}");
     let mut siblings = good().masked.clone();
@@ -262,11 +297,21 @@ fn every_node_signs_the_same_in_its_place() {
     let mut twice = good().clone();
     twice.openings[1] = twice.openings[0].clone();
     let e = refusal(&delivered(&twice, &[0, 1]));
-    assert!(matches!(e, ResultError::Place { what: "opening", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ResultError::Place {
+                what: "opening",
+                ..
+            }
+        ),
+        "{e}"
+    );
     // A node that opened something else.
     let mut other = good().clone();
     other.openings[1].body.opened = Digest([3; 32]);
-    other.openings[1] = Signed::sign(other.openings[1].body.clone(), &committee.signing[2]).unwrap();
+    other.openings[1] =
+        Signed::sign(other.openings[1].body.clone(), &committee.signing[2]).unwrap();
     let e = refusal(&delivered(&other, &[0, 1]));
     assert_eq!(e, ResultError::OpeningDiffers { node: node(2) });
 }
@@ -294,7 +339,17 @@ fn larger_values_than_were_ordered_are_refused() {
         *o = Signed::sign(o.body.clone(), &committee.signing[n]).unwrap();
     }
     let e = of(&bad);
-    assert!(matches!(e, ResultError::Range { output: 0, index: 0, .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ResultError::Range {
+                output: 0,
+                index: 0,
+                ..
+            }
+        ),
+        "{e}"
+    );
 }
 
 #[test]
@@ -304,7 +359,16 @@ fn other_receipts_sessions_and_committees_are_refused() {
     let theirs = handed(&w.committee, std::slice::from_ref(&other));
     // The receipt of another order.
     let e = read(&[&good().ticket], &theirs).unwrap_err();
-    assert!(matches!(e, ClientError::Refused { what: "receipt", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ClientError::Refused {
+                what: "receipt",
+                ..
+            }
+        ),
+        "{e}"
+    );
     // A session that is not the documents' (OPN-4): signed by all.
     for change in [
         |o: &mut Opening| o.session = Digest([1; 32]),
@@ -320,7 +384,16 @@ fn other_receipts_sessions_and_committees_are_refused() {
             *o = Signed::sign(o.body.clone(), &w.committee.signing[n]).unwrap();
         }
         let e = reads(&bad).unwrap_err();
-        assert!(matches!(e, ClientError::Refused { what: "receipt", .. }), "{e}");
+        assert!(
+            matches!(
+                e,
+                ClientError::Refused {
+                    what: "receipt",
+                    ..
+                }
+            ),
+            "{e}"
+        );
     }
     // A grant to a quorum that the policy's dealing is not for.
     let mut bad = good().clone();
@@ -330,7 +403,16 @@ fn other_receipts_sessions_and_committees_are_refused() {
     };
     bad.grant = Signed::sign(bad.grant.body.clone(), &signer(MARKETPLACE)).unwrap();
     let e = reads(&bad).unwrap_err();
-    assert!(matches!(e, ClientError::Refused { what: "receipt", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ClientError::Refused {
+                what: "receipt",
+                ..
+            }
+        ),
+        "{e}"
+    );
     // Other nodes than the committee's sign.
     let stranger = Committee::of(3, 2, 70);
     let mut bad = good().clone();
@@ -349,5 +431,14 @@ fn other_receipts_sessions_and_committees_are_refused() {
     let mut bad = theirs;
     bad.receipts = vec![forged.text().unwrap().into_bytes()];
     let e = read(&[&other.ticket], &bad).unwrap_err();
-    assert!(matches!(e, ClientError::Refused { what: "receipt", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ClientError::Refused {
+                what: "receipt",
+                ..
+            }
+        ),
+        "{e}"
+    );
 }

@@ -30,7 +30,7 @@ impl Seller {
             None => exact("exact", custodian.k()),
             Some(v) => {
                 let noise = Noise::Variance(Rational::integer(v));
-                let sensitivity = Sensitivity::new(1 << 40).unwrap();
+                let sensitivity = Sensitivity::new(1_000).unwrap();
                 noisy("private", custodian.k(), sensitivity, &noise).unwrap()
             }
         };
@@ -52,7 +52,8 @@ impl Seller {
     }
 
     fn offer(&self) -> Offer {
-        self.custodian.offer(&self.policy, &self.query, &self.class())
+        self.custodian
+            .offer(&self.policy, &self.query, &self.class())
     }
 }
 
@@ -76,7 +77,13 @@ fn parts(quotes: &Quotes) -> Vec<Part<'_>> {
 
 fn joint(quotes: &Quotes) -> Result<JointTicket, ClientError> {
     let (deadline, rng) = (NOW + 10_000, &mut rng(3));
-    prepare_joint(&marketplace_key(), &parts(quotes), &signer(BUYER), deadline, rng)
+    prepare_joint(
+        &marketplace_key(),
+        &parts(quotes),
+        &signer(BUYER),
+        deadline,
+        rng,
+    )
 }
 
 fn refused(quotes: &Quotes) -> JointRefusal {
@@ -134,7 +141,10 @@ fn three_custodians_sums_are_opened_and_no_summand() {
     check_opened(&ticket.tickets(), &values).unwrap();
     // Decoded over the rows of all.
     let pooled = ticket.pooled().unwrap();
-    let rows: u64 = sellers.iter().map(|s| s.custodian.data.manifest.segments[0].rows).sum();
+    let rows: u64 = sellers
+        .iter()
+        .map(|s| s.custodian.data.manifest.segments[0].rows)
+        .sum();
     let decoded = decode(&pooled, ticket.program().unwrap(), &values);
     assert_eq!(decoded[0].rows, rows);
     let scale = ticket.program().unwrap().vectors[0].scale_log2;
@@ -155,7 +165,10 @@ fn three_custodians_sums_are_opened_and_no_summand() {
     let mut mixed = all.clone();
     mixed.masks = two.masks;
     let e = read(&ticket.tickets(), &mixed).unwrap_err();
-    assert!(matches!(e, ClientError::Result(ResultError::MasksDigest { .. })), "{e}");
+    assert!(
+        matches!(e, ClientError::Result(ResultError::MasksDigest { .. })),
+        "{e}"
+    );
     // An order left out, or another order's receipt in its place.
     let mut short = all.clone();
     short.receipts.pop();
@@ -163,11 +176,23 @@ fn three_custodians_sums_are_opened_and_no_summand() {
     let mut turned = all.clone();
     turned.receipts.swap(0, 1);
     let e = read(&ticket.tickets(), &turned).unwrap_err();
-    assert!(matches!(e, ClientError::Refused { what: "receipt", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            ClientError::Refused {
+                what: "receipt",
+                ..
+            }
+        ),
+        "{e}"
+    );
     let mut turned = all;
     turned.masked.swap(0, 1);
     let e = read(&ticket.tickets(), &turned).unwrap_err();
-    assert!(matches!(e, ClientError::Result(ResultError::MaskedWords)), "{e}");
+    assert!(
+        matches!(e, ClientError::Result(ResultError::MaskedWords)),
+        "{e}"
+    );
 }
 
 #[test]
@@ -184,7 +209,11 @@ fn two_custodians_need_noise() {
     let values = read(&ticket.tickets(), &all).unwrap();
     let sums = noisy.iter().map(|s| s.custodian.expected(&s.query)[0][0]);
     let expected: i64 = sums.sum();
-    assert!((values[0][0] - expected).abs() < 20 * 15, "{} {expected}", values[0][0]);
+    assert!(
+        (values[0][0] - expected).abs() < 20 * 15,
+        "{} {expected}",
+        values[0][0]
+    );
     let mut mixed = noisy;
     mixed.truncate(1);
     mixed.push(Seller::new(43, &committee, None));
@@ -215,14 +244,20 @@ fn what_is_no_joint_order_is_refused_by_name() {
     assert!(matches!(refused(&twice), JointRefusal::DatasetTwice { .. }));
     let own = sellers[1].custodian.signing.clone();
     let e = check_joint(&parts(&good), &key(&own)).unwrap_err();
-    assert!(matches!(e, ClientError::Joint(JointRefusal::OwnListing { .. })), "{e}");
+    assert!(
+        matches!(e, ClientError::Joint(JointRefusal::OwnListing { .. })),
+        "{e}"
+    );
     // The same custodian's key under three datasets is one custodian.
     let mut same = good.clone();
     for (_, _, offer) in &mut same {
         offer.policy.key = key(&own);
     }
     let e = refused(&same);
-    assert!(matches!(e, JointRefusal::Custodians { found: 1, .. }), "{e}");
+    assert!(
+        matches!(e, JointRefusal::Custodians { found: 1, .. }),
+        "{e}"
+    );
     let mut other = good.clone();
     let stranger = Committee::of(2, 2, 70).file.openers();
     other[2].2.quote.body.openers = stranger;
@@ -237,7 +272,10 @@ fn what_is_no_joint_order_is_refused_by_name() {
     let mut scale = good.clone();
     scale[1].1.program.vectors[0].scale_log2 += 1;
     let e = refused(&scale);
-    assert!(matches!(&e, JointRefusal::Scale { name, .. } if name == "sum of age"), "{e}");
+    assert!(
+        matches!(&e, JointRefusal::Scale { name, .. } if name == "sum of age"),
+        "{e}"
+    );
     let mut vectors = good.clone();
     vectors[2].1.program.vectors[1].label = "other".into();
     assert!(matches!(refused(&vectors), JointRefusal::Vectors { .. }));
@@ -308,6 +346,12 @@ fn a_regression_over_three_custodians_is_that_of_all_rows() {
     }
     let all = all.unwrap();
     assert_eq!(joint, all);
-    let (a, b) = (fit(&joint, Method::Ols).unwrap(), fit(&all, Method::Ols).unwrap());
-    assert_eq!(a.coefficients[0].value.to_bits(), b.coefficients[0].value.to_bits());
+    let (a, b) = (
+        fit(&joint, Method::Ols).unwrap(),
+        fit(&all, Method::Ols).unwrap(),
+    );
+    assert_eq!(
+        a.coefficients[0].value.to_bits(),
+        b.coefficients[0].value.to_bits()
+    );
 }

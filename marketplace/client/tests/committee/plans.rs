@@ -76,7 +76,10 @@ fn sound(plan: &Plan, nodes: &CommitteeFile) {
         }
         let plain = of().filter(|d| plan.class(&d.class).unwrap().mechanism == Mechanism::None);
         let most = plain.map(|d| d.count).max();
-        assert!(most >= Some(LEAST_KEY_CHECK), "the public key can be checked");
+        assert!(
+            most >= Some(LEAST_KEY_CHECK),
+            "the public key can be checked"
+        );
     }
     let mut done = plan.clone();
     dealt(&mut done);
@@ -101,7 +104,11 @@ fn every_quorum_gets_every_class_and_a_check_of_its_key() {
     // More of the same epoch: no key, no check.
     add(&mut plan, &nodes, &[asked(private("p", 9), 50)], &[]).unwrap();
     assert_eq!(plan.dealings.len(), 9);
-    assert!(plan.dealings[6..].iter().all(|d| !d.with_key && d.epoch == 0));
+    assert!(
+        plan.dealings[6..]
+            .iter()
+            .all(|d| !d.with_key && d.epoch == 0)
+    );
     sound(&plan, &nodes);
     dealt(&mut plan);
     // CST-8: one quorum was frozen; it alone gets a new epoch.
@@ -149,7 +156,10 @@ fn what_cannot_be_dealt_is_refused_and_changes_nothing() {
         e
     };
     assert_eq!(refusal(&[], &[]), DealingError::Nothing);
-    assert_eq!(refusal(&[asked(exact("a", K), 0)], &[]), DealingError::Nothing);
+    assert_eq!(
+        refusal(&[asked(exact("a", K), 0)], &[]),
+        DealingError::Nothing
+    );
     let e = refusal(&[asked(exact("exact", K - 1), 9)], &[]);
     assert!(matches!(e, DealingError::K { expected: K, .. }), "{e}");
     let mut changed = exact("exact", K);
@@ -167,9 +177,20 @@ fn what_cannot_be_dealt_is_refused_and_changes_nothing() {
         let e = refusal(&[asked(exact("exact", K), 9)], &[bad]);
         assert!(matches!(e, DealingError::Quorum { .. }), "{e}");
     }
-    let classes: Vec<_> = (0..16).map(|i| asked(private(&i.to_string(), 9 + i), 9)).collect();
+    let classes: Vec<_> = (0..16)
+        .map(|i| asked(private(&i.to_string(), 9 + i), 9))
+        .collect();
     let e = refusal(&classes, &[]);
-    assert!(matches!(e, DealingError::Limit { what: "classes of one dataset", .. }), "{e}");
+    assert!(
+        matches!(
+            e,
+            DealingError::Limit {
+                what: "classes of one dataset",
+                ..
+            }
+        ),
+        "{e}"
+    );
     // Planned and not dealt yet.
     let mut plan = Plan::new(Digest([1; 32]), K);
     let all = [asked(exact("exact", K), 20)];

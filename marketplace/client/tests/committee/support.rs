@@ -315,7 +315,10 @@ fn place(query: &Query, o: &veilbourse_core::program::ProgramOutput) -> (usize, 
     let Weights::Public { values } = &query.program.vectors[o.vector as usize].weights else {
         panic!("public weights alone")
     };
-    (segment as usize, values.iter().position(|w| *w == 1).unwrap())
+    (
+        segment as usize,
+        values.iter().position(|w| *w == 1).unwrap(),
+    )
 }
 
 /// What a node reads of a dealing: pieces opened with its own key.
@@ -348,7 +351,10 @@ pub fn receive(dealer: &DealerFolder, committee: &Committee, dealing: &Digest) -
             bytes
         });
         let offer = decode_offer(&parts[0]).unwrap();
-        assert_eq!(offer.package.digest(), announced.packages[usize::from(party)]);
+        assert_eq!(
+            offer.package.digest(),
+            announced.packages[usize::from(party)]
+        );
         assert_eq!(offer.package.base(), announced.bases[usize::from(party)]);
         all.push(Received {
             offer,
@@ -381,7 +387,9 @@ pub fn shares(announced: &Dealing, party: usize, received: &Received) -> Shares 
     let tickets = tickets.collect();
     let key = announced.with_key.then(|| {
         if !last {
-            return DataKeyShare::from_seed(seed, &shape.quorum, N).shares.clone();
+            return DataKeyShare::from_seed(seed, &shape.quorum, N)
+                .shares
+                .clone();
         }
         let mut input = Reader::new(&received.streams[2]);
         (0..N).map(|_| read_share(&mut input).unwrap()).collect()
@@ -448,7 +456,10 @@ fn run(jobs: Vec<Job>) -> Vec<Opened> {
         let mut next = Vec::new();
         for (from, message) in outbox.drain(..) {
             for to in (0..n).filter(|t| *t != from) {
-                match parties[usize::from(to)].receive(from, &message.bytes).unwrap() {
+                match parties[usize::from(to)]
+                    .receive(from, &message.bytes)
+                    .unwrap()
+                {
                     Progress::Wait => {}
                     Progress::Send(m) => next.push((to, m)),
                     Progress::Done(o) => ends[usize::from(to)] = Some(o),
@@ -483,7 +494,9 @@ pub fn opened(
     first: u64,
 ) -> Answer {
     let envelopes = vec![Digest([9; 32]); query.program.outputs.len()];
-    opened_with(custodian, committee, dealer, ticket, query, dealing, first, &envelopes)
+    opened_with(
+        custodian, committee, dealer, ticket, query, dealing, first, &envelopes,
+    )
 }
 
 /// The same for outputs whose proofs have these digests.
@@ -594,9 +607,7 @@ pub fn opened_with(
 }
 
 fn carrier(dealer: &DealerFolder, dealing: &DealingTerms) -> Digest {
-    let of = |d: &&Planned| {
-        d.quorum == dealing.quorum && d.epoch == dealing.epoch && d.with_key
-    };
+    let of = |d: &&Planned| d.quorum == dealing.quorum && d.epoch == dealing.epoch && d.with_key;
     let found = dealer.plan().dealings.iter().find(of).unwrap();
     found.dealt.as_ref().unwrap().digest
 }

@@ -5,8 +5,8 @@ use crate::support::{terms::*, *};
 use std::sync::OnceLock;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, EvaluationClass, OpenedResult,
-    Receipt, ReceiptOutput, Settlement, Signed, marketplace_id,
+    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, EvaluationClass,
+    OpenedResult, Receipt, ReceiptOutput, Settlement, Signed, marketplace_id,
 };
 use veilbourse_node::Outcome;
 use veilbourse_verify::{ReceiptRefusal, Report, Trust, verify_receipt};
