@@ -56,11 +56,14 @@ pub fn deal(
         let step = |done: u64| progress.step("deal", before + done, total);
         let dealt = one(folder, d, key, committee, rng, &step)?;
         folder.done(index, dealt)?;
-        let work = folder.work();
-        fs::remove_dir_all(&work).map_err(|e| ClientError::file(&work, e))?;
         before += d.count;
     }
-    Ok(folder.dealt())
+    // Also what a crash left after the last was done.
+    let work = folder.work();
+    match fs::remove_dir_all(&work) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClientError::file(&work, e)),
+        _ => Ok(folder.dealt()),
+    }
 }
 
 /// The dealer of a planned dealing: the same whenever it is asked for.
