@@ -2,10 +2,7 @@
 //! server for dealings and for jobs, what is still to be delivered.
 
 use super::{End, Inner, MemberConfig, MemberError, lock, rendezvous::Rendezvous, stores::Stores};
-use crate::{
-    config::NodeConfig,
-    node::KeyNode,
-};
+use crate::{config::NodeConfig, node::KeyNode};
 use rand_chacha::ChaCha20Rng;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -62,7 +59,23 @@ impl Member {
         machine: Machine,
         rng: ChaCha20Rng,
     ) -> Result<Self, MemberError> {
-        let io = |what: String| move |cause| MemberError::Io { what, cause };
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|cause| MemberError::Io {
+            what: format!("listening at {}", config.listen),
+            cause,
+        })?;
+        Self::start_on(listener, config, node, sealing, machine, rng).await
+    }
+
+    /// The same on a socket that is open already.
+    pub async fn start_on(
+        listener: TcpListener,
+        config: MemberConfig,
+        node: NodeConfig,
+        sealing: SealingSecret,
+        machine: Machine,
+        rng: ChaCha20Rng,
+    ) -> Result<Self, MemberError> {
         let seat = node.seat.clone().ok_or(MemberError::NoSeat)?;
         let (signing, node_key) = (node.signing.clone(), node.node_key());
         let opened = busy(|| {
@@ -80,9 +93,10 @@ impl Member {
         let members = Members::new(peers.collect())?;
         let key = NodeKey::from_seed(&signing.to_bytes())?;
         let identity = Identity::new(seat.number, &key, members)?;
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(io(format!("listening at {}", config.listen)))?;
-        let listening = listener.local_addr().map_err(io("its address".into()))?;
+        let listening = listener.local_addr().map_err(|cause| MemberError::Io {
+            what: "the address that is listened at".into(),
+            cause,
+        })?;
         let mut endpoint = Endpoint::start(identity, Arc::new(Tcp), config.timing, config.limits);
         endpoint.listen(listener);
         let inner = Arc::new(Inner {
