@@ -44,8 +44,10 @@ pub struct MemberHealth {
 /// A running node.
 pub struct Member {
     inner: Arc<Inner>,
-    stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Hears the peers; ends after everything else.
+    hearing: JoinSet<()>,
+    hush: watch::Sender<bool>,
     listening: std::net::SocketAddr,
 }
 
@@ -115,25 +117,20 @@ impl Member {
             known: Mutex::new(VecDeque::new()),
             resent: Mutex::new(HashMap::new()),
             told: Mutex::new(HashSet::new()),
+            stop: watch::channel(false).0,
         });
-        let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(dealings(Arc::clone(&inner), stopped.clone()));
-        tasks.spawn(jobs(Arc::clone(&inner), stopped.clone()));
-        tasks.spawn(deliveries(Arc::clone(&inner), stopped));
-        let hearing = Arc::clone(&inner);
-        let mut until = stop.subscribe();
-        tasks.spawn(async move {
-            // Peers are heard until everything else is done.
-            tokio::select! {
-                () = hearing.hear() => {}
-                _ = until.wait_for(|over| *over) => {}
-            }
-        });
+        tasks.spawn(dealings(Arc::clone(&inner), inner.stop.subscribe()));
+        tasks.spawn(jobs(Arc::clone(&inner), inner.stop.subscribe()));
+        tasks.spawn(deliveries(Arc::clone(&inner), inner.stop.subscribe()));
+        let (hush, hushed) = watch::channel(false);
+        let mut hearing = JoinSet::new();
+        hearing.spawn(Arc::clone(&inner).hear(hushed));
         Ok(Self {
             inner,
-            stop,
             tasks,
+            hearing,
+            hush,
             listening,
         })
     }
@@ -173,12 +170,25 @@ impl Member {
         self.inner.each(dataset, |s| s.keeper.retire())
     }
 
-    /// Takes no more work, finishes what is under way, and ends. What it waits
-    /// for is bounded by [`MemberConfig::patience`] and the peers' timing; a
-    /// session that were cut off might freeze its quorum.
-    pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
+    /// Takes no more work, finishes the sessions and checks that have begun, and
+    /// ends: one that is cut off may freeze its quorum. How long that takes is
+    /// bounded by the peers' timing.
+    pub async fn stop(self) {
+        let Self {
+            inner,
+            mut tasks,
+            mut hearing,
+            hush,
+            ..
+        } = self;
+        inner.stop.send_replace(true);
+        while tasks.join_next().await.is_some() {}
+        hush.send_replace(true);
+        while hearing.join_next().await.is_some() {}
+        // The last one: log, stores and sockets are free when this returns.
+        if let Some(inner) = Arc::into_inner(inner) {
+            inner.endpoint.close().await;
+        }
     }
 }
 

@@ -206,6 +206,7 @@ pub struct Nodes {
     sockets: Vec<Option<TcpListener>>,
     pub running: Vec<Option<Member>>,
     starts: u64,
+    pub dealing_bytes: u64,
 }
 
 impl Nodes {
@@ -230,6 +231,7 @@ impl Nodes {
             sockets,
             running: SEEDS.iter().map(|_| None).collect(),
             starts: 0,
+            dealing_bytes: 1 << 30,
         }
     }
 
@@ -237,6 +239,7 @@ impl Nodes {
         self.starts += 1;
         let mut settings = MemberConfig::new(self.folders[node].path().into(), self.listen[node]);
         settings.poll = Duration::from_millis(200);
+        settings.dealing_bytes = self.dealing_bytes;
         settings.greeting = Duration::from_secs(2);
         let identity = Identity {
             id: id(60 + node as u8),
@@ -277,6 +280,13 @@ impl Nodes {
 
     pub fn log(&self, node: usize) -> std::path::PathBuf {
         self.folders[node].path().join("log")
+    }
+
+    /// The log of a node's only ticket store.
+    pub fn store_log(&self, node: usize) -> std::path::PathBuf {
+        let stores = self.folders[node].path().join("stores");
+        let mut all = std::fs::read_dir(stores).unwrap();
+        all.next().unwrap().unwrap().path().join("log")
     }
 
     /// Gives a job to the nodes of the quorum.
@@ -355,6 +365,19 @@ pub fn buyer(
             unmask(i as u64, &value).unwrap()
         })
         .collect()
+}
+
+/// Takes the last record off a log, as if the power had failed before it.
+pub fn cut(log: &std::path::Path) {
+    let bytes = std::fs::read(log).unwrap();
+    let (mut at, mut last) = (8, 8);
+    while at < bytes.len() {
+        last = at;
+        let length = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        at += 8 + length as usize + 32;
+    }
+    assert!(last < at);
+    std::fs::write(log, &bytes[..last]).unwrap();
 }
 
 /// Another id for each order.
