@@ -52,9 +52,10 @@ pub struct Flight {
     at: u64,
 }
 
-/// What a node said; no more than that.
+/// What a node said.
 #[derive(Debug, Clone)]
 pub struct Said {
+    pub bytes: Vec<u8>,
     pub from: u8,
     pub session: Digest,
     pub kind: Kind,
@@ -281,6 +282,7 @@ impl Exchange for SimSession {
             let mut guard = self.net.lock();
             let state = &mut *guard;
             state.said.push(Said {
+                bytes: own.to_vec(),
                 from: node,
                 session,
                 kind,
