@@ -90,7 +90,8 @@ impl<D: Disk> Keeper<D> {
             next: announced.first,
             session: Digest::default(),
         };
-        let met = self.meet(network, meeting, &announced, agenda).await?;
+        let met = self.meet(network, meeting, &announced, agenda, |_, _| Ok(*dealing));
+        let met = met.await?;
         met.channel.finish();
         let mut proof = ProofReader::new(*dealing);
         let batches = announced.count.div_ceil(MAX_CHECKED as u64);

@@ -11,7 +11,7 @@ use crate::{
 };
 use veilbourse_core::digest::Digest;
 use veilbourse_peers::{Exchange, Network, busy, open};
-use veilbourse_protocol::{Durable, Job, Live, Opened, phases};
+use veilbourse_protocol::{Durable, Job, Live, Opened, binding::Binding, phases};
 use veilbourse_ticket_store::{Disk, SessionStage, Stage, StoreError};
 
 impl<D: Disk> Keeper<D> {
@@ -84,11 +84,15 @@ impl<D: Disk> Keeper<D> {
             next: self.read(|s| s.next_ticket(&request.dealing))?,
             session: Digest::default(),
         };
-        let met = self.meet(network, name, &announced, agenda).await?;
-        met.channel.finish();
         // By counters that are signed, not by what was said.
-        let first = self.read(|s| s.next_ticket(&request.dealing))?;
-        let binding = request.binding(&announced, met.attempt, first);
+        let first = || self.read(|s| s.next_ticket(&request.dealing));
+        let binding = |attempt| Ok(request.binding(&announced, attempt, first()?));
+        let session = |attempt, _| binding(attempt).map(|b: Binding| b.digest());
+        let met = self
+            .meet(network, name, &announced, agenda, session)
+            .await?;
+        met.channel.finish();
+        let binding = binding(met.attempt)?;
         let session = binding.digest();
         let mut channel = network.session(session, &members)?;
         expect_signatures(&mut channel, signer)?;

@@ -49,6 +49,10 @@ pub struct Flight {
     pub kind: Kind,
     pub step: u8,
     pub bytes: Vec<u8>,
+    /// Its sender leaves instead.
+    pub leaves: bool,
+    /// From here on the two do not reach each other.
+    pub silent: bool,
     at: u64,
 }
 
@@ -93,6 +97,8 @@ struct State {
     tamper: Option<Box<Tamper>>,
     /// One in so many messages is late, and one comes twice; 0: none.
     trouble: u32,
+    /// Between two nodes nothing overtakes, as on one connection.
+    fifo: bool,
     violations: u64,
 }
 
@@ -183,6 +189,9 @@ impl Net {
     pub fn trouble(&self, one_in: u32) {
         self.lock().trouble = one_in;
     }
+    pub fn fifo(&self) {
+        self.lock().fifo = true;
+    }
     pub fn tamper(&self, tamper: Option<Box<Tamper>>) {
         self.lock().tamper = tamper;
     }
@@ -197,6 +206,11 @@ impl Net {
         let mut state = self.lock();
         let until = state.now + ms;
         state.cut.insert((a.min(b), a.max(b)), until);
+    }
+    /// Nobody errs, and all reach each other.
+    pub fn calm(&self) {
+        self.tamper(None);
+        self.heal();
     }
     pub fn heal(&self) {
         self.lock().cut.clear();
@@ -296,6 +310,8 @@ impl Exchange for SimSession {
                     kind,
                     step,
                     bytes: own.to_vec(),
+                    leaves: false,
+                    silent: false,
                     at: state.now,
                 };
                 let mut tamper = state.tamper.take();
@@ -303,7 +319,18 @@ impl Exchange for SimSession {
                     .as_mut()
                     .is_none_or(|t| t(&mut flight, &mut state.rng));
                 state.tamper = tamper;
-                if !goes {
+                if flight.silent {
+                    // What it said before is heard.
+                    let of = |f: &mut Flight| (f.from, f.to) == (node, to);
+                    let before: Vec<_> = state.flights.extract_if(.., of).collect();
+                    before.into_iter().for_each(|f| state.take(f));
+                    let pair = (node.min(to), node.max(to));
+                    state.cut.insert(pair, u64::MAX);
+                }
+                if flight.leaves {
+                    state.byes.push((node, to, session, Leave::Cancelled));
+                }
+                if !goes || flight.leaves {
                     continue;
                 }
                 let trouble = state.trouble;
@@ -424,6 +451,7 @@ impl Scheduler {
                 said: Vec::new(),
                 tamper: None,
                 trouble: 0,
+                fifo: false,
                 violations: 0,
             }))),
             tasks: Vec::new(),
@@ -463,7 +491,10 @@ impl Scheduler {
         let flights: Vec<usize> = (0..state.flights.len())
             .filter(|i| {
                 let f = &state.flights[*i];
-                f.at <= now && state.reached(f.from, f.to)
+                let earlier = &state.flights[..*i];
+                let overtakes = |e: &Flight| (e.from, e.to) == (f.from, f.to);
+                let waits = state.fifo && earlier.iter().any(overtakes);
+                f.at <= now && state.reached(f.from, f.to) && !waits
             })
             .collect();
         let byes: Vec<usize> = (0..state.byes.len())
@@ -529,7 +560,7 @@ impl Scheduler {
         let flights = state.flights.iter().map(|f| f.at);
         let waits = state.ends.values().filter_map(|e| e.waits.as_ref());
         let waits = waits.map(|(at, _)| *at);
-        let cuts = state.cut.values().copied();
+        let cuts = state.cut.values().copied().filter(|at| *at < u64::MAX);
         let next = flights
             .chain(waits)
             .chain(cuts)
