@@ -86,17 +86,23 @@ impl<D: Disk> Keeper<D> {
         };
         // By counters that are signed, not by what was said.
         let first = || self.read(|s| s.next_ticket(&request.dealing));
-        let binding = |attempt| Ok(request.binding(&announced, attempt, first()?));
-        let session = |attempt, _| binding(attempt).map(|b: Binding| b.digest());
+        let binding = |attempt| -> Result<Binding, StoreError> {
+            Ok(request.binding(&announced, attempt, first()?))
+        };
+        // What could not be spent is refused before anybody agrees.
+        let session = |attempt, _| {
+            let binding = binding(attempt)?;
+            self.lock().may_spend(&binding)
+        };
         let met = self
             .meet(network, name, &announced, agenda, session)
             .await?;
         met.channel.finish();
         let binding = binding(met.attempt)?;
         let session = binding.digest();
-        let mut channel = network.session(session, &members)?;
-        expect_signatures(&mut channel, signer)?;
         let live = turn.take()?;
+        // A session's name is used once (PEER-5): it begins when what makes the
+        // next one's another, the tickets spent, is on disk.
         let job = busy(|| {
             let mut store = self.lock();
             store.spend(&binding)?;
@@ -116,6 +122,8 @@ impl<D: Disk> Keeper<D> {
                 entropy,
             })
         })?;
+        let mut channel = network.session(session, &members)?;
+        expect_signatures(&mut channel, signer)?;
         let opened = self.rounds(turn, job, &mut channel).await?;
         busy(|| self.lock().signed(&session, &opened))?;
         let outcome = Outcome {
