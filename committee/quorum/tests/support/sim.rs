@@ -479,6 +479,12 @@ impl Scheduler {
         state.early.retain(|f| f.to != node);
     }
 
+    /// A node's callers lose interest: its tasks are dropped, the node lives.
+    pub fn cancel(&mut self, node: u8) {
+        let gone: Vec<_> = self.tasks.extract_if(.., |t| t.node == node).collect();
+        drop(gone);
+    }
+
     /// The next step, whichever it is.
     pub fn step(&mut self) -> Step {
         self.steps += 1;
