@@ -134,12 +134,12 @@ pub(crate) fn expect(channel: &mut impl Exchange) -> Result<(), QuorumError> {
 }
 
 /// All other members with their messages of a step.
-pub(crate) async fn exchange<'a>(
+pub(crate) async fn exchange(
     channel: &mut impl Exchange,
     kind: Kind,
     step: u8,
     own: &[u8],
-    members: &'a [u8],
+    members: &[u8],
 ) -> Result<Vec<(u8, Vec<u8>)>, QuorumError> {
     let party = channel.party();
     let all = channel.exchange(kind, step, own).await?;
