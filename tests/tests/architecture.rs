@@ -41,6 +41,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("peers", &["core", "protocol"]),
     ("ticket-store", &["core", "protocol"]),
     (
+        "quorum",
+        &["core", "protocol", "peers", "ticket-store", "privacy"],
+    ),
+    (
         "node",
         &[
             "core",
