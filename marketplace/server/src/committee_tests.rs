@@ -235,12 +235,14 @@ impl Market {
                 .configure(routes),
         )
         .await;
+        let body: Vec<u8> = body.into();
         let request = test::TestRequest::default()
             .method(Method::from_bytes(method.as_bytes()).expect("a method"))
             .uri(path)
             .insert_header(("authorization", format!("Bearer {}", self.tokens[token])))
             .insert_header(("content-type", "application/json"))
-            .set_payload(body.into())
+            .insert_header(("content-length", body.len().to_string()))
+            .set_payload(body)
             .to_request();
         let response = match test::try_call_service(&service, request).await {
             Ok(r) => r.into_response().map_into_boxed_body(),
