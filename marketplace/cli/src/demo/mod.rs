@@ -12,7 +12,7 @@ use crate::{
     admin::ledger_table,
     args::{DemoArgs, RowsArg, WeightsArg},
     buyer::show_offer,
-    custodian::{EncryptTimes, PolicyFile, encrypt_to},
+    custodian::{EncryptTimes, Opening, PolicyFile, encrypt_to},
     progress::Bars,
     show::{bars, bytes, money, table},
     srs::log_rows,
@@ -212,6 +212,7 @@ impl Journey<'_> {
             &world.marketplace,
             &listing,
             manifest.root(),
+            Opening::held_by(node_key),
             crate::clock()(),
         );
         dataset::submit(session, &listing, &Signed::sign(body, &custodian.key)?).await?;
@@ -396,7 +397,7 @@ impl Journey<'_> {
             values += 4 * rows;
         }
         PolicyFile {
-            node_key,
+            node_key: Some(node_key),
             kinds,
             min_cohort: self.plain.config.suppression.k_min.max(2),
             quota_values: values,

@@ -384,7 +384,7 @@ fn one(
         })?;
         let of = files_of(usize::from(party) + 1 == parties);
         for (part, path) in Stream::ALL.iter().zip(&of) {
-            sealer.stream(part_of(*part), path)?;
+            sealer.stream(part.suffix(), path)?;
         }
     }
     let mut announcement = Writer::new();
@@ -396,14 +396,4 @@ fn one(
         digest,
         root: dealing.root,
     })
-}
-
-/// The part that a stream travels as.
-fn part_of(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Commitments => "commitments",
-        Stream::Explicit => "explicit",
-        Stream::Key => "key",
-        Stream::Proof => "proof",
-    }
 }

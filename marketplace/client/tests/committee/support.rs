@@ -11,7 +11,7 @@ use veilbourse_client::{
     buyer::{Handed, Listed, Offer, Ticket},
     custodian::{self, Dataset},
     dataset::DatasetFolder,
-    dealing::{Asked, DealerFolder, PARTS, Planned, deal, decode_offer, read_proofs},
+    dealing::{Asked, DealerFolder, PARTS, Planned, deal, read_proofs},
     http::Silent,
     query::Query,
 };
@@ -350,7 +350,7 @@ pub fn receive(dealer: &DealerFolder, committee: &Committee, dealing: &Digest) -
             }
             bytes
         });
-        let offer = decode_offer(&parts[0]).unwrap();
+        let offer = PackageOffer::decode(&parts[0]).unwrap();
         assert_eq!(
             offer.package.digest(),
             announced.packages[usize::from(party)]
