@@ -41,6 +41,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("peers", &["core", "protocol"]),
     ("ticket-store", &["core", "protocol"]),
     (
+        "quorum",
+        &["core", "protocol", "peers", "ticket-store", "privacy"],
+    ),
+    (
         "node",
         &[
             "core",
@@ -53,7 +57,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "client",
-        &["core", "eval", "tabular", "verifier", "prover", "documents"],
+        &[
+            "core",
+            "eval",
+            "tabular",
+            "verifier",
+            "prover",
+            "documents",
+            "privacy",
+            "protocol",
+            "ticket-store",
+        ],
     ),
     ("verify", &["core", "verifier", "documents"]),
 ];

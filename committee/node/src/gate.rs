@@ -119,6 +119,12 @@ pub fn admit<'a>(
             });
         }
     }
+    // A custodian's own node opens each order by itself: no sum would hide it.
+    if config.seat.is_none() && !order.joint.is_empty() {
+        return Err(GateRefusal::Joint {
+            reason: "is for a committee".into(),
+        });
+    }
     // KEY-7: the decision to open was made in time: what only time has changed
     // since does not undo it.
     let decided = past.decided.is_some_and(|(g, _)| *g == grant_digest);

@@ -101,7 +101,9 @@ fn a_good_job_is_delivered_and_opens_to_the_simulation() {
         quote: &case.job.quote,
         order: &case.job.order,
     };
-    chain.check_delivery(&case.job.grant, delivery).unwrap();
+    chain
+        .check_delivery(&case.job.grant, None, delivery)
+        .unwrap();
     let d = &delivery.body;
     assert_eq!(
         (d.values, d.counter_before, d.counter_after),
@@ -141,7 +143,7 @@ fn documents_of_another_marketplace_or_out_of_joint_are_refused() {
 fn another_node_or_dataset_or_custodian_is_refused() {
     // KEY-2.
     let mut t = terms();
-    t.node_key = key(&signer(STRANGER));
+    t.held_by(key(&signer(STRANGER)));
     refused(world().config(), &t.unproven(), "NODE_KEY");
     let mut config = world().config();
     config.datasets.clear();
@@ -149,6 +151,15 @@ fn another_node_or_dataset_or_custodian_is_refused() {
     let mut t = terms();
     t.custodian = signer(STRANGER);
     refused(world().config(), &t.unproven(), "CUSTODIAN_KEY");
+}
+
+#[test]
+fn a_joint_order_is_not_for_a_custodians_own_node() {
+    // ORD-8: opened one by one, each would be seen.
+    let mut t = terms();
+    let quote = t.papers().quote.digest().unwrap();
+    t.joint = vec![quote, Digest([0xff; 32])];
+    refused(world().config(), &t.unproven(), "JOINT");
 }
 
 #[test]
@@ -265,8 +276,10 @@ fn a_policy_of_a_withdrawn_listing_is_over_once_its_successor_was_seen() {
         let policy = t.papers().policy;
         let digest = policy.digest().unwrap();
         assert_eq!(
-            again.state().standing(&policy.body, &digest),
-            node.node.state().standing(&policy.body, &digest)
+            again.state().standing(&world().root, &policy.body, &digest),
+            node.node
+                .state()
+                .standing(&world().root, &policy.body, &digest)
         );
     }
 }

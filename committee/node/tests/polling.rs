@@ -15,7 +15,7 @@ use std::{
 use support::{terms::*, *};
 use veilbourse_documents::{
     Signed, SubmittedDigest,
-    api::{Deliver, NodeJob, Refuse, TokenAnswer},
+    api::{Deliver, NodeJob, NodeJobs, Refuse, TokenAnswer},
 };
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::{PollError, poll};
@@ -51,7 +51,10 @@ impl Server {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let objects = Arc::new(Mutex::new(objects));
         let (job, s, o) = (
-            serde_json::to_vec(job).unwrap(),
+            serde_json::to_vec(&NodeJobs {
+                jobs: vec![job.clone()],
+            })
+            .unwrap(),
             seen.clone(),
             objects.clone(),
         );
@@ -184,7 +187,7 @@ async fn a_job_is_fetched_checked_and_delivered() {
     server.poll(&mut node).await.unwrap();
     assert_eq!(server.fetched(), [""; 0]);
     let again: Deliver = serde_json::from_slice(&server.handed_in()[0].1).unwrap();
-    assert_eq!(again.delivery, first.delivery);
+    assert_eq!(again.orders[0].delivery, first.orders[0].delivery);
     assert_eq!(again.sealed_result, first.sealed_result);
 }
 
@@ -263,7 +266,7 @@ async fn what_cannot_be_fetched_is_asked_for_again_and_not_refused() {
         let (what, body) = server.handed_in().remove(0);
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
-            (what.as_str(), body["delivery"].is_object()),
+            (what.as_str(), body["orders"][0]["delivery"].is_object()),
             ("delivery", true)
         );
     }

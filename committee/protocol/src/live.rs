@@ -17,7 +17,7 @@ use veilbourse_core::digest::Digest;
 /// The keys of a quorum at one party, not in use.
 #[derive(Debug)]
 pub struct Live {
-    pub(crate) quorum: Digest,
+    quorum: Box<Digest>,
     pub(crate) party: u8,
     pub(crate) parties: u8,
     pub(crate) key: PartyKey,
@@ -29,7 +29,7 @@ impl Live {
     /// the store, which knows whether a check is pending.
     pub fn new(seed: &[u8; 32], quorum: &Digest, party: u8, parties: u8) -> Self {
         Self {
-            quorum: *quorum,
+            quorum: Box::new(*quorum),
             party,
             parties,
             key: party_key(seed, quorum, party),

@@ -90,7 +90,8 @@ impl<D: Disk> Keeper<D> {
             next: announced.first,
             session: Digest::default(),
         };
-        let met = self.meet(network, meeting, &announced, agenda).await?;
+        let met = self.meet(network, meeting, &announced, agenda, |_, _| Ok(*dealing));
+        let met = met.await?;
         met.channel.finish();
         let mut proof = ProofReader::new(*dealing);
         let batches = announced.count.div_ceil(MAX_CHECKED as u64);
@@ -100,10 +101,6 @@ impl<D: Disk> Keeper<D> {
             let check = busy(|| {
                 let mut store = self.lock();
                 self.package(turn, &mut store, &mut proof, batch, live, entropy)
-            });
-            let check = check.map_err(|(e, live)| {
-                turn.put(live);
-                e
             })?;
             let checked = check_dealing(check, &mut channel, |_| match batch {
                 0 => self.lock().checking(dealing),
@@ -129,7 +126,7 @@ impl<D: Disk> Keeper<D> {
         batch: u64,
         live: Live,
         entropy: &[u8; 32],
-    ) -> Result<BatchCheck, (QuorumError, Live)> {
+    ) -> Result<BatchCheck, QuorumError> {
         let announced = turn.announced();
         let dealing = announced.digest();
         let first = announced.first + batch * MAX_CHECKED as u64;
@@ -154,10 +151,7 @@ impl<D: Disk> Keeper<D> {
             }
             Ok((seed, tickets, key, levels, explicit))
         };
-        let (seed, tickets, key, levels, explicit) = match read() {
-            Ok(read) => read,
-            Err(e) => return Err((e, live)),
-        };
+        let (seed, tickets, key, levels, explicit) = read()?;
         let package = Package {
             seed: &seed,
             first,
@@ -168,8 +162,9 @@ impl<D: Disk> Keeper<D> {
         };
         let salt = *salt("check", entropy, batch);
         let context = announced.context();
-        BatchCheck::new(&turn.dealing.shape, &context, live, &package, salt)
-            .map_err(|(e, live)| (e.into(), live))
+        let check = BatchCheck::new(&turn.dealing.shape, &context, live, &package, salt);
+        // The keys are free again when the turn ends.
+        check.map_err(|(e, _)| e.into())
     }
 }
 

@@ -65,6 +65,12 @@ pub enum QuorumError {
         /// The greatest.
         limit: u64,
     },
+    /// QRM-2: a peer was shown statements out of order, again and again.
+    #[error("node {peer}: was shown counters out of order, as often as all met (QRM-2)")]
+    Behind {
+        /// Its number.
+        peer: u8,
+    },
     /// QRM-4: this node's own signature could not be made.
     #[error("signing the outcome: {reason} (QRM-4)")]
     Signing {

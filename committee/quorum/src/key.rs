@@ -129,7 +129,9 @@ impl<D: Disk> Keeper<D> {
             session: Digest::default(),
         };
         let about = agenda.about;
-        let mut met = self.meet(network, meeting, &announced, agenda).await?;
+        let session = |_, _| Ok(about);
+        let met = self.meet(network, meeting, &announced, agenda, session);
+        let mut met = met.await?;
         let joint = toss(&mut met.channel, &members, &meeting, entropy).await?;
         met.channel.finish();
 

@@ -1,6 +1,7 @@
 //! How the members of a quorum begin anything together (QRM-2, CST-11): they say
 //! what they mean to do, show what they hold of each other, and sign their
-//! counters. Three messages of each, in a session of their own.
+//! counters; then all say that they agree, before a ticket is spent. Four messages
+//! of each, in a session of their own.
 //!
 //! The first is short enough to come before its receiver has begun (PEER-4).
 
@@ -11,7 +12,7 @@ use veilbourse_core::{
 };
 use veilbourse_peers::{Exchange, Expected, Kind, Network, busy};
 use veilbourse_ticket_store::{
-    Dealing, Disk, Held, MAX_HELD_BYTES, MAX_NUMBER, MAX_STATEMENT, SignedStatement,
+    Dealing, Disk, Held, MAX_HELD_BYTES, MAX_NUMBER, MAX_STATEMENT, SignedStatement, StoreError,
 };
 
 /// What a meeting is for.
@@ -27,13 +28,17 @@ pub(crate) enum Purpose {
 /// Bytes of the first message.
 const AGENDA: usize = 1 + 32 + 4 + 8 + 32;
 /// The greatest attempt of an order: nobody comes there one by one.
-const MAX_ATTEMPT: u32 = 1 << 24;
+const MAX_ATTEMPT: u32 = (1 << 24) - 1;
 pub(crate) const AGENDA_STEP: u8 = 0;
 const HELD_STEP: u8 = 1;
 const STATEMENT_STEP: u8 = 2;
+/// Whether all statements were in order, and what session follows from them.
+const AGREED_STEP: u8 = 3;
 /// A commitment to a coin, and the coin, for the check of a public key (QRM-7).
-pub(crate) const COMMIT_STEP: u8 = 3;
-pub(crate) const COIN_STEP: u8 = 4;
+pub(crate) const COMMIT_STEP: u8 = 4;
+pub(crate) const COIN_STEP: u8 = 5;
+/// Times that members meet before they give up.
+const MEETINGS: u32 = 4;
 
 /// Names a meeting.
 pub(crate) fn name(
@@ -120,7 +125,7 @@ impl Agenda {
 
 /// Says how long the messages are.
 pub(crate) fn expect(channel: &mut impl Exchange) -> Result<(), QuorumError> {
-    let lengths = [AGENDA, MAX_HELD_BYTES, MAX_STATEMENT, 32, 32];
+    let lengths = [AGENDA, MAX_HELD_BYTES, MAX_STATEMENT, 1 + 32, 32, 32];
     let expected = Expected {
         lengths: lengths.iter().map(|l| *l as u32).collect(),
         exact: false,
@@ -129,12 +134,12 @@ pub(crate) fn expect(channel: &mut impl Exchange) -> Result<(), QuorumError> {
 }
 
 /// All other members with their messages of a step.
-pub(crate) async fn exchange<'a>(
+pub(crate) async fn exchange(
     channel: &mut impl Exchange,
     kind: Kind,
     step: u8,
     own: &[u8],
-    members: &'a [u8],
+    members: &[u8],
 ) -> Result<Vec<(u8, Vec<u8>)>, QuorumError> {
     let party = channel.party();
     let all = channel.exchange(kind, step, own).await?;
@@ -154,16 +159,44 @@ pub(crate) struct Met<S> {
 
 impl<D: Disk> Keeper<D> {
     /// Meets the members of a dealing's quorum. After it every member holds the
-    /// newest counters of every other on disk.
+    /// newest counters of every other on disk, and all are about the same:
+    /// `session` says what follows from the greatest attempt and ticket.
     pub(crate) async fn meet<N: Network>(
         &self,
         network: &N,
         name: Digest,
         dealing: &Dealing,
         agenda: Agenda,
+        session: impl Fn(u32, u64) -> Result<Digest, StoreError>,
     ) -> Result<Met<N::Session>, QuorumError> {
+        let mut times = 0;
+        loop {
+            let mut out = Writer::new();
+            out.raw(&name.0).u32(times);
+            let name = Digest::of(
+                Domain::Other("veilbourse v1 quorum meeting again"),
+                &out.finish(),
+            );
+            let channel = network.session(name, &dealing.quorum.members())?;
+            times += 1;
+            match self.meet_once(channel, dealing, &agenda, &session).await? {
+                Ok(met) => return Ok(met),
+                Err(e) if times == MEETINGS => return Err(e),
+                // Statements of several meetings at once came out of order.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// One meeting; the inner error is one after which all meet again.
+    async fn meet_once<S: Exchange>(
+        &self,
+        mut channel: S,
+        dealing: &Dealing,
+        agenda: &Agenda,
+        session: &impl Fn(u32, u64) -> Result<Digest, StoreError>,
+    ) -> Result<Result<Met<S>, QuorumError>, QuorumError> {
         let members = dealing.quorum.members();
-        let mut channel = network.session(name, &members)?;
         expect(&mut channel)?;
         let own = agenda.encode();
         let said = exchange(&mut channel, Kind::Meeting, AGENDA_STEP, &own, &members).await?;
@@ -183,16 +216,48 @@ impl<D: Disk> Keeper<D> {
         };
         let own = own.encode();
         let said = exchange(&mut channel, Kind::Meeting, STATEMENT_STEP, &own, &members).await?;
+        let mut behind = None;
         for (peer, bytes) in said {
             let signed = SignedStatement::decode(&bytes);
             let signed = signed.map_err(|source| QuorumError::Message { peer, source })?;
-            busy(|| self.lock().meet(peer, &signed))?;
+            match busy(|| self.lock().meet(peer, &signed)) {
+                Ok(()) => {}
+                Err(e @ StoreError::PeerBehind { .. }) => behind = Some(e),
+                Err(e) => return Err(e.into()),
+            }
         }
-        Ok(Met {
+        let mut out = Writer::new();
+        out.u8(behind.is_none().into());
+        let own = session(attempt, next)?;
+        out.raw(&own.0);
+        let out = out.finish();
+        let said = exchange(&mut channel, Kind::Meeting, AGREED_STEP, &out, &members).await?;
+        let mut again = behind.map(QuorumError::from);
+        for (peer, bytes) in said {
+            let mut input = Reader::new(&bytes);
+            let mut read = || Ok((input.u8("agreed")?, Digest(input.array("session")?)));
+            let read = read().map_err(|source| QuorumError::Message { peer, source });
+            let (agreed, theirs) = read?;
+            if agreed != 1 {
+                again.get_or_insert(QuorumError::Behind { peer });
+            } else if again.is_none() && theirs != own {
+                return Err(QuorumError::Agenda {
+                    peer,
+                    what: "the session",
+                    found: theirs,
+                    expected: own,
+                });
+            }
+        }
+        if let Some(again) = again {
+            channel.finish();
+            return Ok(Err(again));
+        }
+        Ok(Ok(Met {
             channel,
             attempt,
             next,
-        })
+        }))
     }
 
     /// Everybody shows what it holds (CST-11).

@@ -11,7 +11,7 @@ use crate::{
 };
 use veilbourse_core::digest::Digest;
 use veilbourse_peers::{Exchange, Network, busy, open};
-use veilbourse_protocol::{Durable, Job, Live, Opened, phases};
+use veilbourse_protocol::{Durable, Job, Live, Opened, binding::Binding, phases};
 use veilbourse_ticket_store::{Disk, SessionStage, Stage, StoreError};
 
 impl<D: Disk> Keeper<D> {
@@ -84,15 +84,25 @@ impl<D: Disk> Keeper<D> {
             next: self.read(|s| s.next_ticket(&request.dealing))?,
             session: Digest::default(),
         };
-        let met = self.meet(network, name, &announced, agenda).await?;
-        met.channel.finish();
         // By counters that are signed, not by what was said.
-        let first = self.read(|s| s.next_ticket(&request.dealing))?;
-        let binding = request.binding(&announced, met.attempt, first);
+        let first = || self.read(|s| s.next_ticket(&request.dealing));
+        let binding = |attempt| -> Result<Binding, StoreError> {
+            Ok(request.binding(&announced, attempt, first()?))
+        };
+        // What could not be spent is refused before anybody agrees.
+        let session = |attempt, _| {
+            let binding = binding(attempt)?;
+            self.lock().may_spend(&binding)
+        };
+        let met = self
+            .meet(network, name, &announced, agenda, session)
+            .await?;
+        met.channel.finish();
+        let binding = binding(met.attempt)?;
         let session = binding.digest();
-        let mut channel = network.session(session, &members)?;
-        expect_signatures(&mut channel, signer)?;
         let live = turn.take()?;
+        // A session's name is used once (PEER-5): it begins when what makes the
+        // next one's another, the tickets spent, is on disk.
         let job = busy(|| {
             let mut store = self.lock();
             store.spend(&binding)?;
@@ -112,6 +122,8 @@ impl<D: Disk> Keeper<D> {
                 entropy,
             })
         })?;
+        let mut channel = network.session(session, &members)?;
+        expect_signatures(&mut channel, signer)?;
         let opened = self.rounds(turn, job, &mut channel).await?;
         busy(|| self.lock().signed(&session, &opened))?;
         let outcome = Outcome {

@@ -30,9 +30,13 @@ impl<D: Disk> Store<D> {
         known.fold(d.next, u64::max)
     }
 
-    /// Spends the tickets of a session (CST-6), before its first share leaves.
-    /// The session's digest.
-    pub fn spend(&mut self, binding: &Binding) -> Result<Digest, StoreError> {
+    /// Whether the tickets of a session could be spent now, but for the exchange
+    /// of counters; the session's digest.
+    pub fn may_spend(&self, binding: &Binding) -> Result<Digest, StoreError> {
+        self.spendable(binding).map(|(spent, _)| spent.session)
+    }
+
+    fn spendable(&self, binding: &Binding) -> Result<(Spent, QuorumSet), StoreError> {
         self.serving()?;
         let session = binding.digest();
         let d = self.dealing(&binding.dealing, &[Stage::Usable], Stage::Usable.name())?;
@@ -60,6 +64,14 @@ impl<D: Disk> Store<D> {
                 end: d.dealing.end(),
             });
         }
+        Ok((spent, quorum))
+    }
+
+    /// Spends the tickets of a session (CST-6), before its first share leaves.
+    /// The session's digest.
+    pub fn spend(&mut self, binding: &Binding) -> Result<Digest, StoreError> {
+        let (spent, quorum) = self.spendable(binding)?;
+        let session = spent.session;
         self.met_all(quorum)?;
         self.commit(Record::Spent(spent))?;
         self.live.insert(session);

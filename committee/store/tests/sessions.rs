@@ -495,3 +495,86 @@ fn after_a_failure_of_the_disk_nothing_more_is_done() {
         assert!(matches!(e, Some(StoreError::Stopped)));
     }
 }
+
+#[test]
+fn the_public_key_is_checked_with_verified_tickets() {
+    // CST-13, OPN-4: a session of a verified dealing; it opens no order.
+    let world = World::new(3, 2);
+    let dealt = Dealt::random(&world, &world.plan(&[0, 1]), &mut rng(1));
+    let digest = dealt.digest();
+    let (mut a, mut b) = (world.create(0), world.create(1));
+    let binding = dealt.binding(1, 0, 1, &[(0, 2)]);
+    dealt.send(&mut a, 0, 1 << 20).unwrap();
+    a.finish(&digest).unwrap();
+    let e = a.spend_for_key(&binding).unwrap_err();
+    assert!(
+        matches!(
+            e,
+            StoreError::Stage {
+                found: "received",
+                ..
+            }
+        ),
+        "{e}"
+    );
+    a.checking(&digest).unwrap();
+    a.verified(&digest).unwrap();
+    dealt.verified(&mut b, 1).unwrap();
+    let e = a.spend_for_key(&binding).unwrap_err();
+    assert!(matches!(e, StoreError::NotMet { peer: 1 }), "{e}");
+    world.meet(&mut [(0, &mut a), (1, &mut b)]).unwrap();
+    // For an order nothing is spent that is not usable.
+    assert!(matches!(a.spend(&binding), Err(StoreError::Stage { .. })));
+    let session = a.spend_for_key(&binding).unwrap();
+    let e = a.spend_for_key(&binding).unwrap_err();
+    assert!(matches!(e, StoreError::Session { .. }), "{e}");
+    assert_eq!(a.tickets(&session).unwrap().len(), 2);
+    assert_eq!(a.least_attempt(&binding.order, dealt.dealing.quorum), 0);
+    assert!(a.latest(&binding.order, 0).is_none());
+    // The keys are out once, and not while its check is pending.
+    let live = a.live(&digest).unwrap();
+    a.check_pending(&session).unwrap();
+    a.give_back(live);
+    assert!(matches!(a.live(&digest), Err(StoreError::InUse { .. })));
+    a.check_passed(&session).unwrap();
+    a.signed(&session, &y(2)).unwrap();
+    a.released(&session).unwrap();
+    assert_eq!(a.masks(&session).unwrap().len(), 2);
+    assert!(a.withheld(dealt.dealing.quorum).is_empty());
+    a.key_checked(&digest, &PUBLIC_KEY).unwrap();
+    a.activate(&[digest]).unwrap();
+    // Passed over and used, they count as spent.
+    assert_eq!(a.counts()[0].spent, 3);
+    // Its carrier refused, the check is void; cut off while pending it freezes.
+    let session = {
+        world.meet(&mut [(0, &mut a), (1, &mut b)]).unwrap();
+        // What node 0 has signed that it spent is passed over.
+        let early = dealt.binding(2, 0, 2, &[(0, 1)]);
+        let e = b.spend_for_key(&early).unwrap_err();
+        assert!(
+            matches!(
+                e,
+                StoreError::Spent {
+                    first: 2,
+                    expected: 3
+                }
+            ),
+            "{e}"
+        );
+        let binding = dealt.binding(2, 0, 3, &[(0, 1)]);
+        b.spend_for_key(&binding).unwrap()
+    };
+    b.key_checked(&digest, &PUBLIC_KEY).unwrap();
+    b.cut_off(dealt.dealing.quorum, "the caller went").unwrap();
+    assert_eq!(stage_of(&b, &session), "abandoned");
+    b.refuse(&digest, "not wanted").unwrap();
+    assert!(b.state().key_checked(dealt.dealing.quorum, 0).is_none());
+    world.meet(&mut [(0, &mut a), (1, &mut b)]).unwrap();
+    let first = a.next_ticket(&digest).unwrap();
+    let binding = dealt.binding(3, 0, first, &[(0, 1)]);
+    assert_eq!(a.may_spend(&binding).unwrap(), binding.digest());
+    let session = a.spend(&binding).unwrap();
+    a.check_pending(&session).unwrap();
+    a.cut_off(dealt.dealing.quorum, "the caller went").unwrap();
+    assert!(a.state().frozen(dealt.dealing.quorum).is_some());
+}

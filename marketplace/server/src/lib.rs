@@ -7,6 +7,8 @@
 mod app;
 mod auth;
 mod body;
+#[cfg(test)]
+mod committee_tests;
 mod config;
 mod convert;
 mod dealings;

@@ -44,8 +44,10 @@ pub struct MemberHealth {
 /// A running node.
 pub struct Member {
     inner: Arc<Inner>,
-    stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Hears the peers; ends after everything else.
+    hearing: JoinSet<()>,
+    hush: watch::Sender<bool>,
     listening: std::net::SocketAddr,
 }
 
@@ -59,7 +61,23 @@ impl Member {
         machine: Machine,
         rng: ChaCha20Rng,
     ) -> Result<Self, MemberError> {
-        let io = |what: String| move |cause| MemberError::Io { what, cause };
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|cause| MemberError::Io {
+            what: format!("listening at {}", config.listen),
+            cause,
+        })?;
+        Self::start_on(listener, config, node, sealing, machine, rng).await
+    }
+
+    /// The same on a socket that is open already.
+    pub async fn start_on(
+        listener: TcpListener,
+        config: MemberConfig,
+        node: NodeConfig,
+        sealing: SealingSecret,
+        machine: Machine,
+        rng: ChaCha20Rng,
+    ) -> Result<Self, MemberError> {
         let seat = node.seat.clone().ok_or(MemberError::NoSeat)?;
         let (signing, node_key) = (node.signing.clone(), node.node_key());
         let opened = busy(|| {
@@ -77,9 +95,10 @@ impl Member {
         let members = Members::new(peers.collect())?;
         let key = NodeKey::from_seed(&signing.to_bytes())?;
         let identity = Identity::new(seat.number, &key, members)?;
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(io(format!("listening at {}", config.listen)))?;
-        let listening = listener.local_addr().map_err(io("its address".into()))?;
+        let listening = listener.local_addr().map_err(|cause| MemberError::Io {
+            what: "the address that is listened at".into(),
+            cause,
+        })?;
         let mut endpoint = Endpoint::start(identity, Arc::new(Tcp), config.timing, config.limits);
         endpoint.listen(listener);
         let inner = Arc::new(Inner {
@@ -98,25 +117,20 @@ impl Member {
             known: Mutex::new(VecDeque::new()),
             resent: Mutex::new(HashMap::new()),
             told: Mutex::new(HashSet::new()),
+            stop: watch::channel(false).0,
         });
-        let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(dealings(Arc::clone(&inner), stopped.clone()));
-        tasks.spawn(jobs(Arc::clone(&inner), stopped.clone()));
-        tasks.spawn(deliveries(Arc::clone(&inner), stopped));
-        let hearing = Arc::clone(&inner);
-        let mut until = stop.subscribe();
-        tasks.spawn(async move {
-            // Peers are heard until everything else is done.
-            tokio::select! {
-                () = hearing.hear() => {}
-                _ = until.wait_for(|over| *over) => {}
-            }
-        });
+        tasks.spawn(dealings(Arc::clone(&inner), inner.stop.subscribe()));
+        tasks.spawn(jobs(Arc::clone(&inner), inner.stop.subscribe()));
+        tasks.spawn(deliveries(Arc::clone(&inner), inner.stop.subscribe()));
+        let (hush, hushed) = watch::channel(false);
+        let mut hearing = JoinSet::new();
+        hearing.spawn(Arc::clone(&inner).hear(hushed));
         Ok(Self {
             inner,
-            stop,
             tasks,
+            hearing,
+            hush,
             listening,
         })
     }
@@ -156,12 +170,25 @@ impl Member {
         self.inner.each(dataset, |s| s.keeper.retire())
     }
 
-    /// Takes no more work, finishes what is under way, and ends. What it waits
-    /// for is bounded by [`MemberConfig::patience`] and the peers' timing; a
-    /// session that were cut off might freeze its quorum.
-    pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
-        while self.tasks.join_next().await.is_some() {}
+    /// Takes no more work, finishes the sessions and checks that have begun, and
+    /// ends: one that is cut off may freeze its quorum. How long that takes is
+    /// bounded by the peers' timing.
+    pub async fn stop(self) {
+        let Self {
+            inner,
+            mut tasks,
+            mut hearing,
+            hush,
+            ..
+        } = self;
+        inner.stop.send_replace(true);
+        while tasks.join_next().await.is_some() {}
+        hush.send_replace(true);
+        while hearing.join_next().await.is_some() {}
+        // The last one: log, stores and sockets are free when this returns.
+        if let Some(inner) = Arc::into_inner(inner) {
+            inner.endpoint.close().await;
+        }
     }
 }
 

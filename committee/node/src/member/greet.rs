@@ -9,7 +9,7 @@ use super::{
 };
 use futures::future::join_all;
 use std::sync::Arc;
-use tokio::time::timeout;
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use veilbourse_core::digest::Digest;
 use veilbourse_peers::Note;
 
@@ -19,7 +19,7 @@ fn pair(a: u8, b: u8) -> [u8; 2] {
 
 impl Inner {
     /// Greets every peer that is connected, once after a start.
-    pub(super) async fn greet_all(self: &Inner, served: &Served) {
+    pub(super) async fn greet_all(&self, served: &Served) {
         let mut done = served.greeted.lock().await;
         if *done {
             return;
@@ -63,26 +63,32 @@ impl Inner {
         })
     }
 
-    /// Hears the peers' notes; for one task.
-    pub(super) async fn hear(self: Arc<Self>) {
+    /// Hears the peers' notes until it is told to end; for one task.
+    pub(super) async fn hear(self: Arc<Self>, mut over: watch::Receiver<bool>) {
+        let mut answers = JoinSet::new();
         loop {
-            let note = self.endpoint.note().await;
+            let note = tokio::select! {
+                _ = over.wait_for(|over| *over) => break,
+                Some(_) = answers.join_next() => continue,
+                note = self.endpoint.note() => note,
+            };
             if self.rendezvous.hear(&note) == Some(Said::Ready) {
-                self.invited(&note);
+                self.invited(&note, &mut answers);
             }
         }
+        while answers.join_next().await.is_some() {}
     }
 
     /// A peer is ready for what this node had not thought of: a greeting, or
     /// finishing what was signed here.
-    fn invited(self: &Arc<Self>, note: &Note) {
+    fn invited(self: &Arc<Self>, note: &Note, answers: &mut JoinSet<()>) {
         let own = self.endpoint.number();
         let members = pair(own, note.from);
         let greeting =
             |s: &Arc<Served>| name(What::Greet, &s.scope, &members, &s.dataset) == note.session;
         if let Some(served) = self.stores.all().into_iter().find(greeting) {
             let (inner, peer) = (Arc::clone(self), note.from);
-            tokio::spawn(async move {
+            answers.spawn(async move {
                 if let Err(e) = inner.greet(&served, peer).await {
                     tracing::info!(peer, error = %e, "greeting");
                 }
@@ -102,7 +108,7 @@ impl Inner {
             return;
         }
         let inner = Arc::clone(self);
-        tokio::spawn(async move {
+        answers.spawn(async move {
             let finished = inner.finish_with(&known).await;
             inner.at_work().remove(&name);
             if let Err(e) = finished {

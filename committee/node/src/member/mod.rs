@@ -34,6 +34,7 @@ use std::{
 };
 use stores::Stores;
 use thiserror::Error;
+use tokio::sync::watch;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{CommitteeFile, DocumentError, Key, SealingSecret, SigningKey};
 use veilbourse_machine::{Machine, MachineError};
@@ -130,6 +131,8 @@ pub(crate) struct Inner {
     resent: Mutex<HashMap<Digest, u32>>,
     /// Dealings whose end was told since the node started.
     told: Mutex<HashSet<Digest>>,
+    /// Whether the node is to end.
+    stop: watch::Sender<bool>,
 }
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -170,10 +173,14 @@ impl Inner {
         about: &Digest,
     ) -> Result<Met, MemberError> {
         let (now, patience) = (self.machine.now(), self.config.patience);
-        let met = self
-            .rendezvous
-            .meet(&self.endpoint, what, scope, members, about, now, patience)
-            .await;
+        let mut stopped = self.stop.subscribe();
+        let met = tokio::select! {
+            // Nothing has begun: a node that is to end waits for nobody.
+            _ = stopped.wait_for(|over| *over) => None,
+            met = self
+                .rendezvous
+                .meet(&self.endpoint, what, scope, members, about, now, patience) => met,
+        };
         met.ok_or_else(|| MemberError::Absent {
             what: what.name(),
             members: members.to_vec(),

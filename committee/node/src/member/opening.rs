@@ -56,7 +56,7 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut at_work = self.inner.at_work();
-        self.orders.iter().for_each(|o| drop(at_work.remove(o)));
+        at_work.retain(|o| !self.orders.contains(o));
     }
 }
 

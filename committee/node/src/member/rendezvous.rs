@@ -179,13 +179,6 @@ impl Rendezvous {
     ) -> Option<Met> {
         let first = *members.first()?;
         let own = endpoint.number();
-        let turn = if first == own {
-            let place = (*scope, members.to_vec());
-            let place = Arc::clone(lock(&self.places).entry(place).or_default());
-            Some(timeout(patience, place.lock_owned()).await.ok()?)
-        } else {
-            None
-        };
         let name = name(what, scope, members, about);
         let notify = Arc::new(Notify::new());
         let wanted = Wanted {
@@ -197,32 +190,33 @@ impl Rendezvous {
         let want = Want { all: self, name };
         let met = async {
             loop {
-                let found = if first == own {
-                    self.all_ready(endpoint, &want.name, members, now)
+                let met = if first == own {
+                    self.begin(endpoint, &want.name, scope, members, now)
                 } else {
                     // Not connected: said again.
                     let ready = Said::Ready.encode();
                     let _ = endpoint.tell(first, Kind::Proposal, &want.name, &ready);
                     self.begun(&want.name)
                 };
-                if let Some(trial) = found {
-                    return trial;
+                if let Some(met) = met {
+                    return met;
                 }
                 let _ = timeout(AGAIN, notify.notified()).await;
             }
         };
-        let trial = timeout(patience, met).await.ok()?;
-        Some(Met { trial, _turn: turn })
+        timeout(patience, met).await.ok()
     }
 
-    /// The first member: all others said that they are ready, a moment ago.
-    fn all_ready(
+    /// The first member: all others said that they are ready, a moment ago, and
+    /// the quorum does nothing else.
+    fn begin(
         &self,
         endpoint: &Endpoint,
         name: &Digest,
+        scope: &Digest,
         members: &[u8],
         now: u64,
-    ) -> Option<u64> {
+    ) -> Option<Met> {
         let ready: BTreeSet<u8> = {
             let wanted = lock(&self.wanted);
             let fresh = |at: &Instant| at.elapsed() < FRESH;
@@ -231,27 +225,30 @@ impl Rendezvous {
             ready.map(|(n, _)| *n).collect()
         };
         let own = endpoint.number();
-        let mut others = members.iter().filter(|m| **m != own);
-        let missing: Vec<u8> = others
-            .clone()
-            .filter(|m| !ready.contains(m))
-            .copied()
-            .collect();
+        let others = || members.iter().filter(|m| **m != own);
         // A hint to who does not know yet that it is wanted.
-        for peer in &missing {
+        for peer in others().filter(|m| !ready.contains(m)) {
             let _ = endpoint.tell(*peer, Kind::Proposal, name, &Said::Ready.encode());
         }
-        if !missing.is_empty() {
+        if !others().all(|m| ready.contains(m)) {
             return None;
         }
+        let place = (*scope, members.to_vec());
+        let place = Arc::clone(lock(&self.places).entry(place).or_default());
+        let turn = place.try_lock_owned().ok()?;
         let trial = self.trial(now);
         let begin = Said::Begin(trial).encode();
-        let told = others.all(|m| endpoint.tell(*m, Kind::Proposal, name, &begin).is_ok());
-        told.then_some(trial)
+        let told = others().all(|m| endpoint.tell(*m, Kind::Proposal, name, &begin).is_ok());
+        told.then_some(Met {
+            trial,
+            _turn: Some(turn),
+        })
     }
 
-    fn begun(&self, name: &Digest) -> Option<u64> {
-        lock(&self.wanted).get_mut(name)?.begin.take()
+    /// Another member: the first one said when.
+    fn begun(&self, name: &Digest) -> Option<Met> {
+        let trial = lock(&self.wanted).get_mut(name)?.begin.take()?;
+        Some(Met { trial, _turn: None })
     }
 }
 

@@ -5,6 +5,8 @@
 //! table, its encryption, the proofs and every key come from fixed seeds.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod committee;
+pub mod server;
 pub mod terms;
 
 use rand::SeedableRng;
@@ -66,11 +68,16 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::numbered(0)
+    }
+
+    /// Another table, key and encryption for each number.
+    pub fn numbered(n: u64) -> Self {
         let mut csv = String::from("age,visits,income\n");
         for i in 0..ROWS {
             csv += &format!(
                 "{},{},{}\n",
-                18 + i * 37 % 70,
+                18 + (i * 37 + n * 11) % 70,
                 i * 7 % 13,
                 900 + i * i * 31 % 9000
             );
@@ -87,7 +94,7 @@ impl World {
         }
         let built = build(Cursor::new(csv), &config).unwrap();
         assert_eq!(built.columns.len(), 3);
-        let mut rng = rng(1);
+        let mut rng = rng(1 + n);
         let secret = SecretKey::generate(&mut rng);
         let encrypted = custodian::encrypt(&built, &secret, &mut rng, &Silent).unwrap();
         let dataset = custodian::commit(&built, encrypted, &mut rng, &Silent).unwrap();

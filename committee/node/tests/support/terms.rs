@@ -3,9 +3,9 @@
 use super::{NOW, World, id, key, rng, signer, srs};
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
 use veilbourse_documents::{
-    Bytes, Custody, DOCUMENT_VERSION, EvaluationClass, Grant, Key, MachineRegistration, Nonce,
-    Order, PodRef, Policy, Price, QueryKind, Quote, SealingSecret, Signed, SigningKey, SrsRef,
-    Submission, SubmittedDigest, Work, api::NodeJob, marketplace_id,
+    Bytes, DOCUMENT_VERSION, EvaluationClass, Grant, Key, MachineRegistration, Nonce, Opener,
+    Openers, Order, PodRef, Policy, Price, QueryKind, Quote, SealingSecret, Signed, SigningKey,
+    SrsRef, Submission, SubmittedDigest, Tickets, Work, api::NodeJob, marketplace_id,
 };
 use veilbourse_node::Parts;
 use veilbourse_verifier::Envelope;
@@ -25,7 +25,13 @@ pub struct Terms {
     pub dataset: Digest,
     pub marketplace: SigningKey,
     pub custodian: SigningKey,
-    pub node_key: Key,
+    pub openers: Openers,
+    pub opener: Opener,
+    pub number: u32,
+    pub tickets: Option<Tickets>,
+    pub ticket_class: Option<Digest>,
+    pub joint: Vec<Digest>,
+    pub buyer: SigningKey,
     pub listing: u8,
     pub policy_version: u32,
     pub kinds: Vec<QueryKind>,
@@ -67,7 +73,17 @@ impl Terms {
             dataset: world.root,
             marketplace: signer(MARKETPLACE),
             custodian: signer(CUSTODIAN),
-            node_key: key(&signer(NODE)),
+            openers: Openers::CustodianHeld {
+                node_key: key(&signer(NODE)),
+            },
+            opener: Opener::CustodianHeld {
+                node_key: key(&signer(NODE)),
+            },
+            number: 0,
+            tickets: None,
+            ticket_class: None,
+            joint: Vec::new(),
+            buyer: signer(BUYER),
             listing: 1,
             policy_version: 3,
             kinds: vec![QueryKind::AggregatePublic, QueryKind::RowsPublic],
@@ -84,6 +100,12 @@ impl Terms {
         }
     }
 
+    /// In custodian-held custody, by another node.
+    pub fn held_by(&mut self, node_key: Key) {
+        self.openers = Openers::CustodianHeld { node_key };
+        self.opener = Opener::CustodianHeld { node_key };
+    }
+
     pub fn result_secret(&self) -> SealingSecret {
         SealingSecret::generate(&mut rng(self.result))
     }
@@ -97,8 +119,8 @@ impl Terms {
                 listing: id(self.listing),
                 dataset: self.dataset,
                 policy_version: self.policy_version,
-                custody: Custody::CustodianHeld,
-                node_key: self.node_key,
+                openers: self.openers.clone(),
+                tickets: self.tickets.clone(),
                 kinds: self.kinds.clone(),
                 min_cohort: self.min_cohort,
                 quota_values: self.quota_values,
@@ -143,8 +165,8 @@ impl Terms {
                 },
                 verifying_keys: self.verifying_keys.clone(),
                 srs: self.srs.clone(),
-                custody: Custody::CustodianHeld,
-                node_key: self.node_key,
+                openers: self.openers.clone(),
+                ticket_class: self.ticket_class,
                 class: EvaluationClass::Proven,
                 expected_seconds: 5,
                 expiry: NOW + 5_000,
@@ -163,8 +185,9 @@ impl Terms {
                 program: self.program.clone(),
                 pod: id(3),
                 pod_key: key(&signer(POD)),
-                custody: Custody::CustodianHeld,
-                node_key: self.node_key,
+                openers: self.openers.clone(),
+                ticket_class: self.ticket_class,
+                joint: self.joint.clone(),
                 min_class: EvaluationClass::Proven,
                 verifying_keys: self.verifying_keys.clone(),
                 srs: self.srs.clone(),
@@ -175,7 +198,7 @@ impl Terms {
                 deadline: NOW + 10_000,
                 sealed_model: None,
             },
-            &signer(BUYER),
+            &self.buyer,
         )
         .unwrap();
         Papers {
@@ -215,7 +238,8 @@ impl Terms {
                 policy: policy.digest().unwrap(),
                 submission: submission.digest().unwrap(),
                 outputs,
-                node_key: self.node_key,
+                number: self.number,
+                opener: self.opener.clone(),
                 expires: self.expires,
             },
             &self.marketplace,

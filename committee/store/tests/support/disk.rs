@@ -119,6 +119,10 @@ impl SimDisk {
     pub fn uncut(&self) {
         self.0.lock().unwrap().cut = None;
     }
+    /// Power is off now.
+    pub fn kill(&self) {
+        self.0.lock().unwrap().dead = true;
+    }
     pub fn dead(&self) -> bool {
         self.0.lock().unwrap().dead
     }

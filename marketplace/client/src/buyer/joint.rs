@@ -116,8 +116,10 @@ pub enum JointRefusal {
         /// Which listing.
         listing: Id,
     },
-    /// Another number of outputs or values.
-    #[error("listing {listing} opens {found} values, the first {expected}")]
+    /// Another number of values, or outputs in another order.
+    #[error(
+        "listing {listing} opens {found} values, or in another order, than the first ({expected})"
+    )]
     Values {
         /// Which.
         listing: Id,
@@ -331,11 +333,10 @@ pub fn check_joint(parts: &[Part<'_>], buyer: &Key) -> Result<(), ClientError> {
     };
     let expected = values(first)?;
     let sum = |v: &[u32]| v.iter().map(|v| u64::from(*v)).sum();
-    for ((p, (_, aligned)), at) in others.iter().zip(queries.iter().skip(1)).zip(1usize..) {
+    for (p, (_, aligned)) in others.iter().zip(queries.iter().skip(1)) {
         let found = values(p)?;
-        // The outputs of the order stand in the first one's order.
-        let same = aligned.program == p.query.program && at > 0;
-        if expected != found || !same {
+        // The outputs stand in the first one's order, as `align` puts them.
+        if expected != found || aligned.program != p.query.program {
             return Err(JointRefusal::Values {
                 listing: p.listed.id.clone(),
                 expected: sum(&expected),

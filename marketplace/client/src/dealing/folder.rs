@@ -86,7 +86,6 @@ impl DealerFolder {
     ) -> Result<(), ClientError> {
         let mut plan = self.plan.clone();
         plan.add(committee, asked, anew, only)?;
-        // Nothing is dealt that a policy would refuse.
         save(&self.path.join(PLAN), &plan)?;
         self.plan = plan;
         Ok(())

@@ -22,7 +22,7 @@ pub use class::{
 };
 pub use error::DealingError;
 pub use folder::DealerFolder;
-pub use pieces::{OFFER_BYTES, PARTS, decode_offer, encode_offer};
+pub use pieces::PARTS;
 pub use plan::{Asked, Dealt, KEY_CHECK_TICKETS, LEAST_KEY_CHECK, Plan, Planned};
 pub use proof::{ProofReader, read_proofs};
 pub use run::{deal, dealer_of};

@@ -1,65 +1,17 @@
-//! A dealing on its way (DOC-14): the offer's form, and streams sealed to their
-//! node piece by piece.
+//! A dealing on its way (DOC-14): offers and streams sealed to their node piece
+//! by piece.
 
-use super::{DealingError, files};
+use super::files;
 use crate::ClientError;
 use rand_core::CryptoRng;
 use std::{fs::File, io::Read, path::Path};
-use veilbourse_core::{
-    digest::Digest,
-    wire::{Reader, WireError, Writer},
-};
+use veilbourse_core::digest::Digest;
 use veilbourse_documents::{PIECE_BYTES, PieceContext, seal_piece};
-use veilbourse_ticket_store::{Offer, Package};
+use veilbourse_ticket_store::Offer;
 use zeroize::Zeroizing;
 
 /// The parts of a dealing, as their pieces are named.
 pub const PARTS: [&str; 5] = ["offer", "commitments", "explicit", "key", "proof"];
-/// Bytes of an offer.
-pub const OFFER_BYTES: usize = 32 + 32 + 8 + 4 * 32;
-
-/// Part `offer`: the seed, then the package.
-pub fn encode_offer(offer: &Offer) -> Zeroizing<Vec<u8>> {
-    let Package {
-        seed,
-        proof_bytes,
-        streams,
-    } = &offer.package;
-    let mut out = Writer::new();
-    out.raw(&*offer.seed).raw(&seed.0).u64(*proof_bytes);
-    for s in streams {
-        out.raw(&s.0);
-    }
-    Zeroizing::new(out.finish())
-}
-
-/// Reads it.
-pub fn decode_offer(bytes: &[u8]) -> Result<Offer, DealingError> {
-    let read = || {
-        let mut input = Reader::new(bytes);
-        let seed = Zeroizing::new(input.array("seed")?);
-        let named = Digest(input.array("package seed")?);
-        let proof_bytes = input.u64("proof bytes")?;
-        let mut streams = [Digest::default(); 4];
-        for s in &mut streams {
-            *s = Digest(input.array("stream digest")?);
-        }
-        input.finish("offer")?;
-        Ok(Offer {
-            seed,
-            package: Package {
-                seed: named,
-                proof_bytes,
-                streams,
-            },
-        })
-    };
-    read().map_err(|cause: WireError| DealingError::Form {
-        what: "offer",
-        cause,
-    })
-}
-
 /// What the pieces of one party are sealed with.
 pub(super) struct Sealer<'a, R> {
     /// Where they go.
@@ -95,8 +47,7 @@ impl<R: CryptoRng> Sealer<'_, R> {
 
     /// The offer, in one piece.
     pub fn offer(&mut self, offer: &Offer) -> Result<(), ClientError> {
-        let plain = encode_offer(offer);
-        self.put("offer", 0, &plain)
+        self.put("offer", 0, &offer.encode())
     }
 
     /// A stream from its file; an empty one has no piece.
@@ -115,31 +66,5 @@ impl<R: CryptoRng> Sealer<'_, R> {
             self.put(part, piece, &plain)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_offer_reads_back() {
-        // DOC-14
-        let offer = Offer {
-            seed: Zeroizing::new([7; 32]),
-            package: Package {
-                seed: Package::seed_id(&[7; 32]),
-                proof_bytes: 12,
-                streams: [1, 2, 3, 4].map(|n| Digest([n; 32])),
-            },
-        };
-        let bytes = encode_offer(&offer);
-        assert_eq!(bytes.len(), OFFER_BYTES);
-        let back = decode_offer(&bytes).expect("reads");
-        assert_eq!((*back.seed, back.package), (*offer.seed, offer.package));
-        for bad in [&bytes[..OFFER_BYTES - 1], &[&bytes[..], &[0]].concat()] {
-            let e = decode_offer(bad).err().expect("refused");
-            assert!(matches!(e, DealingError::Form { what: "offer", .. }), "{e}");
-        }
     }
 }

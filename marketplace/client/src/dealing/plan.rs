@@ -9,7 +9,7 @@ use veilbourse_documents::{
     ClassTerms, CommitteeFile, DealingTerms, Key, MAX_CLASSES, MAX_DEALINGS, Tickets,
 };
 use veilbourse_privacy::Rho;
-use veilbourse_protocol::{Committee, MAX_TICKETS};
+use veilbourse_protocol::{Committee, MAX_TICKETS, TicketClass};
 use veilbourse_ticket_store::MAX_EPOCH;
 
 /// Tickets without noise that one check of the public key uses (TKT-4).
@@ -214,8 +214,33 @@ impl Plan {
                 value: next.dealings.len() as u64,
             });
         }
+        // Nothing is dealt whose cost no policy could count (PRV-8).
+        next.cost()?;
         *self = next;
         Ok(())
+    }
+
+    /// What all dealings cost, those still to be dealt too (PRV-9).
+    pub fn cost(&self) -> Result<Rho, DealingError> {
+        let mut total = Rho::ZERO;
+        for d in &self.dealings {
+            let Some(terms) = self.class(&d.class) else {
+                continue;
+            };
+            let cost = || {
+                let class = terms.class().ok().filter(TicketClass::noisy);
+                let Some(class) = class else {
+                    return Ok(total);
+                };
+                let each = class.mechanism().cost(class.sensitivity())?;
+                total.plus(each.times(d.count)?)
+            };
+            total = cost().map_err(|cause| DealingError::Noise {
+                class: terms.name.clone(),
+                cause,
+            })?;
+        }
+        Ok(total)
     }
 
     fn has(&self, quorum: &[u8], epoch: u32) -> bool {
@@ -324,10 +349,7 @@ impl Plan {
             dealings: self.dealings.iter().filter_map(Planned::terms).collect(),
             rho_limit_units: 0,
         };
-        let cost = tickets.cost().map_err(|cause| DealingError::Noise {
-            class: "all".into(),
-            cause,
-        })?;
+        let cost = self.cost()?;
         tickets.rho_limit_units = limit.unwrap_or(cost).units();
         Ok(tickets)
     }

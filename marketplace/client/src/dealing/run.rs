@@ -56,11 +56,14 @@ pub fn deal(
         let step = |done: u64| progress.step("deal", before + done, total);
         let dealt = one(folder, d, key, committee, rng, &step)?;
         folder.done(index, dealt)?;
-        let work = folder.work();
-        fs::remove_dir_all(&work).map_err(|e| ClientError::file(&work, e))?;
         before += d.count;
     }
-    Ok(folder.dealt())
+    // Also what a crash left after the last was done.
+    let work = folder.work();
+    match fs::remove_dir_all(&work) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClientError::file(&work, e)),
+        _ => Ok(folder.dealt()),
+    }
 }
 
 /// The dealer of a planned dealing: the same whenever it is asked for.
@@ -381,7 +384,7 @@ fn one(
         })?;
         let of = files_of(usize::from(party) + 1 == parties);
         for (part, path) in Stream::ALL.iter().zip(&of) {
-            sealer.stream(part_of(*part), path)?;
+            sealer.stream(part.suffix(), path)?;
         }
     }
     let mut announcement = Writer::new();
@@ -393,14 +396,4 @@ fn one(
         digest,
         root: dealing.root,
     })
-}
-
-/// The part that a stream travels as.
-fn part_of(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Commitments => "commitments",
-        Stream::Explicit => "explicit",
-        Stream::Key => "key",
-        Stream::Proof => "proof",
-    }
 }

@@ -32,7 +32,7 @@ fn world() -> &'static World {
         let custodian = Custodian::new(21);
         let k = custodian.k();
         let variance = Noise::Variance(Rational::integer((DEVIATION * DEVIATION) as u128));
-        let sensitivity = Sensitivity::new(1 << 40).unwrap();
+        let sensitivity = Sensitivity::new(1_000).unwrap();
         let asked = [
             Asked {
                 class: exact("exact", k),

@@ -30,7 +30,7 @@ impl Seller {
             None => exact("exact", custodian.k()),
             Some(v) => {
                 let noise = Noise::Variance(Rational::integer(v));
-                let sensitivity = Sensitivity::new(1 << 40).unwrap();
+                let sensitivity = Sensitivity::new(1_000).unwrap();
                 noisy("private", custodian.k(), sensitivity, &noise).unwrap()
             }
         };

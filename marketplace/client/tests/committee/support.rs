@@ -11,7 +11,7 @@ use veilbourse_client::{
     buyer::{Handed, Listed, Offer, Ticket},
     custodian::{self, Dataset},
     dataset::DatasetFolder,
-    dealing::{Asked, DealerFolder, PARTS, Planned, deal, decode_offer, read_proofs},
+    dealing::{Asked, DealerFolder, PARTS, Planned, deal, read_proofs},
     http::Silent,
     query::Query,
 };
@@ -350,7 +350,7 @@ pub fn receive(dealer: &DealerFolder, committee: &Committee, dealing: &Digest) -
             }
             bytes
         });
-        let offer = decode_offer(&parts[0]).unwrap();
+        let offer = PackageOffer::decode(&parts[0]).unwrap();
         assert_eq!(
             offer.package.digest(),
             announced.packages[usize::from(party)]
@@ -493,15 +493,34 @@ pub fn opened(
     dealing: &DealingTerms,
     first: u64,
 ) -> Answer {
+    let envelopes = vec![Digest([9; 32]); query.program.outputs.len()];
+    opened_with(
+        custodian, committee, dealer, ticket, query, dealing, first, &envelopes,
+    )
+}
+
+/// The same for outputs whose proofs have these digests.
+#[allow(clippy::too_many_arguments)] // everything that an opening is about
+pub fn opened_with(
+    custodian: &Custodian,
+    committee: &Committee,
+    dealer: &DealerFolder,
+    ticket: &Ticket,
+    query: &Query,
+    dealing: &DealingTerms,
+    first: u64,
+    envelopes: &[Digest],
+) -> Answer {
     let announced = dealer.announced(&dealing.digest).unwrap();
     let shape = announced.shape();
     let received = receive(dealer, committee, &dealing.digest);
     let ciphertexts = custodian.ciphertexts(query);
     let outputs: Vec<GrantedOutput> = ciphertexts
         .iter()
-        .map(|c| SubmittedDigest {
+        .zip(envelopes)
+        .map(|(c, envelope)| SubmittedDigest {
             ciphertext: Digest::of(Domain::Output, &c.encode()),
-            envelope: Digest([9; 32]),
+            envelope: *envelope,
         })
         .collect();
     let order = ticket.order.digest().unwrap();
@@ -684,8 +703,15 @@ pub fn delivery(
 
 /// The marketplace's receipt, without proofs.
 pub fn receipt(answer: &Answer, deliveries: Vec<Signed<Delivery>>) -> Vec<u8> {
+    let body = receipt_body(answer, deliveries);
+    let signed = Signed::sign(body, &signer(MARKETPLACE)).unwrap();
+    signed.text().unwrap().into_bytes()
+}
+
+/// Its body, to which proofs can be added.
+pub fn receipt_body(answer: &Answer, deliveries: Vec<Signed<Delivery>>) -> Receipt {
     let t = &answer.ticket;
-    let receipt = Receipt {
+    Receipt {
         version: DOCUMENT_VERSION,
         marketplace: marketplace(),
         policy: t.policy.clone(),
@@ -705,7 +731,7 @@ pub fn receipt(answer: &Answer, deliveries: Vec<Signed<Delivery>>) -> Vec<u8> {
             decryption: DecryptionClass::CommitteeAttested,
             srs: SrsProvenance::Dev,
         },
-        arrows: Vec::new(),
+        arrows: Receipt::arrow_lines(&t.order.body.program, Custody::Committee),
         work: Work::default(),
         settlement: Settlement {
             order_id: id(0x30),
@@ -713,7 +739,5 @@ pub fn receipt(answer: &Answer, deliveries: Vec<Signed<Delivery>>) -> Vec<u8> {
             price: t.quote.body.price.clone(),
             at: NOW,
         },
-    };
-    let signed = Signed::sign(receipt, &signer(MARKETPLACE)).unwrap();
-    signed.text().unwrap().into_bytes()
+    }
 }
