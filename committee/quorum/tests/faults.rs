@@ -5,6 +5,8 @@
 //! OPN-3, OPN-4, OPN-6, TKT-4, CST-4, CST-6, QRM-2..7.
 //!
 //! In one file: its tables are one table, of all messages.
+//!
+//! In one file: its tables are one table, of all messages.
 
 mod support;
 
