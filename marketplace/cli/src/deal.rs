@@ -122,8 +122,9 @@ pub fn run(a: &DealArgs, json: bool) -> Result<()> {
              they were planned; run the command again for others"
         );
     } else {
+        let plain = ["exact".to_owned()];
         let said = match a.class.as_slice() {
-            [] => &["exact".to_owned()][..],
+            [] => &plain[..],
             said => said,
         };
         let asked: Vec<Asked> = said
