@@ -115,8 +115,9 @@ pub fn run(a: &DealArgs, json: bool) -> Result<()> {
              they were planned; run the command again for others"
         );
     } else {
+        let plain = ["exact".to_owned()];
         let said = match a.class.as_slice() {
-            [] => &["exact".to_owned()][..],
+            [] => &plain[..],
             said => said,
         };
         let asked: Vec<Asked> = said
@@ -163,7 +164,8 @@ pub fn run(a: &DealArgs, json: bool) -> Result<()> {
         class.is_some_and(|(_, c)| c.noisy())
     });
     let openings: u64 = noisy.map(|d| d.count).sum();
-    let epsilon = conversion::epsilon(cost, DELTA, openings.max(1))?;
+    // So much that no epsilon can be said is still what was dealt.
+    let epsilon = conversion::epsilon(cost, DELTA, openings.max(1)).ok();
     if json {
         out!(
             "{}",
@@ -188,8 +190,9 @@ pub fn run(a: &DealArgs, json: bool) -> Result<()> {
     let header = ["nodes", "epoch", "class", "tickets", "dealing"];
     out!("{}", table(&header, &rows));
     out!(
-        "  all tickets together cost {:.4} rho (epsilon {epsilon:.3} at delta {DELTA:.0e})",
-        cost.to_f64()
+        "  all tickets together cost {:.4} rho (epsilon {} at delta {DELTA:.0e})",
+        cost.to_f64(),
+        epsilon.map_or("too great to be said".into(), |e| format!("{e:.3}"))
     );
     out!(
         "  sealed to the nodes in {}; `custodian list` and `custodian policy` with --committee \

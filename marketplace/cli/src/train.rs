@@ -82,7 +82,7 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
         nodes: &args.node,
         class: args.class.as_deref(),
     };
-    let queries = plan.queries.clone();
+    let (queries, known) = (plan.queries.clone(), listed.clone());
     let parts = orders::offers(&session, &marketplace, listed, queries, &pins).await?;
     let quoted = Quoted {
         session: session.clone(),
@@ -122,7 +122,12 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
     let Some(fetched) = orders::fetch(&session, &folder, json).await? else {
         return Ok(false);
     };
-    solved(args, &folder, &fetched.kept, &fetched.values, method, json)
+    // In the order of the orders, which is that of their quotes.
+    let of = |t: &Ticket| known.iter().find(|l| l.id == t.order.body.listing).cloned();
+    let listed: Option<Vec<Listed>> = fetched.kept.tickets.iter().map(of).collect();
+    let listed = listed.context("an order is of another listing")?;
+    let opened = (&fetched.kept, fetched.values.as_slice());
+    solved(args, &folder, &listed, opened, method, json)
 }
 
 fn say_quote(plan: &JointPlan, quoted: &Quoted, moments: usize) {
@@ -161,22 +166,30 @@ fn again(args: &TrainArgs, folder: &Path, method: Method, json: bool) -> Result<
     let values = integers(&result).context("result.json: outputs with integers are expected")?;
     let tickets: Vec<&Ticket> = kept.tickets.iter().collect();
     buyer::check_opened(&tickets, &values)?;
-    solved(args, folder, &kept, &values, method, json)
+    let listed = kept.tickets.iter().map(|t| Listed {
+        id: t.order.body.listing.clone(),
+        title: t.manifest.name.clone(),
+        manifest: t.manifest.clone(),
+        suppressed: Vec::new(),
+    });
+    let listed: Vec<Listed> = listed.collect();
+    solved(args, folder, &listed, (&kept, &values), method, json)
 }
 
-/// The regression on what an order's folder holds: over one listing or several.
+/// The regression on what an order's folder holds: over one listing or several,
+/// in the order of the orders.
 fn solved(
     args: &TrainArgs,
     folder: &Path,
-    kept: &Kept,
-    values: &[Vec<i64>],
+    listed: &[Listed],
+    (kept, values): (&Kept, &[Vec<i64>]),
     method: Method,
     json: bool,
 ) -> Result<bool> {
     let listed: Vec<Listed> = kept.tickets.iter().map(Ticket::listed).collect();
     let first = listed.first().context("there is no order")?;
     let ask = asked(&first.manifest, args);
-    let plan = JointPlan::of(&listed, &ask)?;
+    let plan = JointPlan::of(listed, &ask)?;
     let (manifest, program) = kept.decoding()?;
     let opened = OpenedSums::read(&manifest, &program, values);
     let moments = plan.plan.moments(&manifest, &opened)?;

@@ -158,7 +158,7 @@ pub enum ResultError {
     },
     /// A masked result that cannot be read.
     #[error("masked result: {0}")]
-    Masked(DocumentError),
+    Masked(Box<DocumentError>),
     /// Masked words that the nodes did not sign.
     #[error("the masked words are not those that the nodes signed")]
     MaskedWords,
@@ -177,7 +177,7 @@ pub enum ResultError {
         /// Which.
         node: Key,
         /// Why.
-        cause: DocumentError,
+        cause: Box<DocumentError>,
     },
     /// Another number of mask shares than values.
     #[error("node {node} gave {found} mask shares, {expected} values were opened")]

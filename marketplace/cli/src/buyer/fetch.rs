@@ -25,8 +25,6 @@ use veilbourse_verify::{
 pub(crate) struct Fetched {
     /// Its tickets.
     pub kept: Kept,
-    /// Its ids.
-    pub ids: Vec<Id>,
     /// The integers, by output; of a joint order, the sums.
     pub values: Vec<Vec<i64>>,
     /// The receipts' files.
@@ -96,7 +94,6 @@ pub(crate) async fn fetch(session: &Session, folder: &Path, json: bool) -> Resul
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     Ok(Some(Fetched {
         kept,
-        ids,
         values,
         receipts,
         receipt_bytes,

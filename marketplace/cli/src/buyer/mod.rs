@@ -108,7 +108,8 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
 async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> {
     let server = session(who).await?.server;
     let search = search.map_or(String::new(), |s| format!(", search: {}", json!(s)));
-    let selection = "id title description state priceOrder priceOutput reveals { valuesLeft }";
+    let selection = "id title description state priceOrder priceOutput reveals { valuesLeft }
+        tickets { classes { name offered law left } }";
     let mut found = market::all(&server, "listings", &search, selection).await?;
     let one = "query($id: String!) { listing(id: $id) { manifest } }";
     for l in &mut found {
@@ -141,6 +142,15 @@ async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> 
             price(&l["priceOutput"]),
             text(&l["reveals"]["valuesLeft"])
         );
+        let classes = l["tickets"]["classes"].as_array().into_iter().flatten();
+        for c in classes.filter(|c| c["offered"] == true) {
+            out!(
+                "  tickets \"{}\": {} ({} left)",
+                text(&c["name"]),
+                text(&c["law"]),
+                text(&c["left"])
+            );
+        }
         let names = |v: &Value, f: &str| -> String {
             v.as_array().map_or(String::new(), |a| {
                 a.iter()

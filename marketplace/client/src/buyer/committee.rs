@@ -190,7 +190,7 @@ fn one(
     };
     let opening = openings(&chain, &body, &keys, values)?.clone();
     deliveries(&chain, &body, &keys)?;
-    let masked = MaskedResult::decode(masked).map_err(ResultError::Masked)?;
+    let masked = MaskedResult::decode(masked).map_err(|e| ResultError::Masked(Box::new(e)))?;
     if masked.first_ticket != opening.first_ticket
         || Opening::digest_of_opened(&masked.words) != opening.opened
     {
@@ -304,8 +304,10 @@ fn masks(
             sessions: &digests,
             node_key: *node,
         };
-        let masks = open_masks(bytes, secret, &context)
-            .map_err(|cause| ResultError::Sealed { node: *node, cause })?;
+        let masks = open_masks(bytes, secret, &context).map_err(|cause| ResultError::Sealed {
+            node: *node,
+            cause: Box::new(cause),
+        })?;
         if masks.len() as u64 != total {
             Err(ResultError::MaskCount {
                 node: *node,

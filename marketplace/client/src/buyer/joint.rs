@@ -226,7 +226,7 @@ pub fn align(queries: &mut [(&Listed, Query)]) -> Result<(), JointRefusal> {
         let mut by_key = BTreeMap::new();
         for (i, output) in query.program.outputs.iter().enumerate() {
             let at = key(&listed.manifest, &query.program, i).ok_or(JointRefusal::Rows)?;
-            by_key.insert(at, output.clone());
+            by_key.insert(at, *output);
         }
         let aligned = order.iter().map(|k| by_key.remove(k));
         let aligned: Option<Vec<_>> = aligned.collect();
