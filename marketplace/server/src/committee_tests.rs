@@ -245,7 +245,7 @@ impl Market {
             .set_payload(body)
             .to_request();
         let response = match test::try_call_service(&service, request).await {
-            Ok(r) => r.into_response().map_into_boxed_body(),
+            Ok(r) => r.into_parts().1.map_into_boxed_body(),
             Err(e) => e.error_response(),
         };
         let status = response.status().as_u16();
@@ -731,9 +731,8 @@ async fn announcements_and_pieces() {
     }
     let back = m.answer(0, 0, m.accepted(0, 0)).await;
     assert_eq!(back, (409, "ALREADY_DECIDED".into()));
-    let tickets = m
-        .app
-        .listing_tickets(&m.app.store.listing(m.listing).await.expect("there"));
+    let shown = m.app.store.listing(m.listing).await.expect("there");
+    let tickets = m.app.listing_tickets(&shown);
     let tickets = tickets.await.expect("told").expect("a committee's");
     assert_eq!(tickets.dealings[0].state, "refused");
     assert_eq!(tickets.dealings[0].answers[0].code, "FROZEN");
