@@ -166,13 +166,7 @@ fn again(args: &TrainArgs, folder: &Path, method: Method, json: bool) -> Result<
     let values = integers(&result).context("result.json: outputs with integers are expected")?;
     let tickets: Vec<&Ticket> = kept.tickets.iter().collect();
     buyer::check_opened(&tickets, &values)?;
-    let listed = kept.tickets.iter().map(|t| Listed {
-        id: t.order.body.listing.clone(),
-        title: t.manifest.name.clone(),
-        manifest: t.manifest.clone(),
-        suppressed: Vec::new(),
-    });
-    let listed: Vec<Listed> = listed.collect();
+    let listed: Vec<Listed> = kept.tickets.iter().map(Ticket::listed).collect();
     solved(args, folder, &listed, (&kept, &values), method, json)
 }
 
@@ -186,7 +180,6 @@ fn solved(
     method: Method,
     json: bool,
 ) -> Result<bool> {
-    let listed: Vec<Listed> = kept.tickets.iter().map(Ticket::listed).collect();
     let first = listed.first().context("there is no order")?;
     let ask = asked(&first.manifest, args);
     let plan = JointPlan::of(listed, &ask)?;
