@@ -27,14 +27,14 @@ use crate::{
 use opening::Known;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rendezvous::{Met, Rendezvous, What};
+use rendezvous::{Met, Purpose, Rendezvous, What};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use stores::Stores;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{CommitteeFile, DocumentError, Key, SealingSecret, SigningKey};
 use veilbourse_machine::{Machine, MachineError};
@@ -131,6 +131,8 @@ pub(crate) struct Inner {
     resent: Mutex<HashMap<Digest, u32>>,
     /// Dealings whose end was told since the node started.
     told: Mutex<HashSet<Digest>>,
+    /// That the peers were waited for.
+    waited: OnceCell<()>,
     /// Whether the node is to end.
     stop: watch::Sender<bool>,
 }
@@ -164,7 +166,7 @@ impl Inner {
         seed
     }
 
-    /// Waits until all of these nodes want this.
+    /// Waits until all of these nodes want this (KEY-12).
     async fn meet(
         &self,
         what: What,
@@ -173,13 +175,17 @@ impl Inner {
         about: &Digest,
     ) -> Result<Met, MemberError> {
         let (now, patience) = (self.machine.now(), self.config.patience);
+        let purpose = Purpose {
+            what,
+            scope,
+            members,
+            about,
+        };
         let mut stopped = self.stop.subscribe();
         let met = tokio::select! {
             // Nothing has begun: a node that is to end waits for nobody.
             _ = stopped.wait_for(|over| *over) => None,
-            met = self
-                .rendezvous
-                .meet(&self.endpoint, what, scope, members, about, now, patience) => met,
+            met = self.rendezvous.meet(&self.endpoint, purpose, now, patience) => met,
         };
         met.ok_or_else(|| MemberError::Absent {
             what: what.name(),

@@ -5,14 +5,20 @@
 use super::{
     Inner, MemberError,
     ledger::{Facts, Judged},
-    rendezvous::What,
+    rendezvous::{What, name},
     signer::OpeningSigner,
     stores::{Served, usable},
 };
-use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, state::Released};
+use crate::{
+    admitted::Admitted,
+    log::OpenedRequest,
+    refusal::GateRefusal,
+    run::fetch,
+    state::{Released, State},
+};
 use futures::future::join_all;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use veilbourse_core::{
     ciphertext::{Glwe, OutputCiphertext},
     digest::Digest,
@@ -39,12 +45,51 @@ pub enum End {
 }
 
 /// An order that a quorum opened or is to open, as a peer may ask for it again
-/// (QRM-5): without its ciphertexts.
+/// (QRM-5).
 pub(super) struct Known {
     pub(super) name: Digest,
     pub(super) scope: Digest,
     pub(super) members: Vec<u8>,
     pub(super) request: Request,
+}
+
+impl Known {
+    fn new(opened: &OpenedRequest) -> Self {
+        let outputs = opened.outputs.iter().zip(0u32..);
+        let request = Request {
+            dealing: opened.dealing,
+            order: opened.order,
+            grant: opened.grant,
+            policy: opened.policy,
+            outputs: outputs
+                .map(|((digest, values), index)| Output {
+                    index,
+                    digest: *digest,
+                    // Of a ciphertext a request's digest has its values alone.
+                    ciphertext: OutputCiphertext::Rows {
+                        glwe: Glwe::default(),
+                        rows: *values,
+                    },
+                })
+                .collect(),
+            trial: 0,
+        };
+        let about = request.digest();
+        Self {
+            name: name(What::Resume, &opened.scope, &opened.quorum, &about),
+            scope: opened.scope,
+            members: opened.quorum.clone(),
+            request,
+        }
+    }
+}
+
+/// What was released before the node started.
+pub(super) fn known(state: &State) -> VecDeque<Arc<Known>> {
+    let all = state.all_released().flat_map(|r| &r.requests);
+    all.take(super::KNOWN)
+        .map(|r| Arc::new(Known::new(r)))
+        .collect()
 }
 
 /// The orders that a task is at work on.
@@ -125,10 +170,14 @@ impl Inner {
         let deliver = self.seal(&admitted, &opened)?;
         let released = {
             let order_id = order_id(&jobs)?;
-            busy(|| self.node().released(order_id.clone(), deliver.clone()))?;
+            let requests = admitted.iter().map(|one| opened_request(one));
+            let requests: Vec<_> = requests.collect::<Result<_, _>>()?;
+            let (id, said) = (order_id.clone(), deliver.clone());
+            busy(|| self.node().released(id, said, requests))?;
             Released {
                 order_id,
                 deliver: Box::new(deliver),
+                requests: Vec::new(),
                 handed: false,
             }
         };
@@ -199,7 +248,7 @@ impl Inner {
             Opener::CustodianHeld { .. } => Vec::new(),
         };
         let about = request.digest();
-        self.remember(&served, &members, &request);
+        self.remember(&opened_request(one)?);
         let what = match signed(&served, &one.order) {
             Some(_) => What::Resume,
             None => What::Open,
@@ -311,26 +360,8 @@ impl Inner {
     }
 
     /// Keeps what a peer may need to finish after a crash.
-    fn remember(&self, served: &Served, members: &[u8], request: &Request) {
-        let light = |o: &Output| Output {
-            index: o.index,
-            digest: o.digest,
-            // Of a ciphertext a request's digest has the number of values alone.
-            ciphertext: OutputCiphertext::Rows {
-                glwe: Glwe::default(),
-                rows: o.ciphertext.values(),
-            },
-        };
-        let about = request.digest();
-        let known = Known {
-            name: super::rendezvous::name(What::Resume, &served.scope, members, &about),
-            scope: served.scope,
-            members: members.to_vec(),
-            request: Request {
-                outputs: request.outputs.iter().map(light).collect(),
-                ..request.clone()
-            },
-        };
+    fn remember(&self, opened: &OpenedRequest) {
+        let known = Known::new(opened);
         let mut all = self.known();
         all.retain(|k| k.name != known.name);
         if all.len() >= super::KNOWN {
@@ -379,6 +410,25 @@ pub(super) fn signed(served: &Served, order: &Digest) -> Option<Digest> {
             SessionStage::Signed(_) | SessionStage::Released(_)
         )
         .then_some(session.spent.grant)
+    })
+}
+
+/// The same without the ciphertexts.
+fn opened_request(one: &Admitted<'_>) -> Result<OpenedRequest, MemberError> {
+    let request = request(one)?;
+    let quorum = match &one.job.grant.body.opener {
+        Opener::Committee { quorum, .. } => quorum.clone(),
+        Opener::CustodianHeld { .. } => Vec::new(),
+    };
+    let outputs = request.outputs.iter();
+    Ok(OpenedRequest {
+        scope: one.scope,
+        quorum,
+        dealing: request.dealing,
+        order: request.order,
+        grant: request.grant,
+        policy: request.policy,
+        outputs: outputs.map(|o| (o.digest, o.ciphertext.values())).collect(),
     })
 }
 
