@@ -2,14 +2,14 @@
 //!
 //! c = phi' + r is public, r is shared by its 16 hexadecimal digits, each as
 //! the indicators h_j = [digit = j] of its 15 non-zero values. So, for a public
-//! digit d, [d < digit] and [d = digit] are sums of indicators, and the
+//! digit d, `[d < digit]` and `[d = digit]` are sums of indicators, and the
 //! comparison of whole numbers is a tree over digits,
 //!
 //!   lt = lt_high + eq_high lt_low,   eq = eq_high eq_low,
 //!
 //! of depth log2 of the digits (after Catrina and de Hoogh, SCN 2010, section
 //! 5; digits in place of bits halve what a ticket holds and save two rounds).
-//! Three comparisons are wanted: u = [c < r] on all digits, and v_i = [C_i mod
+//! Three comparisons are wanted: `u = [c < r]` on all digits, and v_i = [C_i mod
 //! 2^k < r mod 2^k] for C_1 = c and C_2 = c + q on the low k bits. Equal parts
 //! are evaluated once: the tree splits at powers of two, so v_1 shares with u
 //! all but its top.

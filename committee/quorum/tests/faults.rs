@@ -3,6 +3,8 @@
 //! or frozen as the rule has it, that no wrong value is taken by a buyer, and that
 //! the order is finished afterwards, by another quorum or by this one.
 //! OPN-3, OPN-4, OPN-6, TKT-4, CST-4, CST-6, QRM-2..7.
+//!
+//! In one file: its tables are one table, of all messages.
 
 mod support;
 

@@ -4,7 +4,10 @@
 //! must never happen is looked at after every step: CST-6, CST-7, CST-8, CST-11,
 //! CST-12, OPN-3, OPN-4, OPN-6, QRM-2..5, QRM-9.
 //!
-//! QUORUM_SEEDS says how many seeds, QUORUM_FIRST the first.
+//! QUORUM_SEEDS says how many seeds, QUORUM_FIRST the first; QUORUM_TALLY shows
+//! what happened (2: every error), by failing at the end.
+//!
+//! In one file: world, faults and invariants are read together or not at all.
 
 mod support;
 

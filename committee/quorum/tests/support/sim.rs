@@ -1,6 +1,7 @@
 //! A committee in one thread: a scheduler that chooses every next step by a
 //! seed, virtual time, and a network that delays, reorders, repeats, loses, and
-//! is cut. No clock, no thread, no socket: a seed is a run.
+//! is cut. No clock, no thread, no socket: a seed is a run. In one file, since
+//! scheduler, time and network share one state.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
