@@ -2,6 +2,8 @@
 //! custodian in one process, over TCP and HTTP: dealings are taken, checked and
 //! answered; orders are opened, alone and together; nodes stop in between; the
 //! marketplace lies.
+//!
+//! Over 500 lines: one case a refusal or an attack, over the same three tables.
 
 mod support;
 

@@ -1,6 +1,8 @@
 //! The gate of a committee's node (KEY-8, OPN-5, ORD-8): a good order and a good
 //! joint order are admitted, everything else is refused by its own code, and a
 //! refusal that reveals nothing ends its grant and no other.
+//!
+//! Over 500 lines: one case a refusal or an attack, over the same three tables.
 
 mod support;
 

@@ -2,7 +2,7 @@
 //! server for dealings and for jobs, what is still to be delivered.
 
 use super::{
-    End, Inner, MemberConfig, MemberError, lock, opening::known, rendezvous::Rendezvous,
+    End, Inner, MemberConfig, MemberError, finish::known, lock, rendezvous::Rendezvous,
     stores::Stores,
 };
 use crate::{config::NodeConfig, node::KeyNode};

@@ -4,11 +4,13 @@
 //! it may stop anywhere.
 
 mod daemon;
+mod finish;
 mod greet;
 mod intake;
 pub(crate) mod ledger;
 mod opening;
 mod receive;
+mod release;
 mod rendezvous;
 mod setup;
 mod signer;
@@ -24,13 +26,14 @@ use crate::{
     node::{KeyNode, NodeError},
     refusal::GateRefusal,
 };
-use opening::Known;
+use finish::Known;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use rendezvous::{Met, Purpose, Rendezvous, What};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use stores::Stores;
 use thiserror::Error;
@@ -174,7 +177,20 @@ impl Inner {
         members: &[u8],
         about: &Digest,
     ) -> Result<Met, MemberError> {
-        let (now, patience) = (self.machine.now(), self.config.patience);
+        let patience = self.config.patience;
+        self.meet_within(what, scope, members, about, patience)
+            .await
+    }
+
+    async fn meet_within(
+        &self,
+        what: What,
+        scope: &Digest,
+        members: &[u8],
+        about: &Digest,
+        patience: Duration,
+    ) -> Result<Met, MemberError> {
+        let now = self.machine.now();
         let purpose = Purpose {
             what,
             scope,

@@ -4,32 +4,22 @@
 
 use super::{
     Inner, MemberError,
+    finish::opened_request,
     ledger::{Facts, Judged},
-    rendezvous::{What, name},
+    rendezvous::What,
     signer::OpeningSigner,
     stores::{Served, usable},
 };
-use crate::{
-    admitted::Admitted,
-    log::OpenedRequest,
-    refusal::GateRefusal,
-    run::fetch,
-    state::{Released, State},
-};
+use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, state::Released};
 use futures::future::join_all;
 use serde_json::Value;
-use std::{collections::VecDeque, sync::Arc};
-use veilbourse_core::{
-    ciphertext::{Glwe, OutputCiphertext},
-    digest::Digest,
-};
+use std::{sync::Arc, time::Duration};
+use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Bytes, Id, MaskedResult, NonDelivery, Opener, SealedMasks, Signed,
-    api::{Deliver, Delivered, NodeJob, NodeJobs, OpenedByQuorum, Refuse},
-    seal_masks,
+    Id, NonDelivery, Opener, Signed,
+    api::{NodeJob, NodeJobs, Refuse},
 };
 use veilbourse_peers::busy;
-use veilbourse_protocol::{MaskShare, TicketPath};
 use veilbourse_quorum::{Output, Request, SignedOutcome};
 use veilbourse_ticket_store::SessionStage;
 
@@ -42,54 +32,6 @@ pub enum End {
     Refused(String, String),
     /// This node is at work on the order already.
     UnderWay,
-}
-
-/// An order that a quorum opened or is to open, as a peer may ask for it again
-/// (QRM-5).
-pub(super) struct Known {
-    pub(super) name: Digest,
-    pub(super) scope: Digest,
-    pub(super) members: Vec<u8>,
-    pub(super) request: Request,
-}
-
-impl Known {
-    fn new(opened: &OpenedRequest) -> Self {
-        let outputs = opened.outputs.iter().zip(0u32..);
-        let request = Request {
-            dealing: opened.dealing,
-            order: opened.order,
-            grant: opened.grant,
-            policy: opened.policy,
-            outputs: outputs
-                .map(|((digest, values), index)| Output {
-                    index,
-                    digest: *digest,
-                    // Of a ciphertext a request's digest has its values alone.
-                    ciphertext: OutputCiphertext::Rows {
-                        glwe: Glwe::default(),
-                        rows: *values,
-                    },
-                })
-                .collect(),
-            trial: 0,
-        };
-        let about = request.digest();
-        Self {
-            name: name(What::Resume, &opened.scope, &opened.quorum, &about),
-            scope: opened.scope,
-            members: opened.quorum.clone(),
-            request,
-        }
-    }
-}
-
-/// What was released before the node started.
-pub(super) fn known(state: &State) -> VecDeque<Arc<Known>> {
-    let all = state.all_released().flat_map(|r| &r.requests);
-    all.take(super::KNOWN)
-        .map(|r| Arc::new(Known::new(r)))
-        .collect()
 }
 
 /// The orders that a task is at work on.
@@ -210,7 +152,7 @@ impl Inner {
         facts.collect()
     }
 
-    fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
+    pub(super) fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
         let scope = one.scope;
         self.stores
             .get(&scope)
@@ -253,7 +195,20 @@ impl Inner {
             Some(_) => What::Resume,
             None => What::Open,
         };
-        let met = self.meet(what, &served.scope, &members, &about).await?;
+        // What is not signed is begun while the grant lasts, and not after.
+        let left = one
+            .job
+            .grant
+            .body
+            .expires
+            .saturating_sub(self.machine.now());
+        let patience = match what {
+            What::Open => self.config.patience.min(Duration::from_millis(left)),
+            _ => self.config.patience,
+        };
+        let met = self
+            .meet_within(what, &served.scope, &members, &about, patience)
+            .await?;
         request.trial = met.trial;
         let signer = self.signer();
         let opened = match what {
@@ -281,119 +236,6 @@ impl Inner {
             signing: &self.signing,
         }
     }
-
-    /// Mask shares, alone or summed (OPN-9), sealed to the buyer; and what this
-    /// node says of each order.
-    fn seal(
-        &self,
-        admitted: &[Box<Admitted<'_>>],
-        opened: &[SignedOutcome],
-    ) -> Result<Deliver, MemberError> {
-        let signer = self.signer();
-        let (mut shares, mut said) = (Vec::new(), Vec::new());
-        for (one, signed) in admitted.iter().zip(opened) {
-            let released = busy(|| {
-                self.served(one)?
-                    .keeper
-                    .release(signed)
-                    .map_err(MemberError::from)
-            })?;
-            let (mut masks, mut paths): (Vec<MaskShare>, Vec<TicketPath>) = Default::default();
-            for r in released {
-                masks.push(r.mask);
-                paths.push(r.path);
-            }
-            let outcome = signed.outcome();
-            let masked = MaskedResult::new(&outcome.y, &paths);
-            let masked = masked.ok_or(MemberError::Masked { order: one.order })?;
-            let opening = signer.opening(outcome);
-            let opening = opening.map_err(|reason| MemberError::Signing { reason })?;
-            shares.push(masks);
-            said.push((
-                outcome.session,
-                OpenedByQuorum {
-                    opening,
-                    masked: Bytes(masked.encode()),
-                },
-            ));
-        }
-        let masks = sums(&shares);
-        let sessions: Vec<Digest> = said.iter().map(|(s, _)| *s).collect();
-        let context = SealedMasks {
-            sessions: &sessions,
-            node_key: self.node_key,
-        };
-        let key = admitted.first().map(|a| &a.job.order.body.result_key.0);
-        let key = key.map_or(&[][..], |k| k);
-        let sealed = seal_masks(&masks, key, &context, &mut self.fork())?;
-        let node = self.node();
-        let orders = admitted.iter().zip(said).map(|(one, (session, opened))| {
-            Ok(Delivered {
-                delivery: node.delivery(one, session, &sealed)?,
-                opened: Some(opened),
-            })
-        });
-        Ok(Deliver {
-            orders: orders.collect::<Result<_, MemberError>>()?,
-            sealed_result: Bytes(sealed),
-        })
-    }
-
-    /// Sends what is on disk. The marketplace has it, does not want it any more,
-    /// or cannot be reached: then it is sent again later.
-    pub(super) async fn hand_in(
-        &self,
-        first: Digest,
-        released: &Released,
-    ) -> Result<End, MemberError> {
-        let path = format!("/v1/node/jobs/{}/delivery", released.order_id);
-        let sent: Result<Option<Value>, _> = self.machine.post(&path, &*released.deliver).await;
-        match sent {
-            Ok(_) => {}
-            Err(e) if e.transient() || e.code().is_none() => return Err(e.into()),
-            Err(e) => tracing::warn!(order = %first, error = %e, "delivery not taken"),
-        }
-        if !released.handed {
-            busy(|| self.node().handed(first))?;
-        }
-        Ok(End::Delivered)
-    }
-
-    /// Keeps what a peer may need to finish after a crash.
-    fn remember(&self, opened: &OpenedRequest) {
-        let known = Known::new(opened);
-        let mut all = self.known();
-        all.retain(|k| k.name != known.name);
-        if all.len() >= super::KNOWN {
-            all.pop_front();
-        }
-        all.push_back(Arc::new(known));
-    }
-
-    /// A peer finishes what this node has signed, and perhaps released, already.
-    pub(super) async fn finish_with(&self, known: &Known) -> Result<(), MemberError> {
-        let scope = known.scope;
-        let served = self
-            .stores
-            .get(&scope)
-            .ok_or(MemberError::NoStore { scope })?;
-        let order = known.request.order;
-        if signed(&served, &order).is_none() || self.at_work().contains(&order) {
-            return Ok(());
-        }
-        let about = known.request.digest();
-        let met = self
-            .meet(What::Resume, &scope, &known.members, &about)
-            .await?;
-        let mut request = known.request.clone();
-        request.trial = met.trial;
-        let signer = self.signer();
-        served
-            .keeper
-            .resume(&self.endpoint, &signer, &request)
-            .await?;
-        Ok(())
-    }
 }
 
 fn order_id(jobs: &[NodeJob]) -> Result<Id, MemberError> {
@@ -413,26 +255,7 @@ pub(super) fn signed(served: &Served, order: &Digest) -> Option<Digest> {
     })
 }
 
-/// The same without the ciphertexts.
-fn opened_request(one: &Admitted<'_>) -> Result<OpenedRequest, MemberError> {
-    let request = request(one)?;
-    let quorum = match &one.job.grant.body.opener {
-        Opener::Committee { quorum, .. } => quorum.clone(),
-        Opener::CustodianHeld { .. } => Vec::new(),
-    };
-    let outputs = request.outputs.iter();
-    Ok(OpenedRequest {
-        scope: one.scope,
-        quorum,
-        dealing: request.dealing,
-        order: request.order,
-        grant: request.grant,
-        policy: request.policy,
-        outputs: outputs.map(|o| (o.digest, o.ciphertext.values())).collect(),
-    })
-}
-
-fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
+pub(super) fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
     let grant = &one.job.grant.body;
     let dealing = match &grant.opener {
         Opener::Committee { dealing, .. } => *dealing,
@@ -454,11 +277,4 @@ fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
             .collect(),
         trial: 0,
     })
-}
-
-/// Value by value over the orders (OPN-9).
-fn sums(shares: &[Vec<MaskShare>]) -> Vec<MaskShare> {
-    let count = shares.iter().map(Vec::len).min().unwrap_or_default();
-    let of = |i: usize| MaskShare::sum(shares.iter().filter_map(|s| s.get(i)));
-    (0..count).map(of).collect()
 }
