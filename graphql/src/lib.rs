@@ -10,6 +10,7 @@ mod query;
 mod scalar;
 mod service;
 mod subscription;
+mod tickets;
 
 pub use error::{EXTENSION_CODE, to_graphql};
 pub use limits::{
@@ -24,6 +25,7 @@ pub use service::{
     Caller, MarketplaceInfo, OutputOffer, Progress, QuoteOffer, Seat, Service, SessionTokens,
 };
 pub use subscription::Subscription;
+pub use tickets::*;
 
 use async_graphql::{Schema, SchemaBuilder};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Over 500 lines: declarations alone, most of them descriptions that the
 //! schema publishes.
 
-use crate::{Money, service};
+use crate::{Money, QuotedTickets, service};
 use async_graphql::{Enum, Json, SimpleObject};
 use serde_json::Value;
 use veilbourse_domain::{
@@ -258,6 +258,13 @@ pub struct QuotedOutput {
     pub noise_slack_bits: f64,
     /// Whether the weights are hidden.
     pub private_weights: bool,
+    /// Standard deviation of the tickets' noise, in opened integers; null in
+    /// custodian-held custody.
+    pub noise_deviation: Option<f64>,
+    /// At least 95 of 100 values are within plus or minus this of what they
+    /// would be without noise.
+    #[graphql(name = "noiseWithin95")]
+    pub noise_within_95: Option<f64>,
 }
 
 /// What a seat learns.
@@ -300,6 +307,12 @@ pub struct Quote {
     pub private_parts: Vec<String>,
     /// What each seat learns.
     pub seats: Vec<SeatLearns>,
+    /// Who opens: the JSON of the documents' openers.
+    pub openers: String,
+    /// Digest of the ticket class; null in custodian-held custody.
+    pub ticket_class: Option<String>,
+    /// Its tickets.
+    pub tickets: Option<QuotedTickets>,
 }
 
 impl From<service::QuoteOffer> for Quote {
@@ -339,9 +352,14 @@ impl From<service::QuoteOffer> for Quote {
                     scale_log2: o.scale_log2,
                     noise_slack_bits: o.noise_slack_bits,
                     private_weights: o.private_weights,
+                    noise_deviation: o.noise_deviation,
+                    noise_within_95: o.noise_within_95,
                 })
                 .collect(),
             private_parts: q.private_parts,
+            openers: q.openers,
+            ticket_class: q.tickets.as_ref().map(|t| t.class.to_string()),
+            tickets: q.tickets.as_ref().map(Into::into),
             seats: q
                 .seats
                 .into_iter()

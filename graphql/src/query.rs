@@ -3,10 +3,10 @@
 //! Over 500 lines: a schema's root type is one `impl`.
 
 use crate::{
-    Account, AuditCheck, AuditEntry, Balance, Caller, CashRequestEntry, LedgerAccountEntry,
-    LedgerCheck, ListingObject, MachineEntry, MachineRole, Marketplace, Money, OrderProgress,
-    PriceSplit, Quote, Reveals, Service, TransferEntry, error::to_graphql, listing_reason,
-    refund_reason,
+    Account, AuditCheck, AuditEntry, Balance, Caller, CashRequestEntry, KeyNode,
+    LedgerAccountEntry, LedgerCheck, ListingObject, ListingTickets, MachineEntry, MachineRole,
+    Marketplace, Money, OrderProgress, PriceSplit, Quote, Reveals, Service, TransferEntry,
+    error::to_graphql, listing_reason, refund_reason,
 };
 use async_graphql::{
     Context, Enum, InputObject, Json, Object, Result,
@@ -16,12 +16,13 @@ use serde_json::Value;
 use std::{str::FromStr, sync::Arc};
 use veilbourse_core::program::Program;
 use veilbourse_domain::{
-    DomainError,
+    Digest, DomainError,
     access::{Pass, Surface, Viewer, authorize},
     admit::quota_left,
     id::{ListingId, MachineId, OrderId},
     ledger::{LedgerAccount, TransferKind},
-    listing, order,
+    listing,
+    order::{self, OrderState},
     ports::{ListingFilter, OrderFilter},
     records::{DocumentKind, Page, PageRequest},
 };
@@ -156,6 +157,16 @@ impl Listing {
             .map_err(refuse(ctx))?;
         Ok(Some(Json(serde_json::from_str(&signed.text)?)))
     }
+    /// Who opens, from the newest policy: the JSON of the documents' openers.
+    async fn openers(&self) -> Result<Option<String>> {
+        let openers = self.0.policy.as_ref().map(|p| &p.openers);
+        Ok(openers.map(serde_json::to_string).transpose()?)
+    }
+    /// Opening tickets of the newest policy; null in custodian-held custody.
+    #[graphql(complexity = "20 + child_complexity")]
+    async fn tickets(&self, ctx: &Context<'_>) -> Result<Option<ListingTickets>> {
+        service(ctx)?.tickets(&self.0).await.map_err(refuse(ctx))
+    }
     /// What was revealed and what is left.
     #[graphql(complexity = "5")]
     async fn reveals(&self, ctx: &Context<'_>) -> Result<Option<Reveals>> {
@@ -262,6 +273,36 @@ impl Order {
             Err(DomainError::NotFound { .. }) => Ok(None),
             Err(e) => Err(refuse(ctx)(e)),
         }
+    }
+    /// Grants so far: in committee custody each is to another quorum.
+    async fn grants(&self) -> u32 {
+        self.0.grant_count()
+    }
+    /// Nodes that have delivered for the newest grant, or for the one that was
+    /// delivered for.
+    #[graphql(complexity = "5")]
+    async fn deliveries(&self, ctx: &Context<'_>) -> Result<u32> {
+        let newest = match &self.0.state {
+            OrderState::Released(r) if !self.0.terms.by_committee() => {
+                return Ok(u32::try_from(r.deliveries.len()).unwrap_or(u32::MAX));
+            }
+            OrderState::Released(r) => r.number,
+            _ => match self.0.grant_count().checked_sub(1) {
+                Some(newest) => newest,
+                None => return Ok(0),
+            },
+        };
+        let store = service(ctx)?.store();
+        let parts = store.openings(self.0.id).await.map_err(refuse(ctx))?;
+        let delivered = parts.iter().filter(|p| p.number == newest);
+        let delivered = delivered.filter(|p| p.delivered.is_some()).count();
+        Ok(u32::try_from(delivered).unwrap_or(u32::MAX))
+    }
+    /// Digests of all quotes of a joint order, its own among them; empty for an
+    /// order by itself.
+    async fn joint(&self) -> Vec<String> {
+        let quotes = self.0.terms.joint.iter();
+        quotes.map(ToString::to_string).collect()
     }
     /// Whether `/v1/orders/{id}/receipt` is ready.
     async fn receipt_ready(&self, ctx: &Context<'_>) -> Result<bool> {
@@ -375,6 +416,7 @@ impl Query {
         listing: String,
         program: Json<Value>,
         pod: Option<String>,
+        ticket_class: Option<String>,
     ) -> Result<Quote> {
         let p = pass(ctx, Surface::Query, "quote")?;
         let program: Program = serde_json::from_value(program.0).map_err(|e| {
@@ -383,8 +425,13 @@ impl Query {
             })
         })?;
         let pod = pod.map(|s| parsed::<MachineId>(ctx, &s)).transpose()?;
+        let digest = |s: String| {
+            let bad = || DomainError::invalid("ticketClass", "expected 64 lower-case hex digits");
+            Digest::from_hex(&s).ok_or_else(|| refuse(ctx)(bad()))
+        };
+        let class = ticket_class.map(digest).transpose()?;
         let offer = service(ctx)?
-            .quote(&p, parsed(ctx, &listing)?, program, pod)
+            .quote(&p, parsed(ctx, &listing)?, program, pod, class)
             .await
             .map_err(refuse(ctx))?;
         Ok(offer.into())
@@ -575,6 +622,13 @@ impl Query {
             .await
             .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Into::into))
+    }
+
+    /// Approved key nodes with a sealing key: those that can be in a committee.
+    #[graphql(complexity = "10 + 5 * child_complexity")]
+    async fn key_nodes(&self, ctx: &Context<'_>) -> Result<Vec<KeyNode>> {
+        let p = pass(ctx, Surface::Query, "keyNodes")?;
+        service(ctx)?.key_nodes(&p).await.map_err(refuse(ctx))
     }
 
     /// The audit log, oldest first (staff).

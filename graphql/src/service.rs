@@ -1,6 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
+use crate::{KeyNode, ListingTickets, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -86,6 +87,10 @@ pub struct OutputOffer {
     pub noise_slack_bits: f64,
     /// Whether the weights are hidden.
     pub private_weights: bool,
+    /// Standard deviation of the tickets' noise; none in custodian-held custody.
+    pub noise_deviation: Option<f64>,
+    /// At least 95 of 100 values are within plus or minus this.
+    pub noise_within_95: Option<f64>,
 }
 
 /// A quote with everything that a buyer should see before paying.
@@ -117,6 +122,10 @@ pub struct QuoteOffer {
     pub private_parts: Vec<String>,
     /// What each seat learns.
     pub seats: Vec<Seat>,
+    /// Who opens, as documents write it.
+    pub openers: String,
+    /// The tickets, in committee custody.
+    pub tickets: Option<TicketOffer>,
 }
 
 /// A change of an order.
@@ -221,7 +230,12 @@ pub trait Service: Send + Sync {
         listing: ListingId,
         program: Program,
         pod: Option<MachineId>,
+        ticket_class: Option<Digest>,
     ) -> Result<QuoteOffer>;
+    /// ORD-7; none in custodian-held custody.
+    async fn tickets(&self, listing: &Listing) -> Result<Option<ListingTickets>>;
+    /// Approved key nodes with a sealing key.
+    async fn key_nodes(&self, pass: &Pass) -> Result<Vec<KeyNode>>;
     /// ORD-1..4, SET-1.
     async fn place_order(
         &self,

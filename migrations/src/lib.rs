@@ -13,6 +13,7 @@ mod m04_listings;
 mod m05_orders;
 mod m06_audit;
 mod m07_quotes_used;
+mod m08_committee;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m05_orders::Migration),
             Box::new(m06_audit::Migration),
             Box::new(m07_quotes_used::Migration),
+            Box::new(m08_committee::Migration),
         ]
     }
 }

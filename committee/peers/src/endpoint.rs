@@ -13,10 +13,14 @@ use crate::{
     settings::{Limits, Timing},
     state::Note,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
+    sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -29,7 +33,7 @@ const CROWDED: Duration = Duration::from_millis(50);
 pub struct Endpoint {
     hub: Arc<Hub>,
     identity: Identity,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
     tasks: JoinSet<()>,
 }
 
@@ -47,7 +51,7 @@ impl Endpoint {
         Self {
             hub,
             identity,
-            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            handshakes: Arc::new(Handshakes::new(limits.handshakes)),
             tasks,
         }
     }
@@ -162,22 +166,71 @@ impl Endpoint {
     }
 }
 
+/// Strangers in the middle of a handshake (PEER-6), the oldest first. A stranger
+/// too many takes the place of the oldest: a peer is done in two round trips, and
+/// whoever only waits keeps nobody out.
+struct Handshakes {
+    limit: usize,
+    inner: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    /// Dropped, its stranger goes.
+    places: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+struct Place<'a>(&'a Handshakes, u64);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().places.retain(|(id, _)| *id != self.1);
+    }
+}
+
+impl Handshakes {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.max(1),
+            inner: Mutex::default(),
+        }
+    }
+    /// Nothing in here panics halfway, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// A place, and what ends when it is given to another.
+    fn enter(&self) -> (Place<'_>, oneshot::Receiver<()>) {
+        let mut waiting = self.lock();
+        while waiting.places.len() >= self.limit {
+            waiting.places.pop_front();
+        }
+        let (hold, lost) = oneshot::channel();
+        let id = waiting.next;
+        waiting.next += 1;
+        waiting.places.push_back((id, hold));
+        (Place(self, id), lost)
+    }
+}
+
 /// PEER-3, PEER-6: a bounded number of strangers at once, each with a deadline.
 async fn take_call(
     hub: &Hub,
     identity: &Identity,
-    handshakes: &Semaphore,
+    handshakes: &Handshakes,
     io: BoxIo,
 ) -> Result<(), Refused> {
     let limit = hub.timing.handshake;
-    let Ok(place) = handshakes.try_acquire() else {
-        return Err(Refused::Crowded {
-            limit: hub.limits.handshakes,
-        });
-    };
-    let channel = match timeout(limit, identity.accept(io)).await {
-        Ok(channel) => channel?,
-        Err(_) => return Err(Refused::Late { limit }),
+    let (place, lost) = handshakes.enter();
+    let channel = tokio::select! {
+        channel = timeout(limit, identity.accept(io)) => {
+            channel.unwrap_or(Err(Refused::Late { limit }))?
+        }
+        _ = lost => {
+            let limit = handshakes.limit;
+            return Err(Refused::Crowded { limit });
+        }
     };
     drop(place);
     link::run(hub, channel).await

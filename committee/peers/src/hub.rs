@@ -11,9 +11,9 @@ use crate::{
     error::{Leave, PeerError, SessionError, TellError, Violation},
     frame::{Header, Kind, encode},
     members::Members,
-    party::{Expected, Party, message_digest},
+    party::{Expected, Party},
     settings::{EARLY_BYTES, Limits, Timing},
-    state::{Admit, Ended, Frames, Live, Note, Peer, State},
+    state::{Admit, Early, Ended, Frames, Live, Note, Peer, State},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -100,6 +100,12 @@ impl Hub {
             return Err(until - now);
         }
         let linger = self.timing.round;
+        // What was on its way comes again, on every connection.
+        for (_, e) in ended.iter_mut() {
+            if let Some(strays) = e.strays.get_mut(&peer) {
+                *strays = 0;
+            }
+        }
         let over = ended.iter().map(|(_, e)| e).filter(|e| {
             e.strays.contains_key(&peer) && now.saturating_duration_since(e.at) <= linger
         });
@@ -113,10 +119,9 @@ impl Hub {
         // A fresh queue has room for it; were it not so, the peer would be
         // silent to those sessions and no more.
         for frame in again {
-            let _ = frames.try_send(frame);
+            frames.queue(&frame);
         }
         p.connections += 1;
-        p.strays = 0;
         p.barred = None;
         p.link = Some((p.connections, frames));
         let generation = p.connections;
@@ -223,13 +228,19 @@ impl Hub {
                     live.notify.notify_waiters();
                 } else if let Some(p) = guard.peers.get_mut(&from) {
                     let place = (header.session, header.kind);
-                    if let Some((_, old, bytes)) = p.early.get(&place)
-                        && (old != header || message_digest(bytes) != message_digest(&payload))
+                    if let Some(old) = p.early.get(&place)
+                        && (old.header != *header || old.payload != payload)
                     {
                         let (kind, step) = (header.kind, header.step);
                         return Err(Violation::Repeated { kind, step });
                     }
-                    p.early.insert(place, (now, *header, payload));
+                    let early = Early {
+                        at: now,
+                        connection: by.1,
+                        header: *header,
+                        payload,
+                    };
+                    p.early.insert(place, early);
                 }
                 Ok(())
             }
@@ -295,10 +306,19 @@ impl Hub {
                 continue;
             };
             for kind in [Kind::Round, Kind::Dealing, Kind::Signatures, Kind::Meeting] {
-                if let Some((_, header, payload)) = peer.early.remove(&(session, kind))
-                    && let Err(v) = party.take(&header, payload)
-                {
+                let Some(early) = peer.early.remove(&(session, kind)) else {
+                    continue;
+                };
+                if let Err(v) = party.take(&early.header, early.payload) {
                     broke = Some((party.node, v));
+                }
+                // PEER-5: it may be on its way once more.
+                if peer
+                    .link
+                    .as_ref()
+                    .is_some_and(|(c, _)| *c != early.connection)
+                {
+                    party.reconnected();
                 }
             }
         }
@@ -412,17 +432,17 @@ impl Hub {
     }
 
     /// Ends a session: with a reason the others are told, without one its last
-    /// messages stay for a peer whose connection breaks now.
+    /// messages stay, for a peer whose connection is broken or breaks now.
     pub(crate) fn end(&self, session: &Digest, leave: Option<Leave>, now: Instant) {
         let mut guard = self.lock();
         let Some(live) = guard.sessions.remove(session) else {
             return;
         };
         guard.reserved = guard.reserved.saturating_sub(live.reserved);
-        if let Some(reason) = leave {
-            let bye = encode(Kind::Bye, 0, session, &reason.bytes());
+        let bye = leave.map(|reason| encode(Kind::Bye, 0, session, &reason.bytes()));
+        if let Some(bye) = &bye {
             for p in &live.parties {
-                guard.push(p.node, &bye);
+                guard.push(p.node, bye);
             }
         }
         let longest = live.expected.values().map(Expected::longest).max();
@@ -430,11 +450,7 @@ impl Hub {
             at: now,
             strays: live.parties.iter().map(|p| (p.node, 0)).collect(),
             limit: longest.unwrap_or_default().max(EARLY_BYTES),
-            outbox: if leave.is_none() {
-                live.outbox
-            } else {
-                VecDeque::new()
-            },
+            outbox: bye.map_or(live.outbox, |bye| VecDeque::from([bye])),
         };
         guard.ended.push_back((*session, ended));
         while guard.ended.len() > ENDED {

@@ -46,7 +46,7 @@ impl Expected {
 }
 
 /// What a message is recognised by when it comes again.
-pub(crate) fn message_digest(payload: &[u8]) -> Digest {
+fn message_digest(payload: &[u8]) -> Digest {
     Digest::of(Domain::Other("veilbourse v1 peer message"), payload)
 }
 

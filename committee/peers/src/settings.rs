@@ -53,13 +53,13 @@ pub struct Limits {
     pub early: u32,
     /// Proposals and counters not yet taken, a peer.
     pub notes: u32,
-    /// Later frames of sessions unknown here, on a connection; nothing is kept.
+    /// Frames of a peer that found no place, in the time of a bar; nothing is kept.
     pub strays: u32,
     /// Bytes of a proposal.
     pub proposal: u32,
     /// Bytes of a counter statement.
     pub counter: u32,
-    /// Strangers in the middle of a handshake.
+    /// Strangers in the middle of a handshake; one more takes the oldest's place.
     pub handshakes: usize,
     /// Frames that wait to be written to a peer.
     pub outgoing: usize,

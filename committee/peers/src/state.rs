@@ -13,13 +13,17 @@ use std::{
     sync::Arc,
 };
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 use veilbourse_core::digest::Digest;
 
-/// Strays that a peer may send of a session that is over.
+/// Strays that a peer may send of a session that is over, on a connection: on a
+/// new one it says again what may have been lost.
 const STRAYS: u32 = 8;
+/// Bytes of a message that is read and dropped: the longest round of the largest
+/// batch is half of it.
+pub(crate) const STRAY_BYTES: u32 = 16 << 20;
 
 /// Something for the node itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +47,39 @@ pub(crate) enum Admit {
     Stale,
 }
 
-pub(crate) type Frames = mpsc::Sender<Arc<[u8]>>;
+/// The way to a connection; dropped, the connection ends at once, whether or not
+/// its peer reads.
+pub(crate) struct Frames {
+    pub(crate) queue: mpsc::Sender<Arc<[u8]>>,
+    pub(crate) _lives: oneshot::Sender<()>,
+}
+
+impl Frames {
+    /// Whether there was room.
+    pub(crate) fn queue(&self, frame: &Arc<[u8]>) -> bool {
+        self.queue.try_send(Arc::clone(frame)).is_ok()
+    }
+}
+
+/// The first message of a session that this node has not begun.
+pub(crate) struct Early {
+    pub(crate) at: Instant,
+    /// The connection that it came on: on a later one it may come once more.
+    pub(crate) connection: u64,
+    pub(crate) header: Header,
+    pub(crate) payload: Vec<u8>,
+}
 
 /// What is held for one peer.
 #[derive(Default)]
 pub(crate) struct Peer {
     pub(crate) link: Option<(u64, Frames)>,
     pub(crate) barred: Option<Instant>,
-    pub(crate) early: BTreeMap<(Digest, Kind), (Instant, Header, Vec<u8>)>,
+    pub(crate) early: BTreeMap<(Digest, Kind), Early>,
     pub(crate) notes: u32,
+    /// Frames that found no place, and since when they are counted.
     pub(crate) strays: u32,
+    pub(crate) strays_since: Option<Instant>,
     pub(crate) connections: u64,
     pub(crate) violations: u64,
     pub(crate) last: Option<String>,
@@ -85,6 +112,24 @@ pub(crate) struct Ended {
     pub(crate) outbox: VecDeque<Arc<[u8]>>,
 }
 
+impl Peer {
+    /// A frame that finds no place here. The peer cannot know: this node may be
+    /// slow, or was started anew. Only many of them in a while are a flood.
+    fn stray(&mut self, what: &'static str, hub: &Hub, now: Instant) -> Result<Admit, Violation> {
+        let over = |since: Instant| now.saturating_duration_since(since) > hub.timing.bar;
+        if self.strays_since.is_none_or(over) {
+            self.strays_since = Some(now);
+            self.strays = 0;
+        }
+        self.strays += 1;
+        let limit = hub.limits.strays;
+        if self.strays > limit {
+            return Err(Violation::Flood { what, limit });
+        }
+        Ok(Admit::Discard)
+    }
+}
+
 impl State {
     /// Queues a frame; a queue that is full belongs to a peer that does not
     /// read, and the connection ends.
@@ -92,10 +137,9 @@ impl State {
         let Some(p) = self.peers.get_mut(&to) else {
             return false;
         };
-        let sent = p.link.as_ref().map(|(_, l)| l.try_send(Arc::clone(frame)));
-        match sent {
-            Some(Ok(())) => true,
-            Some(Err(_)) => {
+        match p.link.as_ref().map(|(_, l)| l.queue(frame)) {
+            Some(true) => true,
+            Some(false) => {
                 p.link = None;
                 p.last = Some("it does not read what is sent to it (PEER-7)".into());
                 false
@@ -146,18 +190,16 @@ impl State {
             Kind::Hello => return Err(Violation::Unexpected { kind }),
             Kind::Alive => return within(0),
             Kind::Proposal | Kind::Counter => {
-                if peer.notes >= limits.notes {
-                    return Err(Violation::Flood {
-                        what: "notes not yet read",
-                        limit: limits.notes,
-                    });
-                }
                 let counter = kind == Kind::Counter;
-                return within(if counter {
+                within(if counter {
                     limits.counter
                 } else {
                     limits.proposal
-                });
+                })?;
+                if peer.notes >= limits.notes {
+                    return peer.stray("notes beyond those not yet read", hub, now);
+                }
+                return Ok(Admit::Take);
             }
             Kind::Bye => {
                 within(2)?;
@@ -194,24 +236,20 @@ impl State {
         // A later message of a session that is unknown here: this node was started
         // anew since, and a peer sends again what it may have missed.
         if header.step != 0 {
-            peer.strays += 1;
-            if peer.strays > limits.strays {
-                return Err(Violation::Flood {
-                    what: "frames of unknown sessions on a connection",
-                    limit: limits.strays,
-                });
-            }
-            return Ok(Admit::Discard);
+            within(STRAY_BYTES)?;
+            return peer.stray("frames of unknown sessions", hub, now);
         }
         // PEER-6: the first message of a session that this node has not begun.
         within(EARLY_BYTES)?;
         let fresh = now.checked_sub(hub.timing.start).unwrap_or(now);
-        peer.early.retain(|_, (at, _, _)| *at >= fresh);
+        peer.early.retain(|_, e| e.at >= fresh);
         if peer.early.len() >= limits.early as usize && !peer.early.contains_key(&(session, kind)) {
-            return Err(Violation::Flood {
-                what: "sessions that this node has not begun",
-                limit: limits.early,
-            });
+            peer.stray("sessions beyond those not yet begun", hub, now)?;
+            // The oldest of its own makes room.
+            let oldest = peer.early.iter().min_by_key(|(_, e)| e.at);
+            if let Some(place) = oldest.map(|(place, _)| *place) {
+                peer.early.remove(&place);
+            }
         }
         Ok(Admit::Take)
     }

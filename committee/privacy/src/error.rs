@@ -98,6 +98,14 @@ pub enum PrivacyError {
         /// Asked now.
         asked: u64,
     },
+    /// More noises than a joint forecast takes (PRV-13).
+    #[error("joint forecast: {value} summands exceed the limit {limit}")]
+    Summands {
+        /// Most summands.
+        limit: usize,
+        /// How many there are.
+        value: usize,
+    },
     /// A delta is not a probability strictly between 0 and 1 (PRV-10).
     #[error("delta: {value} is not strictly between 0 and 1")]
     Delta {

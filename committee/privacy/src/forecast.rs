@@ -1,10 +1,11 @@
-//! The error that noise will cause, said before ordering (PRV-11).
+//! The error that noise will cause, said before ordering (PRV-11); of sums of
+//! noises by [`Forecast::of_sum`].
 //!
 //! Floats, rounded outwards: a report, from which nothing is decided.
 
 use crate::{Mechanism, law};
 
-/// What to expect of one draw, in units of the opened integer.
+/// What to expect of one draw, or of a sum of draws, in units of the opened integer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Standard deviation.

@@ -85,3 +85,25 @@ pub fn variance(mechanism: &Mechanism) -> f64 {
         }
     }
 }
+
+/// E cos(theta X) of the ideal law, for theta within 0..=pi, where it falls.
+pub fn characteristic(mechanism: &Mechanism, theta: f64) -> f64 {
+    match mechanism {
+        Mechanism::None => 1.0,
+        Mechanism::DiscreteLaplace { .. } => {
+            // (1 - p)^2 / (1 - 2 p cos(theta) + p^2).
+            1.0 / (1.0 + 2.0 * variance(mechanism) * (theta / 2.0).sin().powi(2))
+        }
+        Mechanism::DiscreteGaussian { variance } => {
+            let v = variance.value().to_f64();
+            if v >= SMOOTH_VARIANCE {
+                // Poisson summation; the other terms are below 2 exp(-pi^2 v / 2) < 2^-63.
+                return (-v * theta * theta / 2.0).exp();
+            }
+            let term =
+                |x: i32| (-f64::from(x * x) / (2.0 * v)).exp() * (f64::from(x) * theta).cos();
+            let sum: f64 = (1..=41).rev().map(|x| 2.0 * term(x)).sum();
+            ((1.0 + sum) / gaussian_normaliser(v)).max(0.0)
+        }
+    }
+}

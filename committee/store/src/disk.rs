@@ -33,12 +33,25 @@ pub trait Disk {
     fn lock(&mut self, name: &str) -> Result<()>;
 }
 
+/// Files kept open at most: a dealer's many dealings must not use up the
+/// process's.
+const MAX_OPEN: usize = 64;
+
 /// A real folder.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    open: BTreeMap<String, File>,
+    open: BTreeMap<String, Open>,
     locked: BTreeSet<String>,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Written and not synced.
+    dirty: bool,
+    used: u64,
 }
 
 impl Folder {
@@ -53,6 +66,7 @@ impl Folder {
             root: root.to_owned(),
             open: BTreeMap::new(),
             locked: BTreeSet::new(),
+            uses: 0,
         }
     }
 
@@ -65,15 +79,35 @@ impl Folder {
         Ok(self.root.join(name))
     }
 
-    fn file(&mut self, name: &str) -> Result<&mut File> {
+    fn file(&mut self, name: &str) -> Result<&mut Open> {
+        self.open(name, OpenOptions::new().read(true).write(true))
+    }
+
+    fn open(&mut self, name: &str, options: &OpenOptions) -> Result<&mut Open> {
         let path = self.path(name)?;
-        match self.open.entry(name.to_owned()) {
-            Entry::Occupied(file) => Ok(file.into_mut()),
-            Entry::Vacant(place) => {
-                let file = OpenOptions::new().read(true).write(true).open(path)?;
-                Ok(place.insert(file))
+        if !self.open.contains_key(name) && self.open.len() >= MAX_OPEN {
+            let idle = self.open.iter();
+            let idle = idle.filter(|(n, _)| !self.locked.contains(*n));
+            // Ones that are synced first; of any other its sync tells.
+            let oldest = idle.min_by_key(|(_, o)| (o.dirty, o.used));
+            if let Some((oldest, open)) = oldest.map(|(n, o)| (n.clone(), o)) {
+                if open.dirty {
+                    open.file.sync_all()?;
+                }
+                self.open.remove(&oldest);
             }
         }
+        self.uses += 1;
+        let open = match self.open.entry(name.to_owned()) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => place.insert(Open {
+                file: options.open(path)?,
+                dirty: false,
+                used: 0,
+            }),
+        };
+        open.used = self.uses;
+        Ok(open)
     }
 }
 
@@ -99,7 +133,7 @@ impl Disk for Folder {
         }
     }
     fn read(&mut self, name: &str, offset: u64, into: &mut [u8]) -> Result<()> {
-        let file = self.file(name)?;
+        let file = &mut self.file(name)?.file;
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(into)
     }
@@ -108,20 +142,25 @@ impl Disk for Folder {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(self.path(name)?)?;
-        self.open.entry(name.to_owned()).or_insert(file);
+        self.open(name, &options)?.dirty = true;
         Ok(())
     }
     fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> Result<()> {
-        let file = self.file(name)?;
-        file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)
+        let open = self.file(name)?;
+        open.dirty = true;
+        open.file.seek(SeekFrom::Start(offset))?;
+        open.file.write_all(bytes)
     }
     fn truncate(&mut self, name: &str, length: u64) -> Result<()> {
-        self.file(name)?.set_len(length)
+        let open = self.file(name)?;
+        open.dirty = true;
+        open.file.set_len(length)
     }
     fn sync(&mut self, name: &str) -> Result<()> {
-        self.file(name)?.sync_all()
+        let open = self.file(name)?;
+        open.file.sync_all()?;
+        open.dirty = false;
+        Ok(())
     }
     fn delete(&mut self, name: &str) -> Result<()> {
         self.open.remove(name);
@@ -135,7 +174,7 @@ impl Disk for Folder {
     }
     fn lock(&mut self, name: &str) -> Result<()> {
         if !self.locked.contains(name) {
-            let locked = self.file(name)?.try_lock();
+            let locked = self.file(name)?.file.try_lock();
             locked.map_err(|e| Error::other(format!("locked: {e}")))?;
             self.locked.insert(name.to_owned());
         }

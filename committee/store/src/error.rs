@@ -43,6 +43,16 @@ pub enum StoreError {
         /// Bytes that the log says.
         expected: u64,
     },
+    /// CST-5: a file's bytes are not those that were announced.
+    #[error("ticket store: {name} has digest {found}, announced {expected}: altered (CST-5)")]
+    Altered {
+        /// Its name.
+        name: String,
+        /// Of its bytes, or of the seed.
+        found: Digest,
+        /// Announced.
+        expected: Digest,
+    },
     /// CST-2: a number of a dealing outside its limits.
     #[error("dealing: {field} {value} is outside {min}..={max} (CST-2)")]
     Limit {

@@ -4,9 +4,10 @@
 //! where the chain digest is over the one before and the record, and the check
 //! is over the one before and the length: a damaged length must not pass for a
 //! frame that reaches beyond the end, or all that follows would be forgotten as
-//! torn. A torn last frame (its beginning, zeros or nothing after it) is cut off
-//! when the file is opened; anything damaged before it refuses to start. An
-//! append has been synced to disk when it returns.
+//! torn. A torn last frame (its beginning, zeros or nothing after it; or sectors
+//! of it, zeros in the place of others) is cut off when the file is opened;
+//! anything damaged before it refuses to start, and so does a last frame that is
+//! all there and was altered. An append has been synced to disk when it returns.
 
 use crate::disk::Disk;
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ use veilbourse_core::{
 const HEADER: usize = 8;
 /// Bytes of the chain digest.
 const CHAIN: usize = 32;
+/// What a disk writes whole or not at all, at least.
+const SECTOR: u64 = 512;
 /// Bytes read at a time where only zeros are looked for.
 const BLOCK: u64 = 1 << 16;
 
@@ -213,12 +216,25 @@ impl Frames {
         let expected = self.chain(&record);
         if expected.0 != digest {
             // A last frame whose pages reached the disk out of order is torn too.
-            if left == frame {
+            let mut whole = found.to_vec();
+            whole.extend(&record);
+            whole.extend(digest);
+            if left == frame && self.lacks(&whole) {
                 return Ok(None);
             }
             return Err(damaged("chain digest differs".into()));
         }
         Ok(Some((frame, record, expected)))
+    }
+
+    /// Whether part of a last frame never reached the disk: it ends in zeros, or
+    /// a sector has nothing of it. Otherwise it was there and was altered: what
+    /// it said is not to be forgotten.
+    fn lacks(&self, frame: &[u8]) -> bool {
+        let before = (SECTOR - self.end % SECTOR).min(frame.len() as u64);
+        let (first, rest) = frame.split_at(before as usize);
+        let mut sectors = std::iter::once(first).chain(rest.chunks(SECTOR as usize));
+        frame.last() == Some(&0) || sectors.any(|s| s.iter().all(|b| *b == 0))
     }
 
     fn only_zeros(&self, disk: &mut impl Disk, size: u64) -> Result<bool, LogError> {

@@ -9,10 +9,14 @@ use crate::{
     record::{MAX_ACTIVATED, Record},
     state::{DealingState, Stage},
     statement::MAX_COUNTERS,
-    store::{BLOCK, SEED, Store, file, shorten},
+    store::{BLOCK, SEED, Store, file, shorten, shorten_file},
 };
 use std::collections::BTreeSet;
 use veilbourse_core::digest::Digest;
+
+/// How often streams of a dealing may be sent again: each time all of it is
+/// read anew, and the log grows.
+pub const MAX_RESENT: u32 = 8;
 
 impl<D: Disk> Store<D> {
     /// Begins a dealing (CST-2), or goes on with one that was cut off. That its
@@ -260,7 +264,7 @@ impl<D: Disk> Store<D> {
     pub fn finish(&mut self, dealing: &Digest) -> Result<(), StoreError> {
         self.serving()?;
         let d = self.dealing(dealing, &[Stage::Receiving], Stage::Receiving.name())?;
-        let (announced, root) = (d.package.streams, d.dealing.root);
+        let (announced, root, resent) = (d.package.streams, d.dealing.root, d.resent);
         for stream in Stream::ALL {
             let (received, total) = self.received(dealing, stream)?;
             if received < total {
@@ -281,6 +285,9 @@ impl<D: Disk> Store<D> {
                 // An empty stream of another digest: no sending mends it.
                 let why = format!("{stream:?} is empty, announced as {expected}");
                 self.refused(dealing, &why)?;
+            } else if resent >= MAX_RESENT {
+                let why = format!("{stream:?} was another than announced {resent} times before");
+                self.refused(dealing, &why)?;
             } else {
                 // The log first: a shorter file than it says is refused.
                 self.commit(Record::Progress {
@@ -289,7 +296,7 @@ impl<D: Disk> Store<D> {
                     bytes: 0,
                 })?;
                 let name = file(dealing, stream.suffix());
-                self.guard(|disk| disk.truncate(&name, 0).and_then(|()| disk.sync(&name)))?;
+                self.guard(|disk| shorten_file(disk, &name, 0))?;
             }
             return Err(StoreError::StreamDigest {
                 stream,

@@ -23,6 +23,7 @@ pub use dealing::{
 pub use disk::{Disk, Folder};
 pub use error::StoreError;
 pub use frames::{Format, Frames, LogError};
+pub use intake::MAX_RESENT;
 pub use peers::{Count, Held, Known, MAX_HELD_BYTES};
 pub use record::{FORMAT, MAX_ACTIVATED, MAX_OUTPUTS, Record, Spent, SpentOutput};
 pub use state::{DealingState, Owner, Session, SessionStage, Stage, State};

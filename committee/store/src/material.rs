@@ -2,7 +2,7 @@
 //! at its place and only where the log allows it.
 
 use crate::{
-    dealing::Stream,
+    dealing::{Package, Stream, StreamDigest},
     disk::Disk,
     error::StoreError,
     state::{DealingState, SessionStage, Stage},
@@ -27,7 +27,28 @@ impl<D: Disk> Store<D> {
         let mut seed = Zeroizing::new([0; 32]);
         let name = file(dealing, SEED);
         self.guard(|disk| disk.read(&name, 0, &mut *seed))?;
+        let expected = self.state.dealings.get(dealing).map(|d| d.package.seed);
+        self.unaltered(name, Package::seed_id(&seed), expected)?;
         Ok(seed)
+    }
+
+    /// CST-5: what a disk altered is not used. A check would fail over it, and
+    /// the quorum be frozen.
+    fn unaltered(
+        &self,
+        name: String,
+        found: Digest,
+        expected: Option<Digest>,
+    ) -> Result<(), StoreError> {
+        let expected = expected.unwrap_or_default();
+        if found == expected {
+            return Ok(());
+        }
+        Err(StoreError::Altered {
+            name,
+            found,
+            expected,
+        })
     }
 
     /// The quorum's keys, for one use (OPN-4): nobody gets them again before
@@ -82,6 +103,10 @@ impl<D: Disk> Store<D> {
         let mut bytes = Zeroizing::new(vec![0; total as usize]);
         let name = file(&carrier, Stream::Key.suffix());
         self.guard(|disk| disk.read(&name, 0, &mut bytes))?;
+        let announced = self.state.dealings.get(&carrier);
+        let announced = announced.and_then(|d| d.package.streams.get(Stream::Key.index()));
+        let expected = announced.copied();
+        self.unaltered(name, StreamDigest::of(&bytes), expected)?;
         let mut input = Reader::new(&bytes);
         let shares = (0..DATA_RING_DIMENSION).map(|_| read_share(&mut input));
         let shares = shares.collect::<Result<Vec<Share>, _>>()?;
@@ -201,21 +226,24 @@ impl<D: Disk> Store<D> {
     }
 
     /// The tickets of a session that has spent them since the store was opened,
-    /// output by output (CST-6).
+    /// output by output, once (CST-6): what is opened twice under one mask shows
+    /// in the difference.
     pub fn tickets(&mut self, session: &Digest) -> Result<Vec<TicketShare>, StoreError> {
         self.serving()?;
         let s = self.session(session)?;
-        if s.stage != SessionStage::Spent || !self.live.contains(session) {
+        let fresh = s.stage == SessionStage::Spent && self.live.contains(session);
+        if !fresh {
             return Err(StoreError::Session {
                 session: *session,
                 found: s.stage.name(),
-                expected: "spent since the node started",
+                expected: "spent since the node started, its tickets not yet read",
             });
         }
         let (first, end) = s.spent.tickets();
         let dealing = s.spent.dealing;
         let d = self.dealing(&dealing, s.stages(), Stage::Usable.name())?;
         let d = d.clone();
+        self.live.remove(session);
         self.shares(&dealing, &d, first, end - first)
     }
 

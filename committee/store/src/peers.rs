@@ -114,6 +114,10 @@ impl<D: Disk> Store<D> {
         let floors = self.state.floors.iter();
         Statement {
             dataset: self.config.dataset,
+            committee: {
+                let committee = &self.config.committee;
+                (committee.nodes(), committee.threshold())
+            },
             node: self.config.node,
             sequence: self.log.records(),
             head: self.log.head(),
@@ -203,7 +207,8 @@ impl<D: Disk> Store<D> {
             // Of the node that this one replaces: not its past.
             return Ok(());
         }
-        held.verify(&self.config.dataset, self.config.node, &held.key)?;
+        let config = &self.config;
+        held.verify(&config.dataset, &config.committee, config.node, &held.key)?;
         let s = &held.statement;
         let head = match s.sequence.checked_sub(1) {
             None => Some(Digest::default()),
@@ -231,7 +236,8 @@ impl<D: Disk> Store<D> {
             found: peer.to_string(),
             expected: format!("another than {}", self.config.node),
         })?;
-        signed.verify(&self.config.dataset, peer, key)?;
+        let config = &self.config;
+        signed.verify(&config.dataset, &config.committee, peer, key)?;
         let known = self.state.peers.get(&peer);
         let known = known.into_iter().flat_map(Known::all);
         for known in known.filter(|k| k.key == signed.key) {

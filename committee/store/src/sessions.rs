@@ -275,6 +275,15 @@ impl<D: Disk> Store<D> {
                 });
             }
         }
+        // The one after it must be a number, or it could be used again.
+        if spent.attempt == u32::MAX {
+            return Err(StoreError::Limit {
+                field: "attempt",
+                value: spent.attempt.into(),
+                min: 0,
+                max: u64::from(u32::MAX) - 1,
+            });
+        }
         let expected = self.state.attempts.get(&(spent.order, quorum));
         let expected = expected.copied().unwrap_or_default();
         if spent.attempt < expected {

@@ -63,6 +63,8 @@ pub struct DealingState {
     pub stage: Stage,
     /// Bytes of each stream on disk.
     pub received: [u64; 4],
+    /// How often one of them came otherwise than announced.
+    pub resent: u32,
     /// The first unspent ticket.
     pub next: u64,
 }
@@ -219,6 +221,8 @@ impl State {
                 if let Some(r) = d.received.get_mut(stream.index()) {
                     *r = bytes;
                 }
+                // Only a stream that is to be sent again goes back to nothing.
+                d.resent = d.resent.saturating_add((bytes == 0).into());
                 Ok(())
             }
             Record::Received(d) => self.step(&d, &[Stage::Receiving], Stage::Received),
@@ -311,6 +315,7 @@ impl State {
                 shape,
                 stage: Stage::Receiving,
                 received: [0; 4],
+                resent: 0,
             },
         );
         Ok(())

@@ -10,6 +10,7 @@ use veilbourse_core::{
     digest::Digest,
     wire::{Reader, WireError, Writer},
 };
+use veilbourse_protocol::Committee;
 
 /// Most counters of a statement.
 pub const MAX_COUNTERS: u32 = 2048;
@@ -40,6 +41,9 @@ pub struct Counter {
 pub struct Statement {
     /// D.
     pub dataset: Digest,
+    /// n and t of its committee: in another one of the dataset it has another
+    /// log, and what it said there is not of this one.
+    pub committee: (u8, u8),
     /// Who speaks.
     pub node: u8,
     /// Records of its log: every record makes a later statement.
@@ -58,6 +62,7 @@ impl Statement {
     fn encode(&self) -> Vec<u8> {
         let Self {
             dataset,
+            committee: (nodes, threshold),
             node,
             sequence,
             head,
@@ -66,7 +71,8 @@ impl Statement {
             counters,
         } = self;
         let mut out = Writer::new();
-        out.u16(VERSION).raw(&dataset.0).u8(*node);
+        out.u16(VERSION).raw(&dataset.0);
+        out.u8(*nodes).u8(*threshold).u8(*node);
         out.u64(*sequence).raw(&head.0).u8((*retired).into());
         out.len(floors.len());
         for (quorum, epoch) in floors {
@@ -91,6 +97,7 @@ impl Statement {
         }
         Ok(Self {
             dataset: Digest(input.array("dataset")?),
+            committee: (input.u8("nodes")?, input.u8("threshold")?),
             node: input.u8("node")?,
             sequence: input.u64("sequence")?,
             head: Digest(input.array("head")?),
@@ -183,8 +190,15 @@ impl SignedStatement {
         Ok(signed)
     }
 
-    /// That this node said this of this dataset, under this key (CST-10).
-    pub fn verify(&self, dataset: &Digest, node: u8, key: &[u8; 32]) -> Result<(), StoreError> {
+    /// That this node said this of this dataset and committee, under this key
+    /// (CST-10).
+    pub fn verify(
+        &self,
+        dataset: &Digest,
+        committee: &Committee,
+        node: u8,
+        key: &[u8; 32],
+    ) -> Result<(), StoreError> {
         let differs = |field, found: String, expected: String| {
             Err(StoreError::Statement {
                 field,
@@ -195,6 +209,11 @@ impl SignedStatement {
         let s = &self.statement;
         if s.dataset != *dataset {
             return differs("dataset", s.dataset.to_string(), dataset.to_string());
+        }
+        let expected = (committee.nodes(), committee.threshold());
+        if s.committee != expected {
+            let [found, expected] = [s.committee, expected].map(|c| format!("{c:?}"));
+            return differs("committee", found, expected);
         }
         if s.node != node {
             return differs("node", s.node.to_string(), node.to_string());

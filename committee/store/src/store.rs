@@ -143,8 +143,10 @@ impl<D: Disk> Store<D> {
         Ok(store)
     }
 
-    /// CST-7.
+    /// CST-7, CST-8. What is to be destroyed goes first: nothing that is wrong
+    /// with other files, or a disk that is full, keeps secrets.
     fn recover(&mut self) -> Result<(), StoreError> {
+        self.sweep()?;
         let mut pending = BTreeSet::new();
         let mut lost = Vec::new();
         for (digest, s) in &self.state.sessions {
@@ -175,8 +177,8 @@ impl<D: Disk> Store<D> {
                 self.commit(Record::Abandoned(session))?;
             }
         }
-        self.check_files()?;
-        self.sweep()
+        self.sweep()?;
+        self.check_files()
     }
 
     /// Streams are cut to what the log says of them; whatever else a living
@@ -202,11 +204,11 @@ impl<D: Disk> Store<D> {
             }
         }
         for (name, expected, cut) in sizes {
-            let found = self.disk.size(&name)?.unwrap_or_default();
+            let size = self.disk.size(&name)?;
+            let found = size.unwrap_or_default();
             if found > expected && cut {
-                self.disk.truncate(&name, expected)?;
-                self.disk.sync(&name)?;
-            } else if found != expected {
+                shorten_file(&mut self.disk, &name, expected)?;
+            } else if size != Some(expected) {
                 return Err(StoreError::File {
                     name,
                     found,
@@ -242,9 +244,19 @@ impl<D: Disk> Store<D> {
                 gone.push(name);
             }
         }
-        for name in &gone {
-            self.guard(|d| destroy(d, name))?;
-        }
+        // What is short and tells most goes first, and no file waits for another
+        // that the disk fails on.
+        gone.sort_by_key(|name| {
+            let kinds = [SEED, Stream::Key.suffix(), Stream::Explicit.suffix()];
+            kinds
+                .iter()
+                .position(|k| name.ends_with(k))
+                .unwrap_or(kinds.len())
+        });
+        self.guard(|disk| {
+            let all = gone.iter().map(|name| destroy(disk, name));
+            all.fold(Ok(()), std::io::Result::and)
+        })?;
         let dealings = &self.state.dealings;
         self.written
             .retain(|(d, _), _| dealings.get(d).is_some_and(|d| d.stage.alive()));
@@ -355,15 +367,29 @@ pub(crate) fn shorten(why: &str) -> String {
     out
 }
 
-/// Overwrites a file with zeros, and deletes it.
-fn destroy(disk: &mut impl Disk, name: &str) -> std::io::Result<()> {
+/// Overwrites a file with zeros from a place on; a block that fails does not
+/// keep the others.
+fn overwrite(disk: &mut impl Disk, name: &str, from: u64) -> std::io::Result<()> {
     let size = disk.size(name)?.unwrap_or_default();
-    let mut at = 0;
+    let mut done = Ok(());
+    let mut at = from;
     while at < size {
         let zeros = vec![0; (size - at).min(BLOCK as u64) as usize];
-        disk.write(name, at, &zeros)?;
+        done = done.and(disk.write(name, at, &zeros));
         at += zeros.len() as u64;
     }
-    disk.sync(name)?;
+    done.and(disk.sync(name))
+}
+
+/// Overwrites a file with zeros, and deletes it.
+fn destroy(disk: &mut impl Disk, name: &str) -> std::io::Result<()> {
+    overwrite(disk, name, 0)?;
     disk.delete(name)
+}
+
+/// Cuts a file, and leaves nothing legible of what is cut off (CST-8).
+pub(crate) fn shorten_file(disk: &mut impl Disk, name: &str, to: u64) -> std::io::Result<()> {
+    overwrite(disk, name, to)?;
+    disk.truncate(name, to)?;
+    disk.sync(name)
 }

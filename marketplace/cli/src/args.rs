@@ -39,6 +39,9 @@ pub enum Command {
     Pod(PodArgs),
     /// Run a key node.
     KeyNode(NodeArgs),
+    /// The file that names a committee of key nodes.
+    #[command(subcommand)]
+    Committee(CommitteeCommand),
     /// What a data custodian does.
     #[command(subcommand)]
     Custodian(CustodianCommand),
@@ -143,6 +146,48 @@ pub struct DemoArgs {
     /// Leave out the attacks (tampered result, forged proof, replay).
     #[arg(long)]
     pub no_attacks: bool,
+    /// The committee that opens results: how many key nodes, and how many of them
+    /// it takes.
+    #[arg(long, value_name = "NODES:THRESHOLD", default_value = "3:2")]
+    pub committee: CommitteeSize,
+    /// One key node of the custodian opens in place of a committee; the custodian
+    /// learns the results.
+    #[arg(long, conflicts_with = "committee")]
+    pub custodian_held: bool,
+    /// Noise in every result: what each costs of the privacy budget (zCDP rho, as
+    /// 0.01).
+    #[arg(long, value_name = "RHO", conflicts_with = "custodian_held")]
+    pub noise: Option<String>,
+    /// A joint query: one table of each of several custodians (three or more),
+    /// of which only sums over all are opened.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 1..,
+        conflicts_with_all = ["data", "model", "weights", "rows", "custodian_held", "noise"]
+    )]
+    pub joint: Vec<PathBuf>,
+}
+
+/// n nodes of which t open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitteeSize {
+    /// n.
+    pub nodes: u8,
+    /// t.
+    pub threshold: u8,
+}
+
+impl std::str::FromStr for CommitteeSize {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = || format!("{s:?} is not NODES:THRESHOLD, as 3:2");
+        let (n, t) = s.split_once(':').ok_or_else(wrong)?;
+        let number = |v: &str| v.parse().map_err(|_| wrong());
+        let (nodes, threshold) = (number(n)?, number(t)?);
+        veilbourse_protocol::Committee::new(nodes, threshold).map_err(|e| e.to_string())?;
+        Ok(Self { nodes, threshold })
+    }
 }
 
 /// Arguments of `serve`.
@@ -226,6 +271,31 @@ pub struct NodeArgs {
     /// The machine's name in the catalogue, for `--init`.
     #[arg(long, default_value = "key node")]
     pub name: String,
+    /// With `--init`: a committee's node. It holds no dataset's key; shares and
+    /// tickets are dealt to it.
+    #[arg(long, requires = "init")]
+    pub member: bool,
+    /// Print this node's entry for the committee's file, with the address
+    /// (HOST:PORT) at which the other members reach it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub entry: Option<String>,
+    /// The committee's file (from `committee make`), copied into the folder.
+    #[arg(long, value_name = "FILE")]
+    pub committee: Option<PathBuf>,
+    /// Where a committee's node takes the other members' calls; by default at
+    /// the port of its own address, on all interfaces.
+    #[arg(long)]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Serve these custodians alone (public signing keys). May be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub serve_only: Vec<String>,
+    /// Destroy this node's shares and tickets of a dataset (root) for good, and end.
+    #[arg(long, value_name = "DATASET")]
+    pub retire: Option<String>,
+    /// Destroy those of one quorum of a dataset (as DATASET:0,2), and end: the
+    /// custodian deals to it anew.
+    #[arg(long, value_name = "DATASET:NODES", conflicts_with = "retire")]
+    pub freeze: Option<String>,
     /// Add a dataset: the folder that `custodian encrypt` wrote.
     #[arg(long, requires = "custodian")]
     pub add: Option<PathBuf>,
@@ -242,6 +312,33 @@ pub struct NodeArgs {
     /// Accept verifying keys made from a local (dev) SRS.
     #[arg(long)]
     pub accept_dev_srs: bool,
+}
+
+/// The committee's file.
+#[derive(Debug, Subcommand, Clone)]
+pub enum CommitteeCommand {
+    /// Put the entries of its nodes together (from `key-node --entry`), in the
+    /// order of their numbers.
+    Make {
+        /// How many nodes open.
+        #[arg(long)]
+        threshold: u8,
+        /// The marketplace's key that they serve (64 hex digits).
+        #[arg(long, value_name = "KEY", value_parser = key)]
+        marketplace: Key,
+        /// The nodes' entries.
+        #[arg(required = true, num_args = 2..=5, value_name = "ENTRY")]
+        entries: Vec<PathBuf>,
+        /// Where to write it.
+        #[arg(long, default_value = "committee.json")]
+        out: PathBuf,
+    },
+    /// Check a committee's file and print it.
+    Show {
+        /// The file.
+        #[arg(default_value = "committee.json")]
+        file: PathBuf,
+    },
 }
 
 /// What a custodian does.
@@ -313,6 +410,9 @@ pub enum CustodianCommand {
         /// Policy (TOML); see the custodian's guide.
         #[arg(long)]
         policy: PathBuf,
+        /// Who opens.
+        #[command(flatten)]
+        openers: OpenersArgs,
         /// Title in the catalogue.
         #[arg(long)]
         title: String,
@@ -341,7 +441,13 @@ pub enum CustodianCommand {
         /// Policy (TOML), with `version` one higher.
         #[arg(long)]
         policy: PathBuf,
+        /// Who opens.
+        #[command(flatten)]
+        openers: OpenersArgs,
     },
+    /// Deal opening tickets to every quorum of a committee, into the dataset's
+    /// folder; `list` and `policy` upload them. Nothing leaves the machine.
+    Deal(DealArgs),
     /// Ask for a withdrawal; an admin approves it.
     Withdraw {
         /// The account.
@@ -369,6 +475,65 @@ pub enum CustodianCommand {
     },
 }
 
+/// Who opens the results of a listing.
+#[derive(Debug, Args, Clone, Default)]
+pub struct OpenersArgs {
+    /// A committee: its file (JSON), the one that tickets were dealt with.
+    #[arg(long, value_name = "FILE", conflicts_with = "custodian_held")]
+    pub committee: Option<PathBuf>,
+    /// One key node of your own, by its signing key (64 hex digits), in place of
+    /// the policy file's `node_key`.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub custodian_held: Option<Key>,
+    /// The most that all tickets ever dealt may cost together, in zCDP rho; by
+    /// default what those dealt cost.
+    #[arg(long, value_name = "RHO", requires = "committee")]
+    pub rho_limit: Option<String>,
+}
+
+/// Arguments of `custodian deal`.
+#[derive(Debug, Args, Clone)]
+pub struct DealArgs {
+    /// The folder that `encrypt` wrote.
+    pub dataset: PathBuf,
+    /// The committee's file (JSON).
+    #[arg(long, value_name = "FILE")]
+    pub committee: PathBuf,
+    /// A class of tickets: NAME or NAME:KEY=VALUE,... with `tickets` (a quorum;
+    /// 2048 by default) and, for noise, one of `rho` or `epsilon` (what a ticket
+    /// costs at most), `variance` (Gaussian) or `scale` (Laplace); beside it what
+    /// a row moves: `sensitivity`, `bound` (of private weights), or `column` (may
+    /// be repeated; all by default), and `rows` a person has. May be repeated;
+    /// `exact` by default, which has no noise.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Vec<String>,
+    /// Deal further tickets where some were dealt before.
+    #[arg(long)]
+    pub more: bool,
+    /// Deal this quorum anew (it was frozen), with fresh keys: its nodes'
+    /// numbers, for example 0,2. May be repeated.
+    #[arg(long, value_name = "NODES", value_parser = quorum)]
+    pub anew: Vec<Quorum>,
+    /// Only these quorums. May be repeated.
+    #[arg(long, value_name = "NODES", value_parser = quorum)]
+    pub quorum: Vec<Quorum>,
+}
+
+/// Nodes of a quorum, by number, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quorum(pub Vec<u8>);
+
+fn quorum(s: &str) -> Result<Quorum, &'static str> {
+    let numbers = s.split(',').map(|n| n.trim().parse::<u8>());
+    let numbers: Vec<u8> = numbers
+        .collect::<Result<_, _>>()
+        .map_err(|_| "expected node numbers like 0,2")?;
+    match numbers.is_sorted_by(|a, b| a < b) {
+        true => Ok(Quorum(numbers)),
+        false => Err("node numbers must ascend"),
+    }
+}
+
 /// What an owner may do to a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ListingAction {
@@ -383,9 +548,10 @@ pub enum ListingAction {
 /// What a buyer asks.
 #[derive(Debug, Args, Clone)]
 pub struct Query {
-    /// The listing.
-    #[arg(long)]
-    pub listing: String,
+    /// The listing. Several make a joint order: one query over the listings of
+    /// several custodians, of which only the sums are opened.
+    #[arg(long, required = true)]
+    pub listing: Vec<String>,
     /// Statistics of this column: mean, and variance where its square is listed.
     #[arg(long, conflicts_with = "model")]
     pub stats: Option<String>,
@@ -410,6 +576,14 @@ pub struct Query {
     /// Ask the marketplace for the pod of this id; its key is checked.
     #[arg(long, value_name = "ID", requires = "pod")]
     pub pod_id: Option<String>,
+    /// The class of tickets, by its name or digest; the marketplace chooses
+    /// otherwise.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Only key nodes with exactly these signing keys (64 hex digits); to be
+    /// given once for each node.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub node: Vec<Key>,
 }
 
 /// What a buyer does.
@@ -580,6 +754,10 @@ pub struct VerifyArgs {
     /// The marketplace expected (its id).
     #[arg(long, value_parser = digest)]
     pub marketplace: Option<Digest>,
+    /// Also hold the sealed result in this folder (an order's, as `buyer open`
+    /// left it) to the receipt.
+    #[arg(long, value_name = "FOLDER")]
+    pub result: Option<PathBuf>,
 }
 
 pub(crate) fn key(s: &str) -> Result<Key, &'static str> {
@@ -692,6 +870,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn quorums_are_numbers_that_ascend() {
+        assert_eq!(quorum("0,2"), Ok(Quorum(vec![0, 2])));
+        for bad in ["", "2,0", "1,1", "a", "0,256"] {
+            assert!(quorum(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use veilbourse_documents::Key;
 use veilbourse_prover::srs::{Ceremony, Srs, max_bytes};
-use veilbourse_verifier::ceremony::{MIN_CONTRIBUTIONS, Transcript};
+use veilbourse_verifier::ceremony::{MAX_TRANSCRIPT_BYTES, MIN_CONTRIBUTIONS, Transcript};
 use veilbourse_verify::terminal::printable;
 
 pub fn run(c: CeremonyCommand, json: bool) -> Result<()> {
@@ -26,7 +26,7 @@ pub fn run(c: CeremonyCommand, json: bool) -> Result<()> {
         } => {
             fresh(&out)?;
             let ceremony = Ceremony::start(log_rows, &purpose, &mut rng)?;
-            files::put_whole(&out, &ceremony.encode())?;
+            files::put_new(&out, &ceremony.encode())?;
             said(&ceremony, &out, json);
         }
         CeremonyCommand::Contribute {
@@ -90,14 +90,24 @@ pub fn run(c: CeremonyCommand, json: bool) -> Result<()> {
             transcript,
         } => {
             fresh(&out)?;
-            fresh(&transcript)?;
+            ensure!(
+                std::path::absolute(&out)? != std::path::absolute(&transcript)?,
+                "{}: SRS and transcript are two files",
+                out.display()
+            );
             let bytes = files::read_limited(&file, max_bytes())?;
             let ceremony = Ceremony::decode(&bytes, &mut rng, &step)?;
             drop(bytes);
             let of = ceremony.transcript().encode();
             let made = ceremony.finish()?;
-            files::put_whole(&transcript, &of)?;
-            files::put_whole(&out, &made.encode())?;
+            // This ceremony's own, where a run died between the two files.
+            let limit = u64::from(MAX_TRANSCRIPT_BYTES);
+            if !transcript.exists() {
+                files::put_new(&transcript, &of)?;
+            } else if files::read_limited(&transcript, limit).ok().as_ref() != Some(&of) {
+                fresh(&transcript)?;
+            }
+            files::put_new(&out, &made.encode())?;
             srs::print(&made, &out.display().to_string(), json);
         }
     }

@@ -3,9 +3,10 @@
 //! Over 500 lines: the subcommands share folder, policy and what they print.
 
 use crate::{
-    args::{CustodianCommand, ListingAction, PinArgs, Who},
+    args::{CustodianCommand, ListingAction, OpenersArgs, PinArgs, Who},
+    deal,
     files::{self, new_signing_key, public, signing_key},
-    pins,
+    member, pins,
     progress::Bars,
     show::{bytes, credits, money, table},
 };
@@ -19,14 +20,16 @@ use std::{
 use veilbourse_client::{
     custodian, dataset,
     dataset::DatasetFolder,
+    dealing::{self, DealerFolder},
     http::Server,
     market::{self, Session, login},
 };
 use veilbourse_documents::{
-    Custody, DOCUMENT_VERSION, EvaluationClass, Id, Key, Policy, QueryKind, Signed, SigningKey,
-    marketplace_id,
+    CommitteeFile, DOCUMENT_VERSION, EvaluationClass, Id, Key, Openers, Policy, QueryKind, Signed,
+    SigningKey, Tickets, marketplace_id,
 };
 use veilbourse_eval::SecretKey;
+use veilbourse_privacy::Rho;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 use veilbourse_verify::terminal::printable;
 
@@ -34,8 +37,9 @@ use veilbourse_verify::terminal::printable;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// The key node's public key.
-    pub node_key: Key,
+    /// The key node's public key, in custodian-held custody.
+    #[serde(default)]
+    pub node_key: Option<Key>,
     /// Query kinds allowed.
     pub kinds: Vec<QueryKind>,
     /// Fewest rows in a touched segment.
@@ -65,6 +69,36 @@ fn custodian_part() -> u32 {
     7_500
 }
 
+/// Who opens, and under which tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The nodes.
+    pub openers: Openers,
+    /// The tickets: of a committee.
+    pub tickets: Option<Tickets>,
+}
+
+impl Opening {
+    /// By one node that holds the data key.
+    pub fn held_by(node_key: Key) -> Self {
+        Self {
+            openers: Openers::CustodianHeld { node_key },
+            tickets: None,
+        }
+    }
+    /// By a committee, under everything that was dealt to it.
+    pub fn committee(
+        committee: &CommitteeFile,
+        dealer: &DealerFolder,
+        limit: Option<Rho>,
+    ) -> Result<Self> {
+        Ok(Self {
+            openers: committee.openers(),
+            tickets: Some(dealer.tickets(limit)?),
+        })
+    }
+}
+
 impl PolicyFile {
     /// The policy's body for a listing.
     pub fn body(
@@ -72,6 +106,7 @@ impl PolicyFile {
         marketplace: &Key,
         listing: &veilbourse_documents::Id,
         dataset: veilbourse_core::digest::Digest,
+        opening: Opening,
         now: u64,
     ) -> Policy {
         let mut kinds = self.kinds.clone();
@@ -83,8 +118,8 @@ impl PolicyFile {
             listing: listing.clone(),
             dataset,
             policy_version: self.version,
-            custody: Custody::CustodianHeld,
-            node_key: self.node_key,
+            openers: opening.openers,
+            tickets: opening.tickets,
             kinds,
             min_cohort: self.min_cohort,
             quota_values: self.quota_values,
@@ -306,6 +341,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             dataset,
             key,
             policy,
+            openers,
             title,
             description,
         } => {
@@ -315,6 +351,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
                 dataset,
                 key,
                 policy,
+                openers,
             };
             list(&signing, &title, &description, json).await
         }
@@ -325,6 +362,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             dataset,
             key,
             policy,
+            openers,
         } => {
             let signing = Signing {
                 who,
@@ -332,9 +370,11 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
                 dataset,
                 key,
                 policy,
+                openers,
             };
             update_policy(&signing, listing.as_deref(), json).await
         }
+        CustodianCommand::Deal(a) => deal::run(&a, json),
         CustodianCommand::Withdraw { who, amount } => withdraw(&who, &amount, json).await,
         CustodianCommand::Status { who } => status(&who, json).await,
         CustodianCommand::Set {
@@ -352,10 +392,13 @@ struct Signing {
     dataset: PathBuf,
     key: PathBuf,
     policy: PathBuf,
+    openers: OpenersArgs,
 }
 
 /// The same, opened.
 struct Ready {
+    opening: Opening,
+    dealer: Option<DealerFolder>,
     session: Session,
     marketplace: Key,
     folder: DatasetFolder,
@@ -367,11 +410,25 @@ impl Signing {
     async fn open(&self) -> Result<Ready> {
         let folder = DatasetFolder::open(&self.dataset)?;
         let text = String::from_utf8(files::read(&self.policy)?)?;
-        let policy = toml::from_str(&text).with_context(|| self.policy.display().to_string())?;
+        let policy: PolicyFile =
+            toml::from_str(&text).with_context(|| self.policy.display().to_string())?;
+        let (opening, dealer) = self.opening(&folder, &policy)?;
         let key = signing_key(&self.key, &mut crate::rng(None))?;
         let session = session(&self.who).await?;
         let marketplace = pins::marketplace(&session.server, &self.pin, false).await?;
+        let committee = self.openers.committee.as_deref();
+        if let Some(file) = committee.map(member::committee).transpose()?
+            && file.marketplace != marketplace_id(&marketplace)
+        {
+            bail!(
+                "the committee serves marketplace {}, this is {}; nothing was signed",
+                file.marketplace,
+                marketplace_id(&marketplace)
+            );
+        }
         Ok(Ready {
+            opening,
+            dealer,
             session,
             marketplace,
             folder,
@@ -382,6 +439,37 @@ impl Signing {
 }
 
 impl Signing {
+    /// Who opens: as the options say, else the policy file's node.
+    fn opening(
+        &self,
+        folder: &DatasetFolder,
+        policy: &PolicyFile,
+    ) -> Result<(Opening, Option<DealerFolder>)> {
+        let OpenersArgs {
+            committee,
+            custodian_held,
+            rho_limit,
+        } = &self.openers;
+        if let Some(file) = committee {
+            let committee = member::committee(file)?;
+            if !DealerFolder::exists(folder) {
+                bail!(
+                    "no tickets were dealt for {}: run `veilbourse custodian deal` first",
+                    self.dataset.display()
+                );
+            }
+            let dealer = DealerFolder::open(folder, &mut crate::rng(None))?;
+            let limit = rho_limit.as_deref().map(deal::rho).transpose()?;
+            let opening = Opening::committee(&committee, &dealer, limit)?;
+            return Ok((opening, Some(dealer)));
+        }
+        let node = custodian_held.or(policy.node_key);
+        let node = node.context(
+            "who opens? give --committee FILE, --custodian-held KEY, or node_key in the policy file",
+        )?;
+        Ok((Opening::held_by(node), None))
+    }
+
     /// The signed policy beside its dataset, for `key-node --policy`.
     fn keep(&self, policy: &Signed<Policy>) -> Result<()> {
         files::replace(&self.dataset.join("policy.json"), &policy.text()?)
@@ -395,9 +483,20 @@ impl Ready {
             &self.marketplace,
             listing,
             self.folder.manifest.root(),
+            self.opening.clone(),
             crate::clock()(),
         );
         Ok(Signed::sign(body, &self.key)?)
+    }
+}
+
+impl Ready {
+    /// The tickets, sealed to their nodes, on their way (DOC-14).
+    async fn deliver(&self, listing: &Id, json: bool) -> Result<()> {
+        if let Some(dealer) = &self.dealer {
+            dealing::upload(&self.session, listing, dealer, &Bars::new(json)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -407,6 +506,7 @@ async fn list(signing: &Signing, title: &str, description: &str, json: bool) -> 
     let listing = dataset::draft(session, folder, title, description).await?;
     dataset::upload(&session.server, &listing, folder, &Bars::new(json)).await?;
     let policy = ready.sign(&listing)?;
+    ready.deliver(&listing, json).await?;
     dataset::submit(session, &listing, &policy).await?;
     signing.keep(&policy)?;
     if json {
@@ -451,6 +551,7 @@ async fn update_policy(signing: &Signing, named: Option<&str>, json: bool) -> Re
     }
     let document = "mutation($id: String!, $p: JSON!) { updatePolicy(id: $id, policy: $p) { id } }";
     let policy = ready.sign(&listing)?;
+    ready.deliver(&listing, json).await?;
     let variables = json!({ "id": listing, "p": policy });
     session
         .server
@@ -496,7 +597,11 @@ pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
 
 async fn status(who: &Who, json: bool) -> Result<()> {
     let session = session(who).await?;
-    let selection = "id title state reason dataset reveals { values bits valuesLeft bitsLeft }";
+    let selection = "id title state reason dataset reveals { values bits valuesLeft bitsLeft }
+        tickets { rhoLimit rhoDealt epsilonDealt delta
+            classes { digest name law noiseDeviation dealt spent left }
+            dealings { digest quorum epoch class first count next state
+                answers { node state code reason } } }";
     let mine = ", filter: { mine: true }";
     let found = market::all(&session.server, "listings", mine, selection).await?;
     let balance = session
@@ -536,6 +641,9 @@ async fn status(who: &Who, json: bool) -> Result<()> {
             &rows
         )
     );
+    for l in &found {
+        deal::show_tickets(l);
+    }
     let posted = balance["posted"]
         .as_str()
         .and_then(|s| s.parse().ok())

@@ -11,11 +11,12 @@ use std::{
 };
 use veilbourse_client::{dataset::DatasetFolder, market::fresh_key};
 use veilbourse_documents::{
-    Bytes, Id, Key, SealingSecret, SigningKey, SrsProvenance, SrsRef, api::AcceptedKeys,
+    Bytes, CommitteeFile, Id, Key, MemberEntry, SealingSecret, SigningKey, SrsProvenance, SrsRef,
+    api::AcceptedKeys, marketplace_id,
 };
 use veilbourse_eval::SecretKey;
 use veilbourse_machine::Identity;
-use veilbourse_node::{Dataset, Log, NodeConfig};
+use veilbourse_node::{Dataset, Log, NodeConfig, init, member_entry};
 use veilbourse_prover::{linear::PodSecret, srs::Srs};
 use veilbourse_server::write_secret;
 use veilbourse_verifier::linear::CircuitKey;
@@ -77,17 +78,37 @@ pub fn replace(path: &Path, text: &str) -> Result<()> {
 /// Puts a public file in place, whole or not at all: written beside it, synced,
 /// renamed. What was there before stays until then.
 pub fn put_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    beside(path, bytes, |next| fs::rename(next, path)).with_context(|| path.display().to_string())
+}
+
+/// The same where nothing is yet, and nothing that came meanwhile is written over.
+pub fn put_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    beside(path, bytes, |next| {
+        match fs::hard_link(next, path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(e),
+            // No links on this file system.
+            Err(_) if !path.exists() => fs::rename(next, path),
+            Err(e) => Err(e),
+            Ok(()) => fs::remove_file(next),
+        }
+    })
+    .with_context(|| path.display().to_string())
+}
+
+/// Writes a file beside `path`, synced, that `place` puts there.
+fn beside(
+    path: &Path,
+    bytes: &[u8],
+    place: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let next = path.with_file_name(name);
-    let put = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&next)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&next, path)?;
-        sync_folder_of(path)
-    };
-    put().with_context(|| path.display().to_string())
+    let mut file = fs::File::create(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    place(&next)?;
+    sync_folder_of(path)
 }
 
 /// Reads a file of at most `limit` bytes (first gate).
@@ -187,6 +208,9 @@ pub struct NodeSettings {
     pub machine: Option<Id>,
 }
 
+const SEALING: &str = "sealing.key";
+const COMMITTEE: &str = "committee.json";
+
 /// A key node's folder.
 pub struct NodeFolder(pub PathBuf);
 
@@ -207,6 +231,66 @@ impl NodeFolder {
         })?;
         fs::write(path.join("settings.json"), settings)?;
         Ok(folder)
+    }
+    /// The same of a committee's node: a sealing key beside the signing key, and
+    /// no dataset's key, now or later.
+    pub fn create_member(path: &Path, marketplace: Key, rng: &mut impl CryptoRng) -> Result<Self> {
+        if path.join("settings.json").exists() {
+            bail!("{} is a key node's folder already", path.display());
+        }
+        fs::create_dir_all(path).with_context(|| path.display().to_string())?;
+        let folder = Self(path.to_owned());
+        folder.signing(rng)?;
+        let mut secret = Zeroizing::new([0u8; 32]);
+        rng.fill_bytes(secret.as_mut());
+        let text = Zeroizing::new(hex::encode(secret.as_ref()));
+        write_secret(&path.join(SEALING), &text).with_context(|| path.display().to_string())?;
+        init(path)?;
+        let settings = serde_json::to_vec_pretty(&NodeSettings {
+            marketplace,
+            machine: None,
+        })?;
+        fs::write(path.join("settings.json"), settings)?;
+        Ok(folder)
+    }
+    /// Whether it is a committee's node.
+    pub fn is_member(&self) -> bool {
+        self.0.join(SEALING).exists()
+    }
+    /// What shares are sealed to.
+    pub fn sealing(&self) -> Result<SealingSecret> {
+        let path = self.0.join(SEALING);
+        let text = Zeroizing::new(read(&path)?);
+        let text = std::str::from_utf8(&text).with_context(|| path.display().to_string())?;
+        let secret = secret32(text).with_context(|| path.display().to_string())?;
+        Ok(SealingSecret::from_bytes(*secret))
+    }
+    /// Its entry in a committee's file.
+    pub fn entry(
+        &self,
+        name: &str,
+        address: &str,
+        rng: &mut impl CryptoRng,
+    ) -> Result<MemberEntry> {
+        let marketplace = marketplace_id(&self.settings()?.marketplace);
+        let (signing, sealing) = (self.signing(rng)?, self.sealing()?);
+        Ok(member_entry(
+            name,
+            &signing,
+            &sealing,
+            marketplace,
+            address,
+        )?)
+    }
+    /// Takes its seat: notes the committee that it belongs to.
+    pub fn seat(&self, committee: &CommitteeFile) -> Result<()> {
+        let text = serde_json::to_string_pretty(committee)?;
+        replace(&self.0.join(COMMITTEE), &text)
+    }
+    /// Its committee.
+    pub fn committee(&self) -> Result<CommitteeFile> {
+        let path = self.0.join(COMMITTEE);
+        CommitteeFile::parse(&read(&path)?).with_context(|| path.display().to_string())
     }
     /// What it signs with.
     pub fn signing(&self, rng: &mut impl CryptoRng) -> Result<SigningKey> {
@@ -255,8 +339,13 @@ impl NodeFolder {
     /// Everything that the node is told.
     pub fn config(&self, accept_dev_srs: bool, rng: &mut impl CryptoRng) -> Result<NodeConfig> {
         let mut datasets = HashMap::new();
-        for entry in fs::read_dir(self.0.join("datasets"))? {
-            let path = entry?.path();
+        let held = match fs::read_dir(self.0.join("datasets")) {
+            // A committee's node holds no dataset's key.
+            Err(e) if e.kind() == ErrorKind::NotFound && self.is_member() => Vec::new(),
+            held => held?.collect::<std::io::Result<Vec<_>>>()?,
+        };
+        for entry in held {
+            let path = entry.path();
             let name = path
                 .file_name()
                 .and_then(|n| n.to_str())

@@ -22,9 +22,11 @@ pub mod args;
 mod buyer;
 mod ceremony;
 pub mod custodian;
+pub mod deal;
 pub mod demo;
 pub mod files;
 mod machines;
+mod member;
 mod pins;
 pub mod progress;
 mod security;
@@ -124,6 +126,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Serve(a) => machines::serve(a, json).await.map(|()| true),
         Command::Pod(a) => machines::pod(a, json).await.map(|()| true),
         Command::KeyNode(a) => machines::key_node(a, json).await.map(|()| true),
+        Command::Committee(c) => member::run(&c, json).map(|()| true),
         Command::Custodian(c) => custodian::run(c, json).await.map(|()| true),
         Command::Buyer(c) => buyer::run(c, json).await,
         Command::Admin(c) => admin::run(c, json).await,

@@ -3,6 +3,7 @@
 use crate::{
     args::{NodeArgs, PodArgs, ServeArgs},
     files::{self, NodeFolder, PodFile, public},
+    member,
 };
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -14,7 +15,7 @@ use veilbourse_client::{
 };
 use veilbourse_documents::{Id, Key, Policy, Signed, SrsProvenance, api::AcceptedKeys};
 use veilbourse_machine::{Identity, Machine};
-use veilbourse_node::KeyNode;
+use veilbourse_node::{KeyNode, NodeConfig};
 use veilbourse_pod::{Circuits, Pod};
 use veilbourse_prover::srs::Srs;
 use veilbourse_server::{App, ServerConfig, StaffRole};
@@ -162,16 +163,48 @@ pub async fn pod(a: PodArgs, json: bool) -> Result<()> {
     }
 }
 
+/// What the node rests on, said at its start (CER-8).
+pub(crate) fn warn_of_srs(config: &NodeConfig, accept_dev: bool) {
+    if !accept_dev && config.accepted.srs.provenance == SrsProvenance::Dev {
+        note!(
+            "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
+        );
+    }
+    if let Some(t) = &config.ceremony {
+        // CER-8: what this node's own part in the ceremony is.
+        match t.contribution_of(&config.node_key().0) {
+            Some(number) => note!(
+                "the SRS is of a ceremony of {}; this node made contribution {number}",
+                t.len()
+            ),
+            None => note!(
+                "the SRS is of a ceremony of {} in which this node had no part: it trusts that one of them destroyed its secret",
+                t.len()
+            ),
+        }
+    }
+}
+
 pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
     let mut rng = crate::rng(None);
     if a.init {
         let session = operator(&a.server, a.email.as_deref(), a.password.as_deref()).await?;
         let marketplace = market::marketplace_key(&session.server).await?;
-        let folder = NodeFolder::create(&a.dir, marketplace, &mut rng)?;
+        let folder = if a.member {
+            NodeFolder::create_member(&a.dir, marketplace, &mut rng)?
+        } else {
+            NodeFolder::create(&a.dir, marketplace, &mut rng)?
+        };
         let signing = folder.signing(&mut rng)?;
+        let sealing = if a.member {
+            Some(folder.sealing()?.public()?)
+        } else {
+            None
+        };
         let key = public(&signing);
-        let id = market::register_machine(&session, "NODE", &a.name, &marketplace, &signing, None)
-            .await?;
+        let id =
+            market::register_machine(&session, "NODE", &a.name, &marketplace, &signing, sealing)
+                .await?;
         folder.set_machine(id.clone())?;
         registered(json, "key node", &id, &key, &marketplace);
         return Ok(());
@@ -179,6 +212,15 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
     let folder = NodeFolder(a.dir.clone());
     if let Some(keys) = &a.keys {
         folder.accept(&files::read_json(keys)?)?;
+    }
+    if folder.is_member() {
+        if a.add.is_some() {
+            bail!("--add: a committee's node holds no dataset's key; custodians deal to it");
+        }
+        if member::told(&folder, &a, json)? || a.keys.is_some() {
+            return Ok(());
+        }
+        return member::serve(folder, &a, json).await;
     }
     if let (Some(path), Some(custodian)) = (&a.add, &a.custodian) {
         let custodian = Key::from_hex(custodian).context("--custodian: no Ed25519 key in hex")?;
@@ -207,24 +249,7 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         key: config.signing.clone(),
         marketplace: settings.marketplace,
     };
-    if !a.accept_dev_srs && config.accepted.srs.provenance == SrsProvenance::Dev {
-        note!(
-            "warning: the accepted keys are of a dev SRS; without --accept-dev-srs every order with private weights will be refused"
-        );
-    }
-    if let Some(t) = &config.ceremony {
-        // CER-8: what this node's own part in the ceremony is.
-        match t.contribution_of(&config.node_key().0) {
-            Some(number) => note!(
-                "the SRS is of a ceremony of {}; this node made contribution {number}",
-                t.len()
-            ),
-            None => note!(
-                "the SRS is of a ceremony of {} in which this node had no part: it trusts that one of them destroyed its secret",
-                t.len()
-            ),
-        }
-    }
+    warn_of_srs(&config, a.accept_dev_srs);
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Who,
-    buyer::{self as orders, Terms},
+    buyer::{self as orders, Kept, Pins, Quoted, Terms},
     custodian::session,
     files, pins,
     show::table,
@@ -17,11 +17,11 @@ use std::{
 use veilbourse_client::{
     buyer::{self, Listed, Ticket},
     market,
-    train::{Ask, Coefficient, Fit, Method, Moments, OpenedSums, Plan, Training, fit},
+    train::{Ask, Coefficient, Fit, JointPlan, Method, OpenedSums, Source, Training, fit},
 };
 use veilbourse_core::manifest::{ColumnKind, Manifest};
-use veilbourse_documents::{Demand, Id, Receipt, Signed};
-use veilbourse_verify::{Trust, verify_receipt};
+use veilbourse_documents::{Demand, Receipt, Signed};
+use veilbourse_verify::{Trust, terminal::printable, verify_receipt};
 
 pub async fn run(command: TrainCommand, json: bool) -> Result<bool> {
     let (args, method) = match command {
@@ -40,6 +40,15 @@ pub async fn run(command: TrainCommand, json: bool) -> Result<bool> {
             (train, method)
         }
     };
+    // Before anything is bought, too.
+    if let Some(model) = &args.model
+        && beside(model) == *model
+    {
+        bail!(
+            "--model {}: training.json is written beside it",
+            model.display()
+        );
+    }
     match args.order.clone() {
         Some(folder) => again(&args, &folder, method, json),
         None => bought(&args, method, json).await,
@@ -58,39 +67,46 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
     };
     let session = session(&who).await?;
     let marketplace = pins::marketplace(&session.server, &args.pin, false).await?;
-    let listing = args
-        .listing
-        .as_deref()
-        .context("--listing is needed to order")?;
-    let listed = buyer::listing(&session, listing).await?;
-    let ask = asked(&listed.manifest, args);
-    let plan = Plan::of(&listed, &ask)?;
-    let (query, demand) = plan.query(&listed.manifest)?;
-    let offer = buyer::quote(&session, &marketplace, &listed, &query, None).await?;
-    if let Some(key) = &args.pod {
-        offer.require_pod(key)?;
+    let mut listed = Vec::new();
+    for listing in &args.listing {
+        listed.push(buyer::listing(&session, listing).await?);
     }
+    let first = listed.first().context("--listing is needed to order")?;
+    let ask = asked(&first.manifest, args);
+    let plan = JointPlan::of(&listed, &ask)?;
+    plan.check_rows(method)?;
+    let moments = plan.queries.first().map_or(0, |q| q.program.vectors.len());
+    let pins = Pins {
+        pod: args.pod.as_ref(),
+        pod_id: None,
+        nodes: &args.node,
+        class: args.class.as_deref(),
+    };
+    let queries = plan.queries.clone();
+    let parts = orders::offers(&session, &marketplace, listed, queries, &pins).await?;
+    let quoted = Quoted {
+        session: session.clone(),
+        marketplace,
+        parts,
+    };
     if !json {
-        say_plan(&plan, &demand, query.program.vectors.len());
-        orders::show_price(&offer);
-        orders::show_pod(&offer, false, args.pod.is_some());
-        orders::show_seats(&offer);
+        say_plan(&plan, moments);
+        for (listed, _, offer) in &quoted.parts {
+            if quoted.parts.len() > 1 {
+                out!("listing {}  {}", listed.id, printable(&listed.title));
+            }
+            orders::show_price(offer);
+            orders::show_openers(offer);
+            orders::show_pod(offer, false, args.pod.is_some());
+            orders::show_seats(offer);
+        }
+        if quoted.parts.len() > 1 {
+            quoted.show_total();
+        }
     }
     if args.quote_only {
         if json {
-            let variables: Vec<&str> = plan
-                .columns
-                .variables
-                .iter()
-                .map(|v| v.name.as_str())
-                .collect();
-            out!(
-                "{}",
-                json!({ "columns": variables, "moments": query.program.vectors.len(),
-                    "segments": plan.columns.segments.len(), "values": demand.values,
-                    "bits": demand.bits, "price": offer.quote.body.price.total.to_string(),
-                    "references": plan.columns.references, "quote": offer.details })
-            );
+            say_quote(&plan, &quoted, moments);
         }
         return Ok(true);
     }
@@ -99,59 +115,97 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
         max_price: args.max_price.as_deref(),
         out: &args.out,
     };
-    let quoted = (session.clone(), (marketplace, listed.clone()), query, offer);
-    let (id, folder) = orders::signed_and_placed(quoted, &terms, json).await?;
-    if !orders::released(&session, &id, json).await? {
+    let (ids, folder) = orders::signed_and_placed(quoted, &terms, json).await?;
+    if !orders::released(&session, &ids, json).await? {
         return Ok(false);
     }
     let Some(fetched) = orders::fetch(&session, &folder, json).await? else {
         return Ok(false);
     };
-    let program = &fetched.ticket.order.body.program;
-    let opened = OpenedSums::read(&listed.manifest, program, &fetched.values);
-    let moments = plan.moments(&listed.manifest, &opened)?;
-    let ids = (listed.id.clone(), fetched.id.clone());
-    finish(
-        args, &folder, &listed, ids, ask, &plan, &moments, method, json,
-    )
+    solved(args, &folder, &fetched.kept, &fetched.values, method, json)
+}
+
+fn say_quote(plan: &JointPlan, quoted: &Quoted, moments: usize) {
+    let columns = &plan.plan.columns;
+    let variables: Vec<&str> = columns.variables.iter().map(|v| v.name.as_str()).collect();
+    let sum = |of: fn(&Demand) -> u64| plan.demands.iter().map(of).sum::<u64>();
+    let mut said = json!({ "columns": variables, "moments": moments,
+        "segments": columns.segments.len(), "values": sum(|d| d.values),
+        "bits": sum(|d| d.bits), "price": quoted.price().to_string(),
+        "references": columns.references,
+        "quote": quoted.parts.first().map(|(_, _, o)| &o.details) });
+    if quoted.parts.len() > 1 {
+        let quotes: Vec<_> = quoted.parts.iter().map(|(_, _, o)| &o.details).collect();
+        said["joint"] = json!(quotes);
+    }
+    out!("{said}");
 }
 
 /// Solves from the folder of an order that was opened before (TRN-6).
 fn again(args: &TrainArgs, folder: &Path, method: Method, json: bool) -> Result<bool> {
-    let ticket: Ticket = files::read_json(&folder.join("ticket.json"))?;
-    let receipt = files::read(&folder.join("receipt.json"))
-        .context("the order is not opened yet: run `buyer open` on the folder first")?;
-    let trust = Trust {
-        marketplace: Some(market::marketplace_of(&ticket.marketplace)),
-        circuits: None,
-    };
-    verify_receipt(&receipt, &trust)
-        .map_err(|e| anyhow::anyhow!("the receipt is refused by {}: {e}", e.rule()))?;
-    if Signed::<Receipt>::parse(&receipt)?.body.order != ticket.order {
-        bail!("receipt.json is of another order than ticket.json");
+    let kept = Kept::read(folder)?;
+    for (i, ticket) in kept.tickets.iter().enumerate() {
+        let receipt = files::read(&kept.place_of(i).join("receipt.json"))
+            .context("the order is not opened yet: run `buyer open` on the folder first")?;
+        let trust = Trust {
+            marketplace: Some(market::marketplace_of(&ticket.marketplace)),
+            circuits: None,
+        };
+        verify_receipt(&receipt, &trust)
+            .map_err(|e| anyhow::anyhow!("the receipt is refused by {}: {e}", e.rule()))?;
+        if Signed::<Receipt>::parse(&receipt)?.body.order != ticket.order {
+            bail!("receipt.json is of another order than its ticket");
+        }
     }
     let result: Value = files::read_json(&folder.join("result.json"))?;
     let values = integers(&result).context("result.json: outputs with integers are expected")?;
-    let program = &ticket.order.body.program;
-    buyer::check_opened(&ticket, &values)?;
-    let listed = Listed {
-        id: ticket.order.body.listing.clone(),
-        title: ticket.manifest.name.clone(),
-        manifest: ticket.manifest.clone(),
-        suppressed: Vec::new(),
-    };
-    let ask = asked(&listed.manifest, args);
-    let plan = Plan::of(&listed, &ask)?;
-    let opened = OpenedSums::read(&listed.manifest, program, &values);
-    let moments = plan.moments(&listed.manifest, &opened)?;
-    let order = ticket
-        .order_id
-        .clone()
-        .context("ticket.json has no order_id")?;
-    let ids = (listed.id.clone(), order);
-    finish(
-        args, folder, &listed, ids, ask, &plan, &moments, method, json,
-    )
+    let tickets: Vec<&Ticket> = kept.tickets.iter().collect();
+    buyer::check_opened(&tickets, &values)?;
+    solved(args, folder, &kept, &values, method, json)
+}
+
+/// The regression on what an order's folder holds: over one listing or several.
+fn solved(
+    args: &TrainArgs,
+    folder: &Path,
+    kept: &Kept,
+    values: &[Vec<i64>],
+    method: Method,
+    json: bool,
+) -> Result<bool> {
+    let listed: Vec<Listed> = kept.tickets.iter().map(Ticket::listed).collect();
+    let first = listed.first().context("there is no order")?;
+    let ask = asked(&first.manifest, args);
+    let plan = JointPlan::of(&listed, &ask)?;
+    let (manifest, program) = kept.decoding()?;
+    let opened = OpenedSums::read(&manifest, &program, values);
+    let moments = plan.plan.moments(&manifest, &opened)?;
+    let mut sources = Vec::new();
+    for t in &kept.tickets {
+        sources.push(Source {
+            dataset: t.order.body.dataset,
+            listing: t.order.body.listing.clone(),
+            order: t.order_id.clone().context("the ticket has no order_id")?,
+        });
+    }
+    let one = sources.first().context("there is no order")?;
+    let ids = (one.listing.clone(), one.order.clone());
+    let fitted = fit(&moments, method).with_context(|| {
+        format!(
+            "the moments are in {} and can be used again: `buyer train ... --order` with fewer \
+             --features buys nothing",
+            folder.display()
+        )
+    })?;
+    let training = Training::new(&first.manifest, ids, ask, &plan.plan, &moments, fitted);
+    let joint = if kept.joint { sources } else { Vec::new() };
+    let training = training.opened(joint, kept.noise_deviation());
+    write(args, folder, &training, json)
+}
+
+/// Where the training goes that a model is of.
+fn beside(model: &Path) -> PathBuf {
+    model.with_file_name("training.json")
 }
 
 fn integers(result: &Value) -> Option<Vec<Vec<i64>>> {
@@ -163,42 +217,18 @@ fn integers(result: &Value) -> Option<Vec<Vec<i64>>> {
     outputs.iter().map(one).collect()
 }
 
-#[allow(clippy::too_many_arguments)] // the two ways of coming by moments end here
-fn finish(
-    args: &TrainArgs,
-    folder: &Path,
-    listed: &Listed,
-    ids: (Id, Id),
-    ask: Ask,
-    plan: &Plan,
-    moments: &Moments,
-    method: Method,
-    json: bool,
-) -> Result<bool> {
-    let fitted = fit(moments, method).with_context(|| {
-        format!(
-            "the moments are in {} and can be used again: `buyer train ... --order` with fewer \
-             --features buys nothing",
-            folder.display()
-        )
-    })?;
-    let training = Training::new(&listed.manifest, ids, ask, plan, moments, fitted);
+/// Writes the model and `training.json`.
+fn write(args: &TrainArgs, folder: &Path, training: &Training, json: bool) -> Result<bool> {
     let model: PathBuf = args
         .model
         .clone()
         .unwrap_or_else(|| folder.join("model.json"));
-    let file = model.with_file_name("training.json");
-    if file == model {
-        bail!(
-            "--model {}: training.json is written beside it",
-            model.display()
-        );
-    }
+    let file = beside(&model);
     let write = |path: &Path, bytes: Vec<u8>| {
         fs::write(path, bytes).with_context(|| path.display().to_string())
     };
     write(&model, serde_json::to_vec_pretty(&training.model())?)?;
-    write(&file, serde_json::to_vec_pretty(&training)?)?;
+    write(&file, serde_json::to_vec_pretty(training)?)?;
     if json {
         out!(
             "{}",
@@ -206,7 +236,7 @@ fn finish(
         );
         return Ok(true);
     }
-    show(&training);
+    show(training);
     out!("  model    {}", model.display());
     out!("  training {}", file.display());
     Ok(true)
@@ -237,7 +267,9 @@ fn asked(manifest: &Manifest, args: &TrainArgs) -> Ask {
     }
 }
 
-fn say_plan(plan: &Plan, demand: &Demand, moments: usize) {
+fn say_plan(joint: &JointPlan, moments: usize) {
+    let plan = &joint.plan;
+    let sum = |of: fn(&Demand) -> u64| joint.demands.iter().map(of).sum::<u64>();
     let names: Vec<&str> = plan
         .columns
         .variables
@@ -251,8 +283,8 @@ fn say_plan(plan: &Plan, demand: &Demand, moments: usize) {
     out!(
         "{moments} moments in {} segments: {} values, {} bits of the quota",
         plan.columns.segments.len(),
-        demand.values,
-        demand.bits
+        sum(|d| d.values),
+        sum(|d| d.bits)
     );
 }
 
@@ -275,6 +307,24 @@ fn say_references(references: &[veilbourse_client::train::Reference], left_out: 
     }
     for name in left_out {
         out!("  {name} is left out: it has one value in these segments");
+    }
+}
+
+/// Six places, or seven digits where that would show none or far too many.
+fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-3..1e9).contains(&magnitude) || !value.is_finite() {
+        format!("{value:.6}")
+    } else {
+        format!("{value:.6e}")
+    }
+}
+
+fn condition(value: f64) -> String {
+    if value < 1e6 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.1e}")
     }
 }
 
@@ -304,8 +354,8 @@ fn show(t: &Training) {
     let row = |c: &Coefficient| {
         vec![
             c.name.clone(),
-            format!("{:.6}", c.value),
-            format!("{:.6}", c.standard_error),
+            figure(c.value),
+            figure(c.standard_error),
             format!("{:.2}", c.t),
             format!("{:.1e}", c.quantisation.typical),
             format!("{:.1e}", c.quantisation.bound),
@@ -325,13 +375,13 @@ fn show(t: &Training) {
     ];
     out!("{}", table(&header, &rows));
     out!(
-        "  R^2 {:.6} (adjusted {:.6}); residual standard error {:.6} on {:.1} degrees of freedom; \
-         condition {:.1}",
+        "  R^2 {:.6} (adjusted {:.6}); residual standard error {} on {:.1} degrees of freedom; \
+         condition {}",
         f.r_squared,
         f.adjusted_r_squared,
-        f.residual_standard_error,
+        figure(f.residual_standard_error),
         f.residual_degrees,
-        f.condition
+        condition(f.condition)
     );
     if matches!(f.method, Method::Ridge { .. }) {
         out!(

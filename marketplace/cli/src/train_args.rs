@@ -32,9 +32,10 @@ pub enum TrainCommand {
 /// What a regression is of, and how its moments are come by.
 #[derive(Debug, Args, Clone)]
 pub struct TrainArgs {
-    /// The listing whose moments are bought.
+    /// The listing whose moments are bought; several for a regression over the
+    /// rows of all of them, of which only the sums are opened.
     #[arg(long, required_unless_present = "order", conflicts_with = "order")]
-    pub listing: Option<String>,
+    pub listing: Vec<String>,
     /// The folder of an opened order: its moments are used, nothing is bought.
     #[arg(long, value_name = "FOLDER")]
     pub order: Option<PathBuf>,
@@ -77,6 +78,12 @@ pub struct TrainArgs {
     /// Only this pod: its signing key (64 hex digits).
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub pod: Option<Key>,
+    /// The class of tickets, by its name or digest.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+    /// Only key nodes with exactly these signing keys (64 hex digits).
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub node: Vec<Key>,
     /// The server.
     #[arg(
         long,

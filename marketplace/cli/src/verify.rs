@@ -1,4 +1,4 @@
-//! `veilbourse verify RECEIPT [--srs FILE]`.
+//! `veilbourse verify RECEIPT [--srs FILE] [--result FOLDER]`.
 
 use crate::{args::VerifyArgs, files};
 use anyhow::{Result, ensure};
@@ -23,7 +23,7 @@ pub fn run(a: &VerifyArgs, json: bool) -> Result<bool> {
         },
         circuits: circuits.as_deref(),
     };
-    let (valid, text) = check_file(&a.receipt, &trust, json);
+    let (valid, text) = check_file(&a.receipt, a.result.as_deref(), &trust, json);
     out!("{}", text.trim_end());
     Ok(valid)
 }

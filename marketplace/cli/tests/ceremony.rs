@@ -101,7 +101,24 @@ fn three_make_an_srs() {
     assert_eq!(fs::read(dir.join("c.bin")).expect("reads"), before);
     assert_ne!(two["ceremony"]["head"], three["ceremony"]["head"]);
 
+    // One name for two files: neither is written.
+    let one = ["finish", "d.bin", "--out", "x", "--transcript", "./x"];
+    let e = srs(dir, &one).unwrap_err();
+    assert!(e.contains("two files"), "{e}");
+    assert!(!dir.join("x").exists());
+    // Another's transcript in the way stays there; this one's own does not hinder.
+    fs::write(dir.join("transcript.bin"), "another's").expect("writes");
+    let e = srs(dir, &["finish", "d.bin"]).unwrap_err();
+    assert!(e.contains("transcript.bin is there already"), "{e}");
+    assert!(!dir.join("srs.bin").exists());
+    fs::remove_file(dir.join("transcript.bin")).expect("removes");
+    srs(dir, &["finish", "d.bin"]).expect("finishes");
+    fs::remove_file(dir.join("srs.bin")).expect("as if it had died between the two");
+
     let made = srs(dir, &["finish", "d.bin"]).expect("finishes");
+    for part in ["srs.bin.part", "transcript.bin.part"] {
+        assert!(!dir.join(part).exists(), "{part}");
+    }
     assert_eq!(made["provenance"], "ceremony");
     assert_eq!(made["max_degree"], 24);
     let e = srs(dir, &["finish", "d.bin"]).unwrap_err();

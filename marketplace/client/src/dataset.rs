@@ -115,7 +115,12 @@ impl DatasetFolder {
         })
     }
 
-    /// The data key: for the custodian's key node alone.
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The data key: for the custodian's key node, or its dealer, alone.
     pub fn secret(&self) -> Result<SecretKey, ClientError> {
         let file = self.path.join("secret.key");
         let text = zeroize::Zeroizing::new(

@@ -1,6 +1,8 @@
 //! What can go wrong at a custodian's or a buyer's.
 
 use thiserror::Error;
+use veilbourse_documents::{DocumentError, Key};
+use veilbourse_protocol::ProtocolError;
 
 /// A client failure, one variant a cause.
 #[derive(Debug, Error)]
@@ -59,6 +61,12 @@ pub enum ClientError {
         /// The cause.
         source: std::io::Error,
     },
+    /// Tickets that are not dealt.
+    #[error(transparent)]
+    Dealing(Box<crate::dealing::DealingError>),
+    /// A joint order that is none (ORD-8).
+    #[error("joint order: {0}")]
+    Joint(#[from] crate::buyer::JointRefusal),
     /// An opened result that is none of the program's.
     #[error("result: {0}")]
     Result(#[from] ResultError),
@@ -73,7 +81,7 @@ pub enum ClientError {
 }
 
 /// What an opened result has that the program's result cannot have.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[derive(Debug, Error, Clone, PartialEq)]
 pub enum ResultError {
     /// Another number of outputs.
     #[error("{found} outputs, the program has {expected}")]
@@ -105,6 +113,93 @@ pub enum ResultError {
         /// Rows times weights times ranges.
         limit: u128,
     },
+    /// The orders of a joint one were opened by other quorums, or there is none.
+    #[error("the orders were not opened by one quorum")]
+    Quorums,
+    /// Not an opening of every node of the quorum.
+    #[error("{found} openings, the quorum has {expected} nodes")]
+    Openings {
+        /// Nodes.
+        expected: usize,
+        /// Found.
+        found: usize,
+    },
+    /// Not a delivery of every node of the quorum.
+    #[error("{found} deliveries, the quorum has {expected} nodes")]
+    Deliveries {
+        /// Nodes.
+        expected: usize,
+        /// Found.
+        found: usize,
+    },
+    /// Not the masks of every node of the quorum.
+    #[error("masks of {found} nodes, the quorum has {expected}")]
+    Masks {
+        /// Nodes.
+        expected: usize,
+        /// Found.
+        found: usize,
+    },
+    /// An opening or delivery in the place of another node's.
+    #[error("{what} by node {found} in the place of node {expected}")]
+    Place {
+        /// Opening or delivery.
+        what: &'static str,
+        /// Whose place it is.
+        expected: Key,
+        /// Who signed.
+        found: Key,
+    },
+    /// A node that signed something else than the first.
+    #[error("node {node} signed another opening than the first node")]
+    OpeningDiffers {
+        /// Which.
+        node: Key,
+    },
+    /// A masked result that cannot be read.
+    #[error("masked result: {0}")]
+    Masked(DocumentError),
+    /// Masked words that the nodes did not sign.
+    #[error("the masked words are not those that the nodes signed")]
+    MaskedWords,
+    /// Commitments that the custodian did not sign (TKT-5).
+    #[error("the commitments are not under the root that the custodian signed: {0}")]
+    Commitments(ProtocolError),
+    /// Sealed masks that their node did not sign.
+    #[error("the masks of node {node} are not what it signed")]
+    MasksDigest {
+        /// Which.
+        node: Key,
+    },
+    /// Masks sealed for something else, or to somebody else.
+    #[error("node {node}: {cause}")]
+    Sealed {
+        /// Which.
+        node: Key,
+        /// Why.
+        cause: DocumentError,
+    },
+    /// Another number of mask shares than values.
+    #[error("node {node} gave {found} mask shares, {expected} values were opened")]
+    MaskCount {
+        /// Which.
+        node: Key,
+        /// Values.
+        expected: u64,
+        /// Shares.
+        found: u64,
+    },
+    /// A mask share that is not the dealt one: that node lied (OPN-3).
+    #[error("node {node} lied: its mask share of value {value} is not the dealt one")]
+    MaskShare {
+        /// Which.
+        node: Key,
+        /// The value's number in the order.
+        value: u64,
+    },
+    /// Something else of the unmasking.
+    #[error(transparent)]
+    Protocol(ProtocolError),
     /// Another number of values than the key node signed for.
     #[error("{found} values, the key node signed that it opened {signed}")]
     Delivered {

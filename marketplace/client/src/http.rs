@@ -140,6 +140,19 @@ impl Server {
         bounded(path, response, limit).await
     }
 
+    /// `PUT path` with these bytes. The same again is taken again.
+    pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<(), ClientError> {
+        let response = self
+            .request(reqwest::Method::PUT, path)
+            .timeout(PIECE_TIME)
+            .header("content-type", "application/octet-stream")
+            .body(body)
+            .send()
+            .await
+            .map_err(|e| transport(path, PIECE_TIME, e))?;
+        accepted(path, response).await.map(drop)
+    }
+
     /// Uploads a file as an object of a listing, from where the server has it
     /// (rule UP-1). Calling it again after any interruption resumes.
     pub async fn upload(

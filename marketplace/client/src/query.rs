@@ -4,7 +4,7 @@
 use crate::ClientError;
 use rand_core::CryptoRng;
 use veilbourse_core::{
-    budget::{QuantisedWeights, exact_norms, extent, quantise_weights},
+    budget::{QuantisedWeights, class, exact_norms, extent, quantise_weights},
     digest::Digest,
     manifest::Manifest,
     program::{MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights},
@@ -90,6 +90,20 @@ pub fn model(
     rows: Rows,
     blinder: Option<Fr>,
 ) -> Result<Query, ClientError> {
+    model_within(manifest, model, suppressed, coverage, rows, blinder, None)
+}
+
+/// The same with weights at this scale, where they would fit at a finer one: a
+/// joint order's are as fine in all listings.
+pub fn model_within(
+    manifest: &Manifest,
+    model: &LinearModel,
+    suppressed: &[String],
+    coverage: Coverage<'_>,
+    rows: Rows,
+    blinder: Option<Fr>,
+    finest: Option<i32>,
+) -> Result<Query, ClientError> {
     let bound = model
         .bind(
             &manifest.columns,
@@ -102,14 +116,20 @@ pub fn model(
         Rows::Aggregate => every_segment(manifest).collect(),
         Rows::Each => every_chunk(manifest).collect(),
     };
+    let quantised = quantise_weights(manifest, &matrices, &bound.weights, blinder.is_some())
+        .map_err(|e| ClientError::refused("budget", e))?;
     let QuantisedWeights {
         weights,
         scale_log2,
         l1_bound,
         l2_bound,
         max_error,
-    } = quantise_weights(manifest, &matrices, &bound.weights, blinder.is_some())
-        .map_err(|e| ClientError::refused("budget", e))?;
+    } = match finest {
+        Some(scale) if scale < quantised.scale_log2 => {
+            coarser(manifest, &matrices, &bound.weights, scale, &quantised)?
+        }
+        _ => quantised,
+    };
     let hidden = match blinder {
         None => Weights::Public {
             values: weights.clone(),
@@ -142,6 +162,49 @@ pub fn model(
         weights: vec![weights],
         blinders: vec![blinder],
         max_error: vec![max_error],
+    })
+}
+
+/// Weights at a coarser scale than the finest that fits; the order's own check
+/// holds them to the budget.
+fn coarser(
+    manifest: &Manifest,
+    matrices: &[MatrixRef],
+    real: &[f64],
+    scale_log2: i32,
+    finer: &QuantisedWeights,
+) -> Result<QuantisedWeights, ClientError> {
+    let factor = f64::from(scale_log2).exp2();
+    let weights: Vec<i64> = real.iter().map(|w| (w * factor).round() as i64).collect();
+    let (mut l1, mut l2) = (1u128, 1u128);
+    for over in matrices {
+        let (MatrixRef::Traced { segment } | MatrixRef::Chunk { segment, .. }) = *over;
+        let (a, b) = exact_norms(manifest, &weights, segment as usize);
+        (l1, l2) = (l1.max(a), l2.max(b));
+    }
+    let bound = |v: u128, what: &str| {
+        u64::try_from(class(v)).map_err(|_| {
+            ClientError::refused("budget", format!("the {what} bound {v} exceeds 64 bits"))
+        })
+    };
+    let encrypted = manifest.columns.len();
+    let range = |i: usize| match manifest.columns.get(i) {
+        Some(c) => c.max_abs(),
+        None => {
+            let public = manifest.public_columns.get(i.saturating_sub(encrypted));
+            let values = public.map_or(&[][..], |g| &g.values);
+            values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0)
+        }
+    };
+    let error =
+        |(i, (real, w)): (usize, (&f64, &i64))| (real - *w as f64 / factor).abs() * range(i) as f64;
+    let max_error: f64 = real.iter().zip(&weights).enumerate().map(error).sum();
+    Ok(QuantisedWeights {
+        l1_bound: bound(l1, "L1")?,
+        l2_bound: bound(l2, "L2")?,
+        weights,
+        scale_log2,
+        max_error: max_error.max(finer.max_error),
     })
 }
 

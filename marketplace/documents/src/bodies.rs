@@ -14,7 +14,7 @@ macro_rules! documents {
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            /// [`DOCUMENT_VERSION`].
+            /// [`crate::DOCUMENT_VERSION`].
             pub version: u16,
             /// The marketplace's id.
             pub marketplace: Digest,

@@ -2,11 +2,11 @@
 
 use crate::{
     Custody, DOCUMENT_VERSION, DealingAccepted, DealingRefused, Delivery, Document, DocumentError,
-    Grant, KeyRegistration, MachineLogin, MachineRegistration, NonDelivery, Opener, Opening, Order,
-    Policy, Price, Quote, Signed, Submission, check_sealing_key,
+    Grant, KeyRegistration, MachineLogin, MachineRegistration, NonDelivery, Opener, Openers,
+    Opening, Order, Policy, Price, Quote, Signed, Submission, check_sealing_key,
 };
 use veilbourse_core::digest::{Digest, Domain};
-use veilbourse_protocol::MAX_TICKETS;
+use veilbourse_protocol::{MAX_BATCH, MAX_TICKETS};
 
 /// Parts of a whole.
 const BASIS_POINTS: u32 = 10_000;
@@ -56,9 +56,13 @@ impl Checked for Policy {
                 .check(&self.openers)
                 .map_err(|reason| invalid(Self::TYPE, "tickets", reason))?,
             (None, Custody::CustodianHeld) => {}
-            (_, custody) => {
+            (Some(_), custody) => {
                 let name = custody.name();
                 return bad("tickets", format!("do not go with {name} custody"));
+            }
+            (None, custody) => {
+                let name = custody.name();
+                return bad("tickets", format!("none; {name} custody has them"));
             }
         }
         for (field, v) in [
@@ -80,8 +84,27 @@ impl Checked for Policy {
     }
 }
 
+/// SHR-1, and a ticket class with a committee and only there (DOC-4, DOC-5).
+fn opened_by(
+    document: &'static str,
+    openers: &Openers,
+    class: Option<Digest>,
+) -> Result<(), DocumentError> {
+    openers
+        .check()
+        .map_err(|reason| invalid(document, "openers", reason))?;
+    let custody = openers.custody();
+    if class.is_some() == (custody == Custody::Committee) {
+        return Ok(());
+    }
+    let found = class.map_or("none".to_owned(), |c| c.to_string());
+    let reason = format!("{found} does not go with {} custody", custody.name());
+    Err(invalid(document, "ticket_class", reason))
+}
+
 impl Checked for Quote {
     fn check(&self) -> Result<(), DocumentError> {
+        opened_by(Self::TYPE, &self.openers, self.ticket_class)?;
         if !self.price.balanced() {
             return Err(invalid(
                 Self::TYPE,
@@ -110,6 +133,7 @@ impl Checked for Quote {
 
 impl Checked for Order {
     fn check(&self) -> Result<(), DocumentError> {
+        opened_by(Self::TYPE, &self.openers, self.ticket_class)?;
         check_sealing_key(&self.result_key.0)
             .map_err(|reason| invalid(Self::TYPE, "result_key", reason))?;
         if self.price < 0 {
@@ -125,6 +149,12 @@ impl Checked for Order {
             let found = joint.len();
             let reason =
                 format!("{found} quotes; must be none or 2 to {MAX_JOINT}, ascending and distinct");
+            return Err(invalid(Self::TYPE, "joint", reason));
+        }
+        let custody = self.openers.custody();
+        if !joint.is_empty() && custody != Custody::Committee {
+            // Whoever holds a key would open the summand (OPN-9).
+            let reason = format!("{} quotes in {} custody", joint.len(), custody.name());
             return Err(invalid(Self::TYPE, "joint", reason));
         }
         if !joint.is_empty() && !joint.contains(&self.quote) {
@@ -153,6 +183,11 @@ impl Checked for Grant {
 
 impl Checked for Opening {
     fn check(&self) -> Result<(), DocumentError> {
+        let most = MAX_BATCH as u64;
+        if self.values > most {
+            let reason = format!("{} in one session; the limit is {most}", self.values);
+            return Err(invalid(Self::TYPE, "values", reason));
+        }
         let end = self.first_ticket.checked_add(self.values);
         if self.values == 0 || end.is_none_or(|e| e > MAX_TICKETS) {
             let (first, values) = (self.first_ticket, self.values);

@@ -3,8 +3,8 @@
 //! node and the offline verifier.
 
 use crate::{
-    Custody, Delivery, Document, DocumentError, Grant, Key, NonDelivery, Opener, Openers, Opening,
-    Order, Policy, Quote, Signed, Submission, marketplace_id,
+    Custody, DealingTerms, Delivery, Document, DocumentError, Grant, Key, NonDelivery, Opener,
+    Openers, Opening, Order, Policy, Quote, Signed, Submission, marketplace_id,
 };
 use std::fmt::Display;
 use veilbourse_core::digest::Digest;
@@ -24,7 +24,7 @@ pub struct Chain<'a> {
 }
 
 /// Compares a field with what another document says.
-fn same<T: PartialEq + Display>(
+pub(crate) fn same<T: PartialEq + Display>(
     document: &'static str,
     field: &'static str,
     found: &T,
@@ -67,6 +67,15 @@ impl Chain<'_> {
         self.quote.verify_by(&id, self.marketplace)?;
         self.order.verify_for(&id)?;
         let (p, q, o) = (&self.policy.body, &self.quote.body, &self.order.body);
+        // Who dealt the tickets knows every other node's shares (committee.md).
+        let committee = p.openers.custody() == Custody::Committee;
+        if committee && p.openers.number(&self.policy.key).is_some() {
+            return Err(DocumentError::Invalid {
+                document: Policy::TYPE,
+                field: "openers",
+                reason: format!("node {} is the custodian itself", self.policy.key),
+            });
+        }
         let policy = self.policy.digest()?;
         same("quote", "policy", &q.policy, "policy", &policy)?;
         same("quote", "listing", &q.listing, "policy", &p.listing)?;
@@ -217,9 +226,18 @@ impl Chain<'_> {
     }
 
     /// The keys of the nodes that a grant lets open: the order's, under a dealing
-    /// of the policy for that quorum and the order's class (OPN-4).
+    /// of the policy for that quorum and the order's class (OPN-4). Each grant of
+    /// an order is for another quorum, so there are no more grants than quorums.
     pub fn grantees(&self, grant: &Grant) -> Result<Vec<Key>, DocumentError> {
         let (order, other) = (&self.order.body, "order");
+        let quorums = order.openers.quorums();
+        if usize::try_from(grant.number).map_or(true, |n| n >= quorums) {
+            return Err(DocumentError::Invalid {
+                document: Grant::TYPE,
+                field: "number",
+                reason: format!("{} is not below the {quorums} quorums", grant.number),
+            });
+        }
         match (&grant.opener, &order.openers) {
             (Opener::CustodianHeld { node_key }, Openers::CustodianHeld { node_key: named }) => {
                 same("grant", "opener.node_key", node_key, other, named)?;
@@ -233,12 +251,7 @@ impl Chain<'_> {
                     let field = "opener.quorum";
                     return same("grant", field, &found, other, &expected).map(|()| Vec::new());
                 };
-                let tickets = self.policy.body.tickets.as_ref();
-                let Some(dealt) = tickets.and_then(|t| t.dealing(dealing)) else {
-                    let (found, expected) = (dealing.to_string(), "one of its dealings".into());
-                    let field = "opener.dealing";
-                    return same("grant", field, &found, "policy", &expected).map(|()| keys);
-                };
+                let dealt = self.dealt(dealing)?;
                 let (found, expected) = (text(quorum), text(&dealt.quorum));
                 same("grant", "opener.quorum", &found, "dealing", &expected)?;
                 let class = order.ticket_class.unwrap_or_default();
@@ -252,20 +265,29 @@ impl Chain<'_> {
                 Ok(keys)
             }
             (found, expected) => {
-                let found = match found {
-                    Opener::CustodianHeld { .. } => Custody::CustodianHeld,
-                    Opener::Committee { .. } => Custody::Committee,
-                };
-                let expected = expected.custody();
+                let (found, expected) = (found.custody(), expected.custody());
                 same("grant", "opener", &found.name(), other, &expected.name())?;
                 Ok(Vec::new())
             }
         }
     }
 
+    /// The policy's terms of a granted dealing.
+    fn dealt(&self, dealing: &Digest) -> Result<&DealingTerms, DocumentError> {
+        let tickets = self.policy.body.tickets.as_ref();
+        let dealt = tickets.and_then(|t| t.dealing(dealing));
+        dealt.ok_or_else(|| DocumentError::Link {
+            document: Grant::TYPE,
+            field: "opener.dealing",
+            other: Policy::TYPE,
+            expected: "one of its dealings".into(),
+            found: dealing.to_string(),
+        })
+    }
+
     /// What a quorum's session is about (OPN-4): the opening's attempt and first
     /// ticket, all else from the documents. `values` of each output, in the
-    /// program's order.
+    /// program's order. The tickets are the dealing's (DOC-13).
     pub fn session(
         &self,
         grant: &Signed<Grant>,
@@ -286,6 +308,13 @@ impl Chain<'_> {
         for ((o, values), output) in g.outputs.iter().zip(values).zip(0u32..) {
             let (first_ticket, ciphertext) = (next, o.ciphertext);
             let values = *values;
+            if values == 0 {
+                return Err(DocumentError::Invalid {
+                    document: Opening::TYPE,
+                    field: "values",
+                    reason: format!("output {output} has none"),
+                });
+            }
             outputs.push(OutputBinding {
                 output,
                 ciphertext,
@@ -293,6 +322,18 @@ impl Chain<'_> {
                 values,
             });
             next = next.saturating_add(values.into());
+        }
+        let dealt = self.dealt(dealing)?;
+        if first_ticket < dealt.first || next > dealt.end() {
+            return Err(DocumentError::Invalid {
+                document: Opening::TYPE,
+                field: "first_ticket",
+                reason: format!(
+                    "tickets {first_ticket}..{next} are not within the dealing's {}..{}",
+                    dealt.first,
+                    dealt.end()
+                ),
+            });
         }
         Ok(SessionBinding {
             dataset: self.order.body.dataset,
@@ -347,7 +388,9 @@ impl Chain<'_> {
     }
 
     /// The delivery is that of a node which the grant names, for this order and
-    /// grant; of a committee's node, for this opening.
+    /// grant; of a committee's node, for its own opening, which
+    /// [`Self::check_opening`] accepted. One goes with the other: in committee
+    /// custody there is an opening, in custodian-held custody there is none.
     pub fn check_delivery(
         &self,
         grant: &Signed<Grant>,
@@ -356,21 +399,66 @@ impl Chain<'_> {
     ) -> Result<Digest, DocumentError> {
         let d = &delivery.body;
         self.answered(grant, delivery, &d.order, &d.grant)?;
+        let (field, other) = ("session", "opening");
         let text = |s: Option<Digest>| s.map_or("none".to_owned(), |s| s.to_string());
-        let expected = text(opening.map(|o| o.body.session));
-        same(
-            "delivery",
-            "session",
-            &text(d.session),
-            "opening",
-            &expected,
-        )?;
-        if let Some(o) = opening {
-            same("delivery", "values", &d.values, "opening", &o.body.values)?;
-            let by = "opening's signer";
-            same("delivery", "signer", &delivery.key, by, &o.key)?;
+        let found = text(d.session);
+        match (&grant.body.opener, opening) {
+            (Opener::CustodianHeld { .. }, None) => {
+                same("delivery", field, &found, other, &text(None))?;
+            }
+            (Opener::Committee { .. }, Some(o)) => {
+                same(
+                    "delivery",
+                    field,
+                    &found,
+                    other,
+                    &text(Some(o.body.session)),
+                )?;
+                same("opening", "grant", &o.body.grant, "delivery", &d.grant)?;
+                same("delivery", "values", &d.values, other, &o.body.values)?;
+                let by = "opening's signer";
+                same("delivery", "signer", &delivery.key, by, &o.key)?;
+            }
+            (opener, o) => {
+                let found = usize::from(o.is_some());
+                let expected = usize::from(opener.custody() == Custody::Committee);
+                same("delivery", "openings", &found, "grant", &expected)?;
+            }
         }
         delivery.digest()
+    }
+
+    /// All that the opener of a grant hands in (REC-7): of a quorum one opening
+    /// and one delivery each, by number, and all openings say the same; of the
+    /// custodian's node one delivery.
+    pub fn check_results(
+        &self,
+        grant: &Signed<Grant>,
+        values: &[u32],
+        openings: &[Signed<Opening>],
+        deliveries: &[Signed<Delivery>],
+    ) -> Result<(), DocumentError> {
+        let keys = self.grantees(&grant.body)?;
+        let committee = grant.body.opener.custody() == Custody::Committee;
+        let opened = if committee { keys.len() } else { 0 };
+        same("opening", "signers", &openings.len(), "grant", &opened)?;
+        let delivered = deliveries.len();
+        same("delivery", "signers", &delivered, "grant", &keys.len())?;
+        let id = marketplace_id(self.marketplace);
+        for (opening, key) in openings.iter().zip(&keys) {
+            opening.verify_by(&id, key)?;
+            self.check_opening(grant, values, opening)?;
+            // All else in it is the documents'.
+            let (o, first) = (&opening.body, openings.first().map_or(opening, |f| f));
+            let other = "first opening";
+            same("opening", "session", &o.session, other, &first.body.session)?;
+            same("opening", "opened", &o.opened, other, &first.body.opened)?;
+        }
+        for (i, (delivery, key)) in deliveries.iter().zip(&keys).enumerate() {
+            delivery.verify_by(&id, key)?;
+            self.check_delivery(grant, openings.get(i), delivery)?;
+        }
+        Ok(())
     }
 
     /// The same for a refusal.

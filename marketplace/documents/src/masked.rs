@@ -2,7 +2,10 @@
 //! masked, with the dealer's commitments to the masks; and each node's mask
 //! shares, sealed to the buyer alone.
 
-use crate::{DocumentError, Key, SealingSecret, seal};
+#[cfg(test)]
+mod tests;
+
+use crate::{DocumentError, Key, Opening, SealingSecret, links::same, seal};
 use rand_core::CryptoRng;
 use veilbourse_core::{
     digest::{Digest, Domain},
@@ -19,6 +22,7 @@ use zeroize::Zeroizing;
 /// two siblings a level.
 pub const MAX_MASKED_BYTES: usize = MAX_BATCH * (8 + 32 * MAX_NODES as usize) + 48 * 32 + 64;
 const VERSION: u16 = 1;
+const WHAT: &str = "masked result";
 const MAX_SIBLINGS: u32 = 48;
 const MASKS_INFO: &[u8] = b"veilbourse v1 masks";
 
@@ -49,7 +53,9 @@ impl MaskedResult {
         let count = paths.len() as u64;
         let mut numbers = paths.iter().zip(first.ticket..);
         let ascending = numbers.all(|(p, n)| p.ticket == n);
-        (ascending && y.len() == paths.len()).then(|| Self {
+        let parties = first.commitments.len();
+        let even = parties > 0 && paths.iter().all(|p| p.commitments.len() == parties);
+        (ascending && even && y.len() == paths.len()).then(|| Self {
             first_ticket: first.ticket,
             words: y.iter().map(|y| y.word()).collect(),
             commitments: paths.iter().map(|p| p.commitments.clone()).collect(),
@@ -60,6 +66,17 @@ impl MaskedResult {
     /// The opened words as field elements.
     pub fn y(&self) -> Option<Vec<Fq>> {
         self.words.iter().map(|w| Fq::new(*w)).collect()
+    }
+
+    /// Words and tickets are those of an opening (DOC-13).
+    pub fn check_opening(&self, opening: &Opening) -> Result<(), DocumentError> {
+        let other = "opening";
+        let (found, values) = (self.words.len() as u64, opening.values);
+        same(WHAT, "values", &found, other, &values)?;
+        let (found, first) = (self.first_ticket, opening.first_ticket);
+        same(WHAT, "first_ticket", &found, other, &first)?;
+        let found = Opening::digest_of_opened(&self.words);
+        same(WHAT, "words", &found, other, &opening.opened)
     }
 
     /// TKT-5: the commitments are under the root that the custodian signed.
@@ -108,7 +125,6 @@ impl MaskedResult {
 
     /// Reads one; every word canonical.
     pub fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
-        const WHAT: &str = "masked result";
         if bytes.len() > MAX_MASKED_BYTES {
             return Err(DocumentError::TooLarge {
                 document: WHAT,
@@ -138,6 +154,12 @@ impl MaskedResult {
             });
         }
         let count = input.len("values", MAX_BATCH as u32)?;
+        if count == 0 {
+            return Err(WireError::Invalid {
+                field: "values",
+                reason: format!("0, must be 1 to {MAX_BATCH}"),
+            });
+        }
         let (mut words, mut commitments) = (Vec::new(), Vec::new());
         for _ in 0..count {
             let word = input.u64("opened word")?;
@@ -194,6 +216,13 @@ pub fn seal_masks(
     context: &SealedMasks<'_>,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, DocumentError> {
+    if masks.len() > MAX_BATCH {
+        return Err(DocumentError::TooLarge {
+            document: "masks",
+            limit: MAX_BATCH as u64,
+            value: masks.len() as u64,
+        });
+    }
     let mut out = Writer::new();
     out.len(masks.len());
     for m in masks {

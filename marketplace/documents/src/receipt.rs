@@ -104,7 +104,7 @@ pub struct Receipt {
     pub outputs: Vec<ReceiptOutput>,
     /// What is claimed.
     pub assurance: Assurance,
-    /// The arrows' bindings, in the order of [`crate::ARROWS`].
+    /// The arrows' bindings, in the order of [`crate::arrows`].
     pub arrows: Vec<String>,
     /// Metered work.
     pub work: Work,

@@ -123,6 +123,20 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// Most bytes of a name.
+const MAX_NAME: usize = 64;
+
+/// A name for people: one line, that reads as it is compared.
+pub(crate) fn line(name: &str) -> Result<(), String> {
+    let broken = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(broken) || name.trim() != name {
+        return Err(format!(
+            "{name:?} must be a line of 1 to {MAX_NAME} bytes without spaces around it"
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

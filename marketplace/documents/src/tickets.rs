@@ -1,7 +1,11 @@
 //! What a custodian's policy says of opening tickets (DOC-12): their classes,
 //! the dealings that count, and the privacy budget that they may use up.
 
-use crate::{DemandError, Openers};
+mod mechanism;
+#[cfg(test)]
+mod tests;
+
+use crate::{DemandError, Openers, scalar::line};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use veilbourse_core::{
@@ -19,7 +23,6 @@ use veilbourse_protocol::{
 pub const MAX_CLASSES: usize = 16;
 /// Most dealings of a policy: all that there ever were of its dataset.
 pub const MAX_DEALINGS: usize = 512;
-const MAX_CLASS_NAME: usize = 64;
 
 /// A ticket class by the name that people use for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,12 +174,7 @@ impl Tickets {
         let (mut names, mut digests) = (HashSet::new(), HashSet::new());
         for c in &self.classes {
             let name = &c.name;
-            let line = !name.is_empty() && !name.chars().any(char::is_control);
-            if !line || name.len() > MAX_CLASS_NAME {
-                return Err(format!(
-                    "class name {name:?} must be a line of 1 to {MAX_CLASS_NAME} bytes"
-                ));
-            }
+            line(name).map_err(|reason| format!("class name {reason}"))?;
             let class = c.class().map_err(|e| format!("class {name:?}: {e}"))?;
             let first = self.classes.first().map_or(c.k, |f| f.k);
             if c.k != first {
@@ -199,7 +197,7 @@ impl Tickets {
     fn check_dealings(&self, openers: &Openers) -> Result<(), String> {
         let mut digests = HashSet::new();
         // Ticket numbers of an epoch are dealt once (CST-2).
-        let mut numbers: HashMap<(&[u8], u32), Vec<(u64, u64)>> = HashMap::new();
+        let mut numbers: HashMap<(&[u8], u32), Vec<&DealingTerms>> = HashMap::new();
         for d in &self.dealings {
             let name = d.digest;
             if !digests.insert(name) {
@@ -219,12 +217,12 @@ impl Tickets {
                 ));
             }
             let taken = numbers.entry((&d.quorum, d.epoch)).or_default();
-            if taken.iter().any(|(a, b)| d.first < *b && *a < d.end()) {
+            if taken.iter().any(|t| d.first < t.end() && t.first < d.end()) {
                 return Err(format!(
                     "dealing {name}: its ticket numbers are dealt already"
                 ));
             }
-            taken.push((d.first, d.end()));
+            taken.push(d);
         }
         Ok(())
     }
@@ -246,7 +244,7 @@ pub fn fits_class(
             value: values,
         });
     }
-    let (found, expected) = (u32::from(class.k()), u32::from(manifest.message_log2));
+    let (found, expected) = (u32::from(class.k()), manifest.message_log2);
     if found != expected {
         return Err(DemandError::ClassK { expected, found });
     }
@@ -291,70 +289,4 @@ fn columns(manifest: &Manifest, weights: &[i64], segment: u32) -> Option<Vec<Col
         };
         terms.map(term).collect()
     })
-}
-
-/// The law of noise, in words and integers.
-mod mechanism {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-    use veilbourse_core::decimal;
-    use veilbourse_privacy::{Mechanism, Rational};
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Fraction {
-        #[serde(with = "decimal")]
-        numerator: u128,
-        #[serde(with = "decimal")]
-        denominator: u64,
-    }
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    #[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
-    enum Text {
-        None {},
-        DiscreteLaplace { scale: Fraction },
-        DiscreteGaussian { variance: Fraction },
-    }
-
-    fn fraction(value: Rational) -> Fraction {
-        Fraction {
-            numerator: value.numerator(),
-            denominator: value.denominator(),
-        }
-    }
-
-    fn text(mechanism: &Mechanism) -> Text {
-        match mechanism {
-            Mechanism::None => Text::None {},
-            Mechanism::DiscreteLaplace { scale } => Text::DiscreteLaplace {
-                scale: fraction(scale.value()),
-            },
-            Mechanism::DiscreteGaussian { variance } => Text::DiscreteGaussian {
-                variance: fraction(variance.value()),
-            },
-        }
-    }
-
-    pub fn serialize<S: Serializer>(m: &Mechanism, s: S) -> Result<S::Ok, S::Error> {
-        text(m).serialize(s)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Mechanism, D::Error> {
-        let found = Text::deserialize(d)?;
-        let mechanism = match &found {
-            Text::None {} => Ok(Mechanism::None),
-            Text::DiscreteLaplace { scale } => {
-                Mechanism::laplace(scale.numerator, scale.denominator)
-            }
-            Text::DiscreteGaussian { variance } => {
-                Mechanism::gaussian(variance.numerator, variance.denominator)
-            }
-        };
-        let mechanism = mechanism.map_err(D::Error::custom)?;
-        // One spelling: fractions in lowest terms.
-        if text(&mechanism) != found {
-            return Err(D::Error::custom("the fraction is not in lowest terms"));
-        }
-        Ok(mechanism)
-    }
 }

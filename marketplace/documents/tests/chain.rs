@@ -9,6 +9,12 @@ use std::collections::BTreeSet;
 use support::{changes::*, *};
 use veilbourse_documents::*;
 
+/// The changes of both custodies.
+fn all_changes() -> impl Iterator<Item = (Custody, Change)> {
+    let all = Custody::ALL.iter().copied();
+    all.flat_map(|custody| changes(custody).into_iter().map(move |c| (custody, c)))
+}
+
 fn meets(document: &str, met: Met, got: &Result<(), DocumentError>) -> bool {
     match (met, got) {
         (Free, Ok(())) => true,
@@ -40,19 +46,21 @@ fn meets(document: &str, met: Met, got: &Result<(), DocumentError>) -> bool {
 #[test]
 fn a_consistent_chain_is_accepted() {
     // DOC-3, DOC-4, DOC-5, DOC-7, DOC-8, DOC-9.
-    let papers = Bodies::good().sign().unwrap();
-    papers.check().unwrap();
-    // The documents' own way of signing gives the same signature.
-    let again = Signed::sign(papers.quote.body.clone(), &signer(MARKETPLACE)).unwrap();
-    assert_eq!(again, papers.quote);
+    for custody in Custody::ALL {
+        let papers = Bodies::good_in(*custody).sign().unwrap();
+        papers.check().unwrap();
+        // The documents' own way of signing gives the same signature.
+        let again = Signed::sign(papers.quote.body.clone(), &signer(MARKETPLACE)).unwrap();
+        assert_eq!(again, papers.quote);
+    }
 }
 
 #[test]
 fn every_field_changed_alone_is_refused_or_its_signers_word() {
     // DOC-3..9.
-    for change in changes() {
-        let mut bodies = Bodies::good();
-        bodies.set(change.document, change.pointer, change.to.clone());
+    for (custody, change) in all_changes() {
+        let mut bodies = Bodies::good_in(custody);
+        bodies.set(change.document, &change.pointer, change.to.clone());
         let what = format!("{}{} = {}", change.document, change.pointer, change.to);
         match bodies.sign() {
             Err(_) => assert_eq!(change.alone, Json, "{what}"),
@@ -71,9 +79,9 @@ fn every_field_changed_alone_is_refused_or_its_signers_word() {
 #[test]
 fn a_field_changed_with_all_later_documents_is_met_by_its_own_rule() {
     // DOC-3..9: the links alone do not hide that a shared field differs.
-    for change in changes() {
-        let mut bodies = Bodies::good();
-        bodies.set(change.document, change.pointer, change.to.clone());
+    for (custody, change) in all_changes() {
+        let mut bodies = Bodies::good_in(custody);
+        bodies.set(change.document, &change.pointer, change.to.clone());
         let what = format!("{}{} = {}", change.document, change.pointer, change.to);
         let signed = bodies
             .link_after(change.document)
@@ -94,28 +102,36 @@ fn a_field_changed_with_all_later_documents_is_met_by_its_own_rule() {
 
 #[test]
 fn the_table_of_changes_names_every_field() {
-    let good = Bodies::good();
-    let changes = changes();
-    for document in CHAIN {
-        let named: BTreeSet<&str> = changes
-            .iter()
-            .filter(|c| c.document == document)
-            .map(|c| c.pointer)
-            .collect();
-        for leaf in leaves(&good.0[document]) {
-            assert!(
-                named.contains(leaf.as_str()),
-                "{document}{leaf} is not changed"
-            );
-        }
-        // And every change is a change.
-        for c in changes.iter().filter(|c| c.document == document) {
-            assert_ne!(
-                good.0[document].pointer(c.pointer),
-                Some(&c.to),
-                "{document}{} is changed to itself",
-                c.pointer
-            );
+    for custody in Custody::ALL {
+        let good = Bodies::good_in(*custody);
+        let changes = changes(*custody);
+        assert!(
+            good.0
+                .keys()
+                .copied()
+                .eq(chain(*custody).collect::<BTreeSet<_>>())
+        );
+        for document in chain(*custody) {
+            let named: BTreeSet<&str> = changes
+                .iter()
+                .filter(|c| c.document == document)
+                .map(|c| c.pointer.as_str())
+                .collect();
+            for leaf in leaves(&good.0[document]) {
+                assert!(
+                    named.contains(leaf.as_str()),
+                    "{document}{leaf} is not changed"
+                );
+            }
+            // And every change is a change.
+            for c in changes.iter().filter(|c| c.document == document) {
+                assert_ne!(
+                    good.0[document].pointer(&c.pointer),
+                    Some(&c.to),
+                    "{document}{} is changed to itself",
+                    c.pointer
+                );
+            }
         }
     }
 }
@@ -123,10 +139,10 @@ fn the_table_of_changes_names_every_field() {
 #[test]
 fn a_field_changed_under_the_old_signature_is_refused() {
     // DOC-1: also what its signer may say freely.
-    let good = Bodies::good().sign().unwrap();
-    for change in changes() {
-        let mut bodies = Bodies::good();
-        bodies.set(change.document, change.pointer, change.to.clone());
+    for (custody, change) in all_changes() {
+        let good = Bodies::good_in(custody).sign().unwrap();
+        let mut bodies = Bodies::good_in(custody);
+        bodies.set(change.document, &change.pointer, change.to.clone());
         let Ok(mut papers) = bodies.sign() else {
             continue;
         };
@@ -135,7 +151,12 @@ fn a_field_changed_under_the_old_signature_is_refused() {
         papers.order.signature = good.order.signature;
         papers.submission.signature = good.submission.signature;
         papers.grant.signature = good.grant.signature;
-        papers.delivery.signature = good.delivery.signature;
+        for (o, old) in papers.openings.iter_mut().zip(&good.openings) {
+            o.signature = old.signature;
+        }
+        for (d, old) in papers.deliveries.iter_mut().zip(&good.deliveries) {
+            d.signature = old.signature;
+        }
         papers.refusal.signature = good.refusal.signature;
         let got = match change.document {
             "policy" => papers.policy.verify(),
@@ -143,7 +164,8 @@ fn a_field_changed_under_the_old_signature_is_refused() {
             "order" => papers.order.verify(),
             "submission" => papers.submission.verify(),
             "grant" => papers.grant.verify(),
-            "delivery" => papers.delivery.verify(),
+            "opening" => papers.openings[1].verify(),
+            "delivery" => papers.deliveries.last().unwrap().verify(),
             _ => papers.refusal.verify(),
         };
         let what = format!("{}{} = {}", change.document, change.pointer, change.to);
@@ -166,39 +188,48 @@ fn a_field_changed_under_the_old_signature_is_refused() {
 #[test]
 fn each_document_is_signed_by_whom_it_must_be() {
     let stranger = signer(STRANGER);
-    let good = || Bodies::good().sign().unwrap();
-    let signer_of = |papers: Papers| match papers.check() {
-        Err(DocumentError::Signer {
-            document, found, ..
-        }) => {
-            assert_eq!(found, key(&stranger).to_string());
-            document
+    for custody in Custody::ALL {
+        let good = || Bodies::good_in(*custody).sign().unwrap();
+        let signer_of = |papers: Papers| match papers.check() {
+            Err(DocumentError::Signer {
+                document, found, ..
+            }) => {
+                assert_eq!(found, key(&stranger).to_string());
+                document
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut p = good();
+        p.quote = force_sign(p.quote.body, &stranger);
+        assert_eq!(signer_of(p), "quote");
+        let mut p = good();
+        p.submission = force_sign(p.submission.body, &stranger);
+        assert_eq!(signer_of(p), "submission");
+        let mut p = good();
+        p.grant = force_sign(p.grant.body, &stranger);
+        assert_eq!(signer_of(p), "grant");
+        for i in 0..good().openings.len() {
+            let mut p = good();
+            p.openings[i] = force_sign(p.openings[i].body.clone(), &stranger);
+            assert_eq!(signer_of(p), "opening");
         }
-        other => panic!("{other:?}"),
-    };
-    let mut p = good();
-    p.quote = force_sign(p.quote.body, &stranger);
-    assert_eq!(signer_of(p), "quote");
-    let mut p = good();
-    p.submission = force_sign(p.submission.body, &stranger);
-    assert_eq!(signer_of(p), "submission");
-    let mut p = good();
-    p.grant = force_sign(p.grant.body, &stranger);
-    assert_eq!(signer_of(p), "grant");
-    let mut p = good();
-    p.delivery = force_sign(p.delivery.body, &stranger);
-    assert_eq!(signer_of(p), "delivery");
-    let mut p = good();
-    p.refusal = force_sign(p.refusal.body, &stranger);
-    assert_eq!(signer_of(p), "non-delivery");
-    // Custodian and buyer are whoever the digests name: another signer of the
-    // same words is another document.
-    let mut p = good();
-    p.policy = force_sign(p.policy.body, &stranger);
-    assert!(meets("quote", POLICY, &p.check()));
-    let mut p = good();
-    p.order = force_sign(p.order.body, &stranger);
-    assert!(meets("submission", ORDER, &p.check()));
+        for i in 0..good().deliveries.len() {
+            let mut p = good();
+            p.deliveries[i] = force_sign(p.deliveries[i].body.clone(), &stranger);
+            assert_eq!(signer_of(p), "delivery");
+        }
+        let mut p = good();
+        p.refusal = force_sign(p.refusal.body, &stranger);
+        assert_eq!(signer_of(p), "non-delivery");
+        // Custodian and buyer are whoever the digests name: another signer of the
+        // same words is another document.
+        let mut p = good();
+        p.policy = force_sign(p.policy.body, &stranger);
+        assert!(meets("quote", POLICY, &p.check()));
+        let mut p = good();
+        p.order = force_sign(p.order.body, &stranger);
+        assert!(meets("submission", ORDER, &p.check()));
+    }
 }
 
 #[test]

@@ -94,14 +94,35 @@ fn strict<T: Document>(good: &Signed<T>) {
 #[test]
 fn unknown_missing_and_doubled_fields_are_refused() {
     // DOC-1.
-    let p = Bodies::good().sign().unwrap();
-    strict(&p.policy);
-    strict(&p.quote);
-    strict(&p.order);
-    strict(&p.submission);
-    strict(&p.grant);
-    strict(&p.delivery);
-    strict(&p.refusal);
+    for custody in Custody::ALL {
+        let p = Bodies::good_in(*custody).sign().unwrap();
+        strict(&p.policy);
+        strict(&p.quote);
+        strict(&p.order);
+        strict(&p.submission);
+        strict(&p.grant);
+        p.openings.iter().for_each(strict);
+        p.deliveries.iter().for_each(strict);
+        strict(&p.refusal);
+    }
+    let (version, marketplace) = (DOCUMENT_VERSION, marketplace());
+    let (dataset, dealing) = (digest(1), digest(2));
+    let accepted = DealingAccepted {
+        version,
+        marketplace,
+        dataset,
+        dealing,
+    };
+    strict(&Signed::sign(accepted, &signer(NODE)).unwrap());
+    let refused = DealingRefused {
+        version,
+        marketplace,
+        dataset,
+        dealing,
+        code: "TICKETS".into(),
+        reason: "products".into(),
+    };
+    strict(&Signed::sign(refused, &signer(NODE)).unwrap());
 }
 
 #[test]
@@ -181,7 +202,7 @@ fn digests_keys_bytes_and_ids_have_one_spelling() {
     };
     for pointer in [
         "/body/dataset",
-        "/body/node_key",
+        "/body/openers/node_key",
         "/signature",
         "/body/pod",
         "/key",
@@ -257,7 +278,7 @@ fn the_first_gate_is_the_size() {
 #[test]
 fn a_random_byte_changed_is_never_accepted() {
     // DOC-1: the text of a signed document has no bit that does not count.
-    let whole = Bodies::good().sign().unwrap().delivery.text().unwrap();
+    let whole = Bodies::good().sign().unwrap().deliveries[0].text().unwrap();
     for at in 0..whole.len() {
         for bit in [0, 5] {
             let mut t = whole.clone().into_bytes();

@@ -4,12 +4,14 @@
 use crate::{
     DomainError, Millis, MinorUnits, Result,
     id::AccountId,
+    joint::{JointPart, check_joint},
     listing::{Listing, ListingState},
-    terms::{OrderTerms, PolicyTerms, QuoteTerms},
+    terms::{Custody, OrderTerms, PolicyTerms, QuoteTerms},
+    tickets::{TicketFacts, check_tickets},
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Program};
-use veilbourse_documents::DemandError;
+use veilbourse_documents::{DemandError, fits_class};
 
 /// What a listing has revealed and what orders under way will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,11 +71,14 @@ pub fn check_demand(
                 rows,
                 minimum,
             },
-            DemandError::Budget(_) | DemandError::Vector { .. } | DemandError::TooMuch { .. } => {
-                DomainError::Program {
-                    reason: e.to_string(),
-                }
-            }
+            DemandError::Budget(_)
+            | DemandError::Vector { .. }
+            | DemandError::TooMuch { .. }
+            | DemandError::ClassK { .. }
+            | DemandError::Sensitivity { .. }
+            | DemandError::Privacy { .. } => DomainError::Program {
+                reason: e.to_string(),
+            },
         }
     })
 }
@@ -120,6 +125,11 @@ pub struct Admission<'a> {
     pub key_registered: bool,
     /// What was revealed before.
     pub usage: &'a Usage,
+    /// Its tickets; empty in custodian-held custody.
+    pub tickets: &'a TicketFacts,
+    /// The quotes of a joint order, as its list has them; empty for an order by
+    /// itself.
+    pub joint: &'a [JointPart],
     /// Longest time from now to a deadline: an order reserves its listing's
     /// quota until then.
     pub horizon: Millis,
@@ -194,11 +204,11 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     if o.srs != q.srs {
         return Err(DomainError::SrsDiffers);
     }
-    if o.custody != q.custody || q.custody != policy.custody {
-        return Err(DomainError::CustodyDiffers);
+    if o.openers != q.openers || q.openers != policy.openers {
+        return Err(DomainError::OpenersDiffer);
     }
-    if o.node_key != q.node_key || q.node_key != policy.node_key {
-        return Err(DomainError::NodeKeyDiffers);
+    if o.ticket_class != q.ticket_class {
+        return Err(DomainError::TicketClassDiffers);
     }
     let minimum = o.min_class.max(policy.min_class);
     if q.class < minimum {
@@ -225,5 +235,40 @@ pub fn admit_order(a: &Admission<'_>) -> Result<Demand> {
     // ORD-4
     let demand = check_demand(a.manifest, a.program, policy)?;
     check_quota(policy, a.usage, demand.values, demand.bits)?;
+    // ORD-7, ORD-8, DOC-12
+    if let Some(class) = check_class(policy, q.ticket_class, a.manifest, a.program, demand.values)?
+    {
+        check_tickets(policy, a.tickets, &class, demand.values)?;
+    }
+    if !o.joint.is_empty() {
+        if policy.openers.custody() != Custody::Committee {
+            return Err(DomainError::JointDiffers { what: "openers" });
+        }
+        check_joint(a.buyer, &o.joint, a.joint)?;
+    }
     Ok(demand)
+}
+
+/// The ticket class of a quote or order is one that the policy offers and that
+/// its outputs fit; in custodian-held custody there is none (DOC-4, OPN-5).
+pub fn check_class(
+    policy: &PolicyTerms,
+    class: Option<Digest>,
+    manifest: &Manifest,
+    program: &Program,
+    values: u64,
+) -> Result<Option<Digest>> {
+    let not_offered = |found: String| DomainError::TicketClassNotOffered { found };
+    let (tickets, class) = match (&policy.tickets, class) {
+        (None, None) => return Ok(None),
+        (Some(tickets), Some(class)) => (tickets, class),
+        (None, Some(class)) => return Err(not_offered(class.to_string())),
+        (Some(_), None) => return Err(not_offered("none".into())),
+    };
+    let offered = tickets.offered(&class);
+    let (_, terms) = offered.ok_or_else(|| not_offered(class.to_string()))?;
+    fits_class(manifest, program, values, &terms).map_err(|e| DomainError::TicketClassUnfit {
+        reason: e.to_string(),
+    })?;
+    Ok(Some(class))
 }

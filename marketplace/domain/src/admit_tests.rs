@@ -4,8 +4,10 @@ use crate::{
     DomainError, MinorUnits, Split,
     admit::{Admission, Usage, admit_order, price, quota_left},
     id::{AccountId, ListingId, MachineId, Nonce, PublicKey, QuoteId},
+    joint::JointPart,
     listing::{Listing, ListingState},
-    terms::{Custody, EvaluationClass, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
+    terms::{EvaluationClass, Openers, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
+    tickets::TicketFacts,
 };
 use veilbourse_core::{
     digest::Digest,
@@ -18,6 +20,12 @@ use veilbourse_core::{
 
 fn id(n: u8) -> AccountId {
     AccountId::new(u64::from(n), [n; 10])
+}
+
+pub(crate) fn held(node: u8) -> Openers {
+    Openers::CustodianHeld {
+        node_key: veilbourse_documents::Key([node; 32]),
+    }
 }
 
 pub(crate) fn manifest() -> Manifest {
@@ -79,8 +87,8 @@ pub(crate) fn policy() -> PolicyTerms {
         listing: ListingId::new(3, [3; 10]),
         dataset: manifest().root(),
         version: 1,
-        custody: Custody::CustodianHeld,
-        node_key: PublicKey([4; 32]),
+        openers: held(4),
+        tickets: None,
         kinds: vec![QueryKind::AggregatePublic],
         min_cohort: 10,
         quota_values: 10,
@@ -122,8 +130,8 @@ fn quote() -> QuoteTerms {
         split: Split::of(price, 250, MinorUnits::new(40).expect("in range")).expect("fits"),
         verifying_key: Digest([11; 32]),
         srs: Digest([12; 32]),
-        custody: Custody::CustodianHeld,
-        node_key: PublicKey([4; 32]),
+        openers: held(4),
+        ticket_class: None,
         class: EvaluationClass::Proven,
         expected_seconds: 10,
         expiry: 1_000,
@@ -145,8 +153,10 @@ pub(crate) fn order() -> OrderTerms {
         price: q.price,
         verifying_key: q.verifying_key,
         srs: q.srs,
-        custody: q.custody,
-        node_key: q.node_key,
+        openers: q.openers,
+        ticket_class: None,
+        joint: Vec::new(),
+        result_key: Digest([23; 32]),
         min_class: EvaluationClass::Proven,
         nonce: Nonce([22; 32]),
         deadline: 100_000,
@@ -155,20 +165,22 @@ pub(crate) fn order() -> OrderTerms {
 
 const HORIZON: u64 = 99_990;
 
-struct Case {
-    now: u64,
-    marketplace: Digest,
-    listing: Listing,
-    quote: QuoteTerms,
-    order: OrderTerms,
-    program: Program,
-    manifest: Manifest,
-    buyer: AccountId,
-    key: bool,
-    usage: Usage,
+pub(crate) struct Case {
+    pub(crate) now: u64,
+    pub(crate) marketplace: Digest,
+    pub(crate) listing: Listing,
+    pub(crate) quote: QuoteTerms,
+    pub(crate) order: OrderTerms,
+    pub(crate) program: Program,
+    pub(crate) manifest: Manifest,
+    pub(crate) buyer: AccountId,
+    pub(crate) key: bool,
+    pub(crate) usage: Usage,
+    pub(crate) tickets: TicketFacts,
+    pub(crate) joint: Vec<JointPart>,
 }
 
-fn decide(change: impl FnOnce(&mut Case)) -> Result<u64, DomainError> {
+pub(crate) fn decide(change: impl FnOnce(&mut Case)) -> Result<u64, DomainError> {
     let mut c = Case {
         now: 10,
         marketplace: Digest([8; 32]),
@@ -180,6 +192,8 @@ fn decide(change: impl FnOnce(&mut Case)) -> Result<u64, DomainError> {
         buyer: id(2),
         key: true,
         usage: Usage::default(),
+        tickets: TicketFacts::default(),
+        joint: Vec::new(),
     };
     change(&mut c);
     admit_order(&Admission {
@@ -193,6 +207,8 @@ fn decide(change: impl FnOnce(&mut Case)) -> Result<u64, DomainError> {
         buyer: c.buyer,
         key_registered: c.key,
         usage: &c.usage,
+        tickets: &c.tickets,
+        joint: &c.joint,
         horizon: HORIZON,
     })
     .map(|d| d.values)
@@ -205,7 +221,7 @@ fn with_program(c: &mut Case, p: Program) {
     c.program = p;
 }
 
-fn with_policy(c: &mut Case, f: impl FnOnce(&mut PolicyTerms)) {
+pub(crate) fn with_policy(c: &mut Case, f: impl FnOnce(&mut PolicyTerms)) {
     f(c.listing.policy.as_mut().expect("there is one"));
 }
 
@@ -276,13 +292,14 @@ fn each_difference_is_its_own_refusal() {
         Err(E::VerifyingKeyDiffers)
     );
     assert_eq!(decide(|c| c.order.srs = other), Err(E::SrsDiffers));
+    assert_eq!(decide(|c| c.order.openers = held(5)), Err(E::OpenersDiffer));
     assert_eq!(
-        decide(|c| c.order.node_key = PublicKey([5; 32])),
-        Err(E::NodeKeyDiffers)
+        decide(|c| with_policy(c, |p| p.openers = held(5))),
+        Err(E::OpenersDiffer)
     );
     assert_eq!(
-        decide(|c| with_policy(c, |p| p.node_key = PublicKey([5; 32]))),
-        Err(E::NodeKeyDiffers)
+        decide(|c| c.order.ticket_class = Some(other)),
+        Err(E::TicketClassDiffers)
     );
     assert_eq!(
         decide(|c| c.quote.class = EvaluationClass::Replicated),

@@ -107,10 +107,38 @@ refusals! {
     VerifyingKeyDiffers => "ORDER_VERIFYING_KEY_DIFFERS", 409, "the order's verifying key is not the quote's";
     /// Another SRS than quoted (ORD-1).
     SrsDiffers => "ORDER_SRS_DIFFERS", 409, "the order's SRS is not the quote's";
-    /// Another custody mode than quoted (ORD-1).
-    CustodyDiffers => "ORDER_CUSTODY_DIFFERS", 409, "the order's custody mode is not the quote's";
-    /// Another node key than quoted (ORD-1).
-    NodeKeyDiffers => "ORDER_NODE_KEY_DIFFERS", 409, "the order's key node is not the quote's";
+    /// Other openers than quoted, or than the policy's (ORD-1).
+    OpenersDiffer => "ORDER_OPENERS_DIFFER", 409, "the order's openers are not the quote's and policy's";
+    /// Another ticket class than quoted (ORD-1).
+    TicketClassDiffers => "ORDER_TICKET_CLASS_DIFFERS", 409, "the order's ticket class is not the quote's";
+    /// A ticket class that the policy does not offer (DOC-4).
+    TicketClassNotOffered { found: String } => "TICKET_CLASS_NOT_OFFERED", 409, "the policy does not offer ticket class {found}";
+    /// Outputs that the ticket class does not fit (DOC-12, OPN-5).
+    TicketClassUnfit { reason: String } => "TICKET_CLASS_UNFIT", 422, "ticket class: {reason}";
+    /// No quorum has tickets enough beside those of orders under way (ORD-7).
+    TicketsUsedUp { largest: u64, needed: u64 } => "TICKETS_USED_UP", 409, "{needed} tickets needed, the best quorum has {largest} left beside orders under way";
+    /// A later policy that leaves a dealing out (DOC-12).
+    DealingsNotKept { found: String } => "DEALINGS_NOT_KEPT", 409, "dealing {found} is left out or changed; a later policy lists every dealing there ever was";
+    /// An announcement that is not what the policy lists (DOC-14).
+    DealingDiffers { what: &'static str } => "DEALING_DIFFERS", 409, "the announced dealing's {what} is not the policy's";
+    /// More bytes of dealings than a listing may have.
+    DealingBytes { limit: u64, value: u64 } => "DEALING_BYTES", 413, "the listing's dealings would have {value} bytes, the limit is {limit}";
+    /// Neither three custodians nor noise in each class (ORD-8).
+    JointTooFew { custodians: u64, minimum: u64 } => "JOINT_TOO_FEW", 409, "the joint order has {custodians} custodians; below {minimum} each ticket class must hold noise";
+    /// A custodian of a joint order is its buyer (ORD-8).
+    JointOwnListing => "JOINT_OWN_LISTING", 403, "a custodian cannot buy in a joint order with its own listing";
+    /// A dataset twice in a joint order (ORD-8).
+    JointDataset { dataset: String } => "JOINT_DATASET", 409, "dataset {dataset} is twice in the joint order";
+    /// Something that must be the same in all orders of a joint one (ORD-8).
+    JointDiffers { what: &'static str } => "JOINT_DIFFERS", 409, "the joint order's {what} are not the same in all its orders";
+    /// A quote of a joint order that another of its orders has (SET-8).
+    JointRepeated => "JOINT_REPEATED", 409, "the joint order has an order under this quote";
+    /// A joint order of which a part has ended (SET-8).
+    JointEnded => "JOINT_ENDED", 409, "an order of the joint order has ended";
+    /// Another masked result or opening than the quorum's other nodes delivered (SET-7).
+    OpeningDiffers { what: &'static str } => "OPENING_DIFFERS", 409, "the {what} is not what another node of the quorum delivered";
+    /// A grant that is no more, or a node that it does not name (SET-7).
+    GrantUnknown => "GRANT_UNKNOWN", 409, "the order has no such grant for this node";
     /// An evaluation class below the policy's or the order's minimum (ORD-1).
     AssuranceTooLow { minimum: &'static str } => "ASSURANCE_TOO_LOW", 409, "evaluation class is below the minimum {minimum}";
     /// The deadline leaves no time (ORD-1).

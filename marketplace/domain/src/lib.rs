@@ -10,6 +10,7 @@ pub mod audit;
 pub mod error;
 pub mod id;
 pub mod job;
+pub mod joint;
 pub mod ledger;
 pub mod listing;
 pub mod money;
@@ -17,6 +18,7 @@ pub mod order;
 pub mod ports;
 pub mod records;
 pub mod terms;
+pub mod tickets;
 
 #[cfg(test)]
 mod admit_tests;
@@ -24,6 +26,8 @@ mod admit_tests;
 mod ledger_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod ticket_tests;
 
 pub use error::DomainError;
 pub use money::{MinorUnits, Split};

@@ -4,6 +4,7 @@ use crate::{
     DomainError, Millis, MinorUnits, Result,
     id::{AccountId, ListingId},
     terms::PolicyTerms,
+    tickets::check_kept,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::digest::Digest;
@@ -211,6 +212,9 @@ impl Listing {
         }
         if policy.price_order.plus(policy.price_output)? == MinorUnits::ZERO {
             return Err(DomainError::PolicyFree);
+        }
+        if let Some(before) = self.policy.as_ref().and_then(|p| p.tickets.as_ref()) {
+            check_kept(before, policy.tickets.as_ref())?;
         }
         let current = self.policy.as_ref().map_or(0, |p| p.version);
         if policy.version.checked_sub(1) != Some(current) {

@@ -2,12 +2,15 @@
 //! each transition consumes the state it leaves, so an order ends once (SET-6).
 //!
 //! `placed -> funded -> leased -> evaluated -> verified -> opening -> released | refunded`
+//! with `opening -> verified` when a grant to a quorum came to nothing (SET-7).
+//!
+//! Over 500 lines: the states and every transition between them.
 
 use crate::{
     DomainError, Millis, MinorUnits, Result, Split,
     id::{AccountId, LeaseToken, ListingId, MachineId, OrderId, TransferId},
     job::{Lease, MAX_ATTEMPTS},
-    terms::OrderTerms,
+    terms::{Opener, OrderTerms},
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::digest::Digest;
@@ -37,6 +40,40 @@ impl RefundReason {
             Self::Rejected { .. } => "rejected",
             Self::Expired => "expired",
             Self::Undeliverable { .. } => "undeliverable",
+        }
+    }
+}
+
+/// A grant of an order (DOC-8): the one of custodian-held custody, or one of
+/// several to quorums of the committee, numbered from 0 (SET-7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Granted {
+    /// The digest of the signed grant.
+    pub grant: Digest,
+    /// Its number.
+    pub number: u32,
+    /// Who opens under it.
+    pub opener: Opener,
+    /// When it expires.
+    pub expires: Millis,
+    /// Why it came to nothing.
+    pub over: Option<String>,
+}
+
+impl Granted {
+    /// Its quorum, of a committee.
+    pub fn quorum(&self) -> &[u8] {
+        match &self.opener {
+            Opener::CustodianHeld { .. } => &[],
+            Opener::Committee { quorum, .. } => quorum,
+        }
+    }
+    /// The dealing whose tickets it spends.
+    pub fn dealing(&self) -> Option<Digest> {
+        match &self.opener {
+            Opener::CustodianHeld { .. } => None,
+            Opener::Committee { dealing, .. } => Some(*dealing),
         }
     }
 }
@@ -114,17 +151,18 @@ states! {
         escrow: TransferId,
         /// The digest of the signed submission.
         submission: Digest,
+        /// Grants to quorums that came to nothing (SET-7).
+        grants: Vec<Granted>,
     }
-    /// The one grant is out; the escrow cannot be voided by us any more (SET-3).
+    /// A grant is out. In custodian-held custody it is the one, and the escrow
+    /// cannot be voided by us any more (SET-3).
     Opening "opening" opening {
         /// The pending transfer.
         escrow: TransferId,
         /// The digest of the signed submission.
         submission: Digest,
-        /// The digest of the signed grant.
-        grant: Digest,
-        /// When the grant expires.
-        grant_expires: Millis,
+        /// The grants, the newest last.
+        grants: Vec<Granted>,
     }
     /// Delivered and paid.
     Released "released" released {
@@ -132,10 +170,14 @@ states! {
         escrow: TransferId,
         /// The digest of the signed submission.
         submission: Digest,
-        /// The digest of the signed grant.
+        /// The digest of the signed grant that was delivered for.
         grant: Digest,
-        /// The digest of the signed delivery.
-        delivery: Digest,
+        /// Its number.
+        number: u32,
+        /// How many grants there were.
+        grants: u32,
+        /// The digests of the signed deliveries, a quorum's by node number.
+        deliveries: Vec<Digest>,
         /// When.
         at: Millis,
     }
@@ -274,6 +316,7 @@ impl Evaluated {
         Verified {
             escrow: self.escrow,
             submission: self.submission,
+            grants: Vec::new(),
         }
     }
     /// Some envelope did not (SET-2).
@@ -287,50 +330,96 @@ impl Evaluated {
 }
 
 impl Verified {
-    /// Issues the one grant; it expires before the order's deadline (SET-3, SET-5).
-    pub fn grant(
-        self,
-        grant: Digest,
-        grant_expires: Millis,
-        deadline: Millis,
-        now: Millis,
-    ) -> Result<Opening> {
+    /// Issues a grant: the one, or the next to a quorum that had none; it
+    /// expires before the order's deadline (SET-3, SET-5, SET-7).
+    pub fn grant(self, grant: Granted, deadline: Millis, now: Millis) -> Result<Opening> {
         before(deadline, now)?;
-        if grant_expires >= deadline || grant_expires <= now {
+        if grant.expires >= deadline || grant.expires <= now {
             return Err(DomainError::GrantExpiry {
                 deadline,
-                expires: grant_expires,
+                expires: grant.expires,
             });
         }
-        let Self { escrow, submission } = self;
-        Ok(Opening {
-            escrow,
-            submission,
-            grant,
-            grant_expires,
-        })
-    }
-}
-
-impl Opening {
-    /// The named node signed a delivery for this grant (SET-3).
-    pub fn release(self, grant: Digest, delivery: Digest, now: Millis) -> Result<Released> {
-        self.same_grant(grant, "delivery")?;
         let Self {
             escrow,
             submission,
-            grant,
-            ..
+            mut grants,
         } = self;
-        Ok(Released {
+        let next = u32::try_from(grants.len()).unwrap_or(u32::MAX);
+        let again = grants.iter().any(|g| g.quorum() == grant.quorum());
+        if grant.number != next || again || grant.over.is_some() {
+            return Err(DomainError::AlreadyDecided {
+                what: "a grant to this quorum",
+            });
+        }
+        grants.push(grant);
+        Ok(Opening {
             escrow,
             submission,
-            grant,
-            delivery,
-            at: now,
+            grants,
         })
     }
-    /// The named node signed that it delivers nothing and revealed nothing (SET-3, DOC-9).
+    /// A quorum of an earlier grant delivered after all (SET-7).
+    pub fn release(self, grant: Digest, deliveries: Vec<Digest>, now: Millis) -> Result<Released> {
+        released(
+            self.escrow,
+            self.submission,
+            &self.grants,
+            grant,
+            deliveries,
+            now,
+        )
+    }
+}
+
+/// Delivered for one of the grants.
+fn released(
+    escrow: TransferId,
+    submission: Digest,
+    grants: &[Granted],
+    grant: Digest,
+    deliveries: Vec<Digest>,
+    now: Millis,
+) -> Result<Released> {
+    let named = grants.iter().find(|g| g.grant == grant);
+    let named = named.ok_or(DomainError::DocumentLink { what: "delivery" })?;
+    // Every node of the quorum, or the one (SET-3).
+    let expected = named.quorum().len().max(1);
+    if deliveries.len() != expected {
+        return Err(DomainError::invalid(
+            "deliveries",
+            format!("{} of {expected}", deliveries.len()),
+        ));
+    }
+    Ok(Released {
+        escrow,
+        submission,
+        grant,
+        number: named.number,
+        grants: u32::try_from(grants.len()).unwrap_or(u32::MAX),
+        deliveries,
+        at: now,
+    })
+}
+
+impl Opening {
+    /// The newest grant.
+    pub fn current(&self) -> Option<&Granted> {
+        self.grants.last()
+    }
+    /// Whoever a grant lets open signed deliveries for it (SET-3, SET-7).
+    pub fn release(self, grant: Digest, deliveries: Vec<Digest>, now: Millis) -> Result<Released> {
+        released(
+            self.escrow,
+            self.submission,
+            &self.grants,
+            grant,
+            deliveries,
+            now,
+        )
+    }
+    /// The named node signed that it delivers nothing and revealed nothing
+    /// (SET-3, DOC-9); of a committee no one node can say so.
     pub fn undeliverable(
         self,
         grant: Digest,
@@ -338,8 +427,11 @@ impl Opening {
         revealed: bool,
         now: Millis,
     ) -> Result<Refunded> {
-        self.same_grant(grant, "non-delivery")?;
-        if revealed {
+        let current = self.current().filter(|g| g.grant == grant);
+        let current = current.ok_or(DomainError::DocumentLink {
+            what: "non-delivery",
+        })?;
+        if revealed || !current.quorum().is_empty() {
             return Err(DomainError::OrderState {
                 found: "opening",
                 wanted: "refunded",
@@ -352,12 +444,41 @@ impl Opening {
             at: now,
         })
     }
-    fn same_grant(&self, grant: Digest, what: &'static str) -> Result<()> {
-        if grant == self.grant {
-            Ok(())
-        } else {
-            Err(DomainError::DocumentLink { what })
+    /// The newest grant, to a quorum, came to nothing: back to `verified` if
+    /// another quorum remains, else it waits for what may still be delivered
+    /// until the deadline (SET-7).
+    pub fn came_to_nothing(
+        mut self,
+        grant: Digest,
+        why: String,
+        remains: bool,
+    ) -> Result<OrderState> {
+        let unknown = DomainError::GrantUnknown;
+        let current = self.grants.last_mut().filter(|g| g.grant == grant);
+        let current = current.ok_or(unknown.clone())?;
+        if current.quorum().is_empty() {
+            return Err(unknown);
         }
+        current.over.get_or_insert(why);
+        let Self {
+            escrow,
+            submission,
+            grants,
+        } = self;
+        Ok(match remains {
+            true => Verified {
+                escrow,
+                submission,
+                grants,
+            }
+            .into(),
+            false => Self {
+                escrow,
+                submission,
+                grants,
+            }
+            .into(),
+        })
     }
 }
 
@@ -407,14 +528,53 @@ impl Order {
         self.state = state.into();
         self
     }
-    /// Refunds an order past its deadline, unless it is opening or over (SET-5).
+    /// The grants so far; of a released order none.
+    pub fn grants(&self) -> &[Granted] {
+        match &self.state {
+            OrderState::Verified(v) => &v.grants,
+            OrderState::Opening(o) => &o.grants,
+            _ => &[],
+        }
+    }
+    /// How many grants there were.
+    pub fn grant_count(&self) -> u32 {
+        match &self.state {
+            OrderState::Released(r) => r.grants,
+            _ => u32::try_from(self.grants().len()).unwrap_or(u32::MAX),
+        }
+    }
+    /// A grant by its number, while the order is not over.
+    pub fn granted(&self, number: u32) -> Option<&Granted> {
+        self.grants().iter().find(|g| g.number == number)
+    }
+    /// Refunds because another order of its joint order did not come through
+    /// (SET-8); an order of a committee alone is in one.
+    pub fn end_with(self, other: OrderId, now: Millis) -> Result<Self> {
+        let found = self.state.name();
+        let escrow = self.state.escrow();
+        let Some(escrow) = escrow.filter(|_| !self.state.terminal() && self.terms.by_committee())
+        else {
+            let wanted = "refunded";
+            return Err(DomainError::OrderState { found, wanted });
+        };
+        let why = format!("order {other} of the joint order ended");
+        Ok(self.with(Refunded {
+            escrow,
+            reason: RefundReason::Undeliverable { why },
+            at: now,
+        }))
+    }
+    /// Refunds an order past its deadline, unless the one key node is opening it
+    /// or it is over (SET-5, SET-7).
     pub fn expire(self, now: Millis) -> Result<Self> {
         let deadline = self.terms.deadline;
+        let committee = self.terms.by_committee();
         let escrow = match &self.state {
             OrderState::Funded(_)
             | OrderState::Leased(_)
             | OrderState::Evaluated(_)
             | OrderState::Verified(_) => self.state.escrow(),
+            OrderState::Opening(_) if committee => self.state.escrow(),
             OrderState::Placed(_)
             | OrderState::Opening(_)
             | OrderState::Released(_)
@@ -429,9 +589,16 @@ impl Order {
         if now < deadline {
             return Err(DomainError::DeadlineAhead { deadline, now });
         }
+        let reason = if self.grants().is_empty() {
+            RefundReason::Expired
+        } else {
+            RefundReason::Undeliverable {
+                why: "no quorum delivered before the deadline".into(),
+            }
+        };
         Ok(self.with(Refunded {
             escrow,
-            reason: RefundReason::Expired,
+            reason,
             at: now,
         }))
     }

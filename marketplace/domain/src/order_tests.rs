@@ -5,7 +5,8 @@ use crate::{
     admit_tests::order as terms,
     id::{AccountId, LeaseToken, MachineId, OrderId, TransferId},
     job::{LEASE_MILLIS, MAX_ATTEMPTS},
-    order::{Order, OrderState, Placed, RefundReason},
+    order::{Granted, Order, OrderState, Placed, RefundReason},
+    terms::Opener,
 };
 use proptest::prelude::*;
 use veilbourse_core::digest::Digest;
@@ -29,6 +30,18 @@ fn order() -> Order {
 
 const POD: fn() -> MachineId = || terms().pod;
 const TOKEN: LeaseToken = LeaseToken([7; 32]);
+
+fn granted(expires: u64) -> Granted {
+    Granted {
+        grant: Digest([5; 32]),
+        number: 0,
+        opener: Opener::CustodianHeld {
+            node_key: veilbourse_documents::Key([4; 32]),
+        },
+        expires,
+        over: None,
+    }
+}
 
 /// Applies operation `op` at time `now`.
 fn apply(o: Order, op: u8, now: u64) -> Result<Order, DomainError> {
@@ -57,9 +70,12 @@ fn apply(o: Order, op: u8, now: u64) -> Result<Order, DomainError> {
             .into(),
         7 => state
             .verified("opening")?
-            .grant(grant, deadline - 1, deadline, now)?
+            .grant(granted(deadline - 1), deadline, now)?
             .into(),
-        8 => state.opening("released")?.release(grant, doc, now)?.into(),
+        8 => state
+            .opening("released")?
+            .release(grant, vec![doc], now)?
+            .into(),
         9 => state
             .opening("refunded")?
             .undeliverable(grant, "no".into(), false, now)?
@@ -170,7 +186,7 @@ fn tokens_grants_and_deadlines() {
     let grant = Digest([5; 32]);
     for expires in [deadline, deadline + 1, 40] {
         assert!(matches!(
-            v.clone().grant(grant, expires, deadline, 40),
+            v.clone().grant(granted(expires), deadline, 40),
             Err(DomainError::GrantExpiry { .. })
         ));
     }
@@ -183,7 +199,7 @@ fn tokens_grants_and_deadlines() {
     let open = o.state.clone().opening("x").expect("opening");
     let other = Digest([77; 32]);
     assert_eq!(
-        open.clone().release(other, grant, 50),
+        open.clone().release(other, vec![grant], 50),
         Err(DomainError::DocumentLink { what: "delivery" })
     );
     assert_eq!(

@@ -1,6 +1,8 @@
 //! Ports: what the domain needs from outside. Ids, tokens and the time come
 //! in as arguments; each method that changes something is one transaction with
 //! its postings and its audit record (ORD-5).
+//!
+//! Over 500 lines: signatures and their meaning alone.
 
 use crate::{
     Millis, MinorUnits, Result,
@@ -14,13 +16,15 @@ use crate::{
     job::Lease,
     ledger::{Balance, LedgerAccount, TransferKind},
     listing::{Listing, ListingStep},
-    order::Order,
+    order::{Granted, Order},
     records::{
-        Account, BlobKind, CashRequest, DocumentKind, LedgerReport, Machine, ObjectInfo, Page,
-        PageRequest, PlaceOrder, Placement, Session, SignedText, SigningKey, StoredQuote,
-        SubmittedOutput, Transfer,
+        Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
+        LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
+        Placement, QuorumDelivery, Session, SignedText, SigningKey, StoredQuote, SubmittedOutput,
+        Transfer,
     },
     terms::PolicyTerms,
+    tickets::{NodeAnswer, TicketFacts},
 };
 use async_trait::async_trait;
 use veilbourse_core::digest::Digest;
@@ -223,19 +227,19 @@ pub trait Orders: Send + Sync {
         outputs: u32,
         now: Millis,
     ) -> Result<Order>;
-    /// Orders that wait for verification or grant, oldest first, at most
-    /// `each` of one pod.
+    /// Orders that wait for verification, or for the one grant of
+    /// custodian-held custody, oldest first, at most `each` of one pod.
     async fn settling(&self, each: u32) -> Result<Vec<Order>>;
     /// Every envelope verified (SET-2).
     async fn verified(&self, id: OrderId, now: Millis) -> Result<Order>;
     /// Some envelope did not: refunded (SET-2).
     async fn reject(&self, id: OrderId, rule: &str, now: Millis) -> Result<Order>;
-    /// Issues the one grant (SET-3).
+    /// Issues the one grant of custodian-held custody (SET-3).
     async fn grant(
         &self,
         id: OrderId,
         grant: SignedText,
-        expires: Millis,
+        granted: Granted,
         now: Millis,
     ) -> Result<Order>;
     /// Leases the oldest opening order of the node with this key (KEY-1).
@@ -255,6 +259,50 @@ pub trait Orders: Send + Sync {
         sealed_result: Vec<u8>,
         now: Millis,
     ) -> Result<Order>;
+    /// Orders of committees that are verified and wait for a grant, after one.
+    async fn ungranted(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>>;
+    /// Every order of a joint order, or the order alone, by quote.
+    async fn joint(&self, id: OrderId) -> Result<Vec<Order>>;
+    /// Issues a grant to a quorum for an order, or for every order of a joint
+    /// one, together (SET-7, SET-8).
+    async fn grant_quorum(&self, grants: Vec<NewGrant>, now: Millis) -> Result<Vec<Order>>;
+    /// Leases the oldest order that is granted to a quorum with this node and
+    /// that it has not answered, with every order of a joint one (KEY-1).
+    async fn lease_quorum(
+        &self,
+        node: MachineId,
+        key: PublicKey,
+        now: Millis,
+    ) -> Result<Option<Vec<Order>>>;
+    /// A node's delivery for a grant of an order, or of every order of a joint
+    /// one; the last one of a quorum posts the escrows (SET-3, SET-7, SET-8).
+    async fn deliver_quorum(
+        &self,
+        node: PublicKey,
+        deliveries: Vec<QuorumDelivery>,
+        sealed: Vec<u8>,
+        now: Millis,
+    ) -> Result<Vec<Order>>;
+    /// A quorum node's signed non-delivery: the grant came to nothing (SET-7).
+    #[allow(clippy::too_many_arguments)]
+    async fn refuse_quorum(
+        &self,
+        id: OrderId,
+        number: u32,
+        node: PublicKey,
+        document: SignedText,
+        why: &str,
+        revealed: bool,
+        now: Millis,
+    ) -> Result<Vec<Order>>;
+    /// The nodes' parts in an order's grants, by grant and node number.
+    async fn openings(&self, id: OrderId) -> Result<Vec<OpeningHeld>>;
+    /// The grant of a number, as it was signed.
+    async fn grant_document(&self, id: OrderId, number: u32) -> Result<SignedText>;
+    /// What the quorum of a released order opened.
+    async fn masked(&self, id: OrderId) -> Result<Vec<u8>>;
+    /// The masks that a node of a released order's quorum sealed.
+    async fn sealed_masks(&self, id: OrderId, place: u8) -> Result<Vec<u8>>;
     /// The node's signed non-delivery: voids the escrow if nothing was revealed (SET-3).
     async fn non_delivery(
         &self,
@@ -275,6 +323,62 @@ pub trait Orders: Send + Sync {
     async fn document(&self, id: OrderId, kind: DocumentKind) -> Result<SignedText>;
     /// A binary part of an order; `index` is 0 for those that are single.
     async fn blob(&self, id: OrderId, kind: BlobKind, index: u32) -> Result<Vec<u8>>;
+}
+
+/// Dealings of listings (DOC-14).
+#[async_trait]
+pub trait Dealings: Send + Sync {
+    /// Stores an announcement; the same again is fine.
+    async fn announce(
+        &self,
+        listing: ListingId,
+        dealing: Digest,
+        announcement: &[u8],
+        now: Millis,
+    ) -> Result<()>;
+    /// An announcement.
+    async fn announcement(&self, listing: ListingId, dealing: Digest) -> Result<Vec<u8>>;
+    /// Whether a piece is held: the same again is fine, other bytes are a
+    /// conflict, and one that would exceed the limit is refused.
+    async fn piece_wanted(
+        &self,
+        listing: ListingId,
+        piece: &DealingPiece,
+        limit: u64,
+    ) -> Result<bool>;
+    /// Records a piece whose bytes are stored; decides as [`Self::piece_wanted`].
+    async fn add_piece(&self, listing: ListingId, piece: &DealingPiece, limit: u64) -> Result<()>;
+    /// What is held of each dealing.
+    async fn dealings_held(&self, listing: ListingId) -> Result<Vec<DealingHeld>>;
+    /// The tickets of a listing.
+    async fn ticket_facts(&self, listing: ListingId) -> Result<TicketFacts>;
+    /// Dealings that published listings' newest policies list for a quorum with
+    /// this node and that it has not answered, oldest listing first.
+    async fn dealings_asked(&self, node: PublicKey) -> Result<Vec<DealingsAsked>>;
+    /// The listing whose newest policy names the dealing for a quorum with this
+    /// node, and the node's party number there.
+    async fn dealing_of(&self, node: PublicKey, dealing: Digest) -> Result<(ListingId, u8)>;
+    /// A piece of a dealing.
+    async fn piece(
+        &self,
+        listing: ListingId,
+        dealing: Digest,
+        party: u8,
+        part: &str,
+        piece: u32,
+    ) -> Result<DealingPiece>;
+    /// A node's answer. A refusal takes the place of an acceptance, never the
+    /// other way round.
+    async fn answer_dealing(
+        &self,
+        listing: ListingId,
+        dealing: Digest,
+        answer: NodeAnswer,
+        document: SignedText,
+        now: Millis,
+    ) -> Result<()>;
+    /// How far a node has spent: the greatest of the quorum counts.
+    async fn tickets_spent(&self, node: PublicKey, spent: &[(Digest, u64)]) -> Result<()>;
 }
 
 /// The ledger (LED).
@@ -336,8 +440,8 @@ pub trait AuditLog: Send + Sync {
 }
 
 /// Everything that the database does.
-pub trait Store: Identities + Listings + Orders + LedgerPort + AuditLog {}
-impl<T: Identities + Listings + Orders + LedgerPort + AuditLog> Store for T {}
+pub trait Store: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog {}
+impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog> Store for T {}
 
 /// Uploaded objects (UP).
 #[async_trait]
@@ -357,6 +461,9 @@ pub trait ObjectStorage: Send + Sync {
     /// The digest of the content of an object whose offset is its length; asked
     /// at that point alone, for the object is finished if a crash left it staged.
     async fn digest(&self, listing: ListingId, name: &str) -> Result<Digest>;
+    /// Stores a whole object of at most a few MiB, on disk when this returns; the
+    /// name is of the content, so one that is there is the same.
+    async fn put(&self, listing: ListingId, name: &str, bytes: &[u8]) -> Result<()>;
     /// A complete object.
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>>;
     /// Bytes of a complete object, from `offset`; it has them.

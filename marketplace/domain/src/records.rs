@@ -3,9 +3,11 @@
 use crate::{
     DomainError, Millis, MinorUnits, Result,
     access::{MachineKind, Role},
-    id::{AccountId, CashRequestId, MachineId, OrderId, PublicKey, SessionId, TransferId},
+    id::{
+        AccountId, CashRequestId, ListingId, MachineId, OrderId, PublicKey, SessionId, TransferId,
+    },
     ledger::{Posting, TransferKind, TransferState},
-    order::Order,
+    order::{Granted, Order},
     terms::QuoteTerms,
 };
 use serde::{Deserialize, Serialize};
@@ -192,7 +194,7 @@ pub enum DocumentKind {
     Order,
     /// The pod's (DOC-7).
     Submission,
-    /// Ours (DOC-8).
+    /// Ours (DOC-8): the newest, and once delivered the one delivered for.
     Grant,
     /// The key node's (DOC-9).
     Delivery,
@@ -248,6 +250,116 @@ pub struct SubmittedOutput {
     pub ciphertext: Vec<u8>,
     /// The proof.
     pub envelope: Vec<u8>,
+}
+
+/// A piece of a dealing (DOC-14).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DealingPiece {
+    /// Digest of the announced dealing.
+    pub dealing: Digest,
+    /// The party that it is for.
+    pub party: u8,
+    /// Which part.
+    pub part: String,
+    /// Its number, from 0.
+    pub piece: u32,
+    /// Bytes.
+    pub length: u64,
+    /// Digest of the bytes.
+    pub digest: Digest,
+}
+
+/// How far a part of a dealing has been uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartHeld {
+    /// The party that it is for.
+    pub party: u8,
+    /// Which part.
+    pub part: String,
+    /// Pieces held from 0 without a gap.
+    pub pieces: u32,
+}
+
+/// What is held of a dealing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DealingHeld {
+    /// Digest of the announcement.
+    pub digest: Digest,
+    /// Whether the announcement is here.
+    pub announced: bool,
+    /// Parts with a piece.
+    pub parts: Vec<PartHeld>,
+}
+
+/// A listing with dealings that a node has not answered (DOC-14).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DealingsAsked {
+    /// The listing.
+    pub listing: ListingId,
+    /// Announcements.
+    pub announced: Vec<Vec<u8>>,
+}
+
+/// A grant to a quorum, to be issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// The order.
+    pub order: OrderId,
+    /// Its facts.
+    pub granted: Granted,
+    /// The keys of its nodes, in the order of the quorum.
+    pub nodes: Vec<PublicKey>,
+    /// The signed grant.
+    pub signed: SignedText,
+}
+
+/// What a node of a quorum hands in for an order, already checked against its
+/// documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumDelivery {
+    /// The order.
+    pub order: OrderId,
+    /// The grant's number.
+    pub number: u32,
+    /// The signed opening.
+    pub opening: SignedText,
+    /// Digest of what the opening says, whoever signs it.
+    pub said: Digest,
+    /// The ticket after the last one spent.
+    pub next: u64,
+    /// The masked result.
+    pub masked: Vec<u8>,
+    /// The signed delivery.
+    pub delivery: SignedText,
+}
+
+/// A node's part in a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpeningHeld {
+    /// The grant's number.
+    pub number: u32,
+    /// The node's number in the committee.
+    pub place: u8,
+    /// The node's key.
+    pub node: PublicKey,
+    /// Where it stands.
+    pub state: OpeningState,
+    /// The signed opening and delivery, once delivered.
+    pub delivered: Option<(SignedText, SignedText)>,
+}
+
+/// Where a node's part in a grant stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpeningState {
+    /// Nothing yet.
+    Pending,
+    /// Delivered.
+    Delivered,
+    /// Refused; whether it said that it has revealed the order elsewhere.
+    Refused {
+        /// The node opened the order in another quorum (KEY-11).
+        revealed: bool,
+    },
 }
 
 /// An order to be placed, already admitted by [`crate::admit::admit_order`].

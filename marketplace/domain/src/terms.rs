@@ -2,13 +2,16 @@
 //! themselves stay as they were signed; who reads one fills in its terms.
 
 use crate::{
-    Millis, MinorUnits, Split,
+    Millis, MinorUnits, Result, Split,
     id::{AccountId, ListingId, MachineId, Nonce, PublicKey, QuoteId},
 };
 use serde::{Deserialize, Serialize};
-use veilbourse_core::digest::Digest;
+use veilbourse_core::digest::{Digest, Domain};
 
-pub use veilbourse_documents::{Custody, EvaluationClass, QueryKind};
+use veilbourse_documents::Policy;
+pub use veilbourse_documents::{
+    ClassTerms, Custody, DealingTerms, EvaluationClass, Opener, Openers, QueryKind, Tickets,
+};
 
 /// What a signed policy allows (DOC-3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +24,9 @@ pub struct PolicyTerms {
     /// Counts up from 1.
     pub version: u32,
     /// Who opens.
-    pub custody: Custody,
-    /// The key node that may open.
-    pub node_key: PublicKey,
+    pub openers: Openers,
+    /// Opening tickets, in committee custody (DOC-12).
+    pub tickets: Option<Tickets>,
     /// Query kinds allowed.
     pub kinds: Vec<QueryKind>,
     /// Fewest rows in a touched segment.
@@ -40,6 +43,27 @@ pub struct PolicyTerms {
     pub min_class: EvaluationClass,
     /// Not before.
     pub valid_from: Millis,
+}
+
+impl PolicyTerms {
+    /// Of a policy whose signature was checked.
+    pub fn of(p: &Policy) -> Result<Self> {
+        Ok(Self {
+            listing: p.listing.as_str().parse()?,
+            dataset: p.dataset,
+            version: p.policy_version,
+            openers: p.openers.clone(),
+            tickets: p.tickets.clone(),
+            kinds: p.kinds.clone(),
+            min_cohort: p.min_cohort,
+            quota_values: p.quota_values,
+            quota_bits: p.quota_bits,
+            price_order: MinorUnits::new(p.price_order)?,
+            price_output: MinorUnits::new(p.price_output)?,
+            min_class: p.min_class,
+            valid_from: p.valid_from,
+        })
+    }
 }
 
 /// What the marketplace offered (DOC-4).
@@ -75,9 +99,9 @@ pub struct QuoteTerms {
     /// The structured reference string.
     pub srs: Digest,
     /// Who opens.
-    pub custody: Custody,
-    /// The key node.
-    pub node_key: PublicKey,
+    pub openers: Openers,
+    /// The class of tickets, in committee custody.
+    pub ticket_class: Option<Digest>,
     /// The class of evaluation offered.
     pub class: EvaluationClass,
     /// Seconds that it is expected to take.
@@ -114,14 +138,44 @@ pub struct OrderTerms {
     pub verifying_key: Digest,
     /// The SRS accepted.
     pub srs: Digest,
-    /// Custody accepted.
-    pub custody: Custody,
-    /// Key node accepted.
-    pub node_key: PublicKey,
+    /// Openers accepted.
+    pub openers: Openers,
+    /// Ticket class accepted.
+    pub ticket_class: Option<Digest>,
+    /// Quotes of the joint order, its own among them; empty for an order by itself.
+    pub joint: Vec<Digest>,
+    /// Digest of the key that the result is sealed to.
+    pub result_key: Digest,
     /// Least evaluation class.
     pub min_class: EvaluationClass,
     /// Unique.
     pub nonce: Nonce,
     /// When it is over.
     pub deadline: Millis,
+}
+
+impl OrderTerms {
+    /// Whether a committee opens.
+    pub fn by_committee(&self) -> bool {
+        self.openers.custody() == Custody::Committee
+    }
+    /// The node's key, in custodian-held custody.
+    pub fn node_key(&self) -> Option<PublicKey> {
+        match &self.openers {
+            Openers::CustodianHeld { node_key } => Some(PublicKey(node_key.0)),
+            Openers::Committee { .. } => None,
+        }
+    }
+    /// Names the joint order that this is a part of: the buyer's with these quotes.
+    pub fn group(&self, buyer: AccountId) -> Option<Digest> {
+        if self.joint.is_empty() {
+            return None;
+        }
+        let mut text = buyer.to_string().into_bytes();
+        text.extend(self.joint.iter().flat_map(|q| q.0));
+        Some(Digest::of(
+            Domain::Other("veilbourse v1 joint order"),
+            &text,
+        ))
+    }
 }

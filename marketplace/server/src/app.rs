@@ -9,6 +9,7 @@ use crate::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,7 +18,7 @@ use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Key, SigningKey, api::AcceptedKeys, marketplace_id};
 use veilbourse_domain::{
     DomainError, Millis, Result,
-    id::OrderId,
+    id::{OrderId, PublicKey},
     ports::{ObjectStorage, Store},
 };
 use veilbourse_store::{FileObjects, SqlStore};
@@ -25,6 +26,9 @@ use veilbourse_verifier::{ceremony::backed, linear::CircuitKey};
 
 /// Milliseconds since the epoch, asked for when needed.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// A key node that asked for nothing for so long is not heard of.
+const HEARD_MILLIS: Millis = 120_000;
 
 /// The application.
 pub struct App {
@@ -54,6 +58,9 @@ pub struct App {
     pub(crate) hashing: Arc<Semaphore>,
     /// Objects of listings verified at once.
     pub(crate) submitting: Arc<Semaphore>,
+    /// When key nodes last asked for something (SET-7); those of before the start
+    /// are heard of within seconds.
+    heard: Mutex<HashMap<PublicKey, Millis>>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,
 }
@@ -144,6 +151,7 @@ impl App {
             heavy: Arc::new(Semaphore::new(2)),
             hashing: Arc::new(Semaphore::new(2)),
             submitting: Arc::new(Semaphore::new(1)),
+            heard: Mutex::default(),
             manifests: crate::convert::ManifestCache::default(),
         }))
     }
@@ -161,6 +169,21 @@ impl App {
     /// Now.
     pub fn now(&self) -> Millis {
         (self.clock)()
+    }
+
+    /// A key node asks for something.
+    pub(crate) fn hear(&self, node: PublicKey) {
+        let now = self.now();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(node, now);
+    }
+
+    /// Whether all of these nodes were heard of lately (SET-7).
+    pub(crate) fn heard(&self, nodes: &[Key]) -> bool {
+        let since = self.now().saturating_sub(HEARD_MILLIS);
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = |k: &Key| heard.get(&PublicKey(k.0)).is_some_and(|at| *at >= since);
+        nodes.iter().all(lately)
     }
 
     /// Random bytes.

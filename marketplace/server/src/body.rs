@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
+use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD};
 use veilbourse_domain::{
     DomainError,
     access::{POLICY, Surface, Viewer},
@@ -33,6 +34,10 @@ pub(crate) const MAX_PLAIN: usize = 1 << 20;
 pub(crate) const MAX_LARGE: usize = 8 << 20;
 /// Most bytes of an output that a pod puts.
 pub(crate) const MAX_OUTPUT: usize = 32 << 20;
+/// Most bytes of a dealing's announcement.
+pub(crate) const MAX_ANNOUNCEMENT: usize = 4 << 10;
+/// Most bytes of a sealed piece of a dealing (DOC-14).
+pub(crate) const MAX_PIECE: usize = PIECE_BYTES + PIECE_OVERHEAD;
 /// Most bytes of what machines say about themselves.
 const MAX_NOTICE: usize = 64 << 10;
 /// Bodies over [`MAX_PLAIN`] that an account or machine sends at once.
@@ -48,11 +53,15 @@ fn limit_of(pattern: Option<&str>) -> usize {
         Some("/graphql" | "/v1/listings/{id}/objects/{name}") => MAX_LARGE,
         Some("/v1/node/jobs/{order}/delivery") => MAX_LARGE,
         Some("/v1/pod/jobs/{order}/outputs/{index}") => MAX_OUTPUT,
+        Some("/v1/listings/{id}/dealings/{dealing}/announcement") => MAX_ANNOUNCEMENT,
+        Some("/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}") => MAX_PIECE,
         Some(
             "/v1/machines/token"
             | "/v1/pod/lease"
             | "/v1/pod/jobs/{order}/heartbeat"
             | "/v1/pod/jobs/{order}/decline"
+            | "/v1/node/dealings"
+            | "/v1/node/tickets"
             | "/v1/node/lease",
         ) => MAX_NOTICE,
         _ => MAX_PLAIN,

@@ -62,6 +62,8 @@ pub struct ServerConfig {
     pub order_seconds: u32,
     /// Drafts of listings that an account may have, at most 100.
     pub drafts: u32,
+    /// Most bytes of dealings that a listing may have.
+    pub dealing_bytes: u64,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -80,6 +82,7 @@ impl Default for ServerConfig {
             grant_seconds: 600,
             order_seconds: 86_400,
             drafts: 10,
+            dealing_bytes: 8 << 30,
             limits: Limits::default(),
         }
     }

@@ -56,24 +56,6 @@ pub(crate) fn keys_digest(keys: &[Digest]) -> Digest {
     Digest::of(Domain::Other("veilbourse v1 verifying keys"), &bytes)
 }
 
-pub(crate) fn policy_terms(p: &Policy) -> Result<PolicyTerms> {
-    Ok(PolicyTerms {
-        listing: p.listing.as_str().parse()?,
-        dataset: p.dataset,
-        version: p.policy_version,
-        custody: p.custody,
-        node_key: PublicKey(p.node_key.0),
-        kinds: p.kinds.clone(),
-        min_cohort: p.min_cohort,
-        quota_values: p.quota_values,
-        quota_bits: p.quota_bits,
-        price_order: MinorUnits::new(p.price_order)?,
-        price_output: MinorUnits::new(p.price_output)?,
-        min_class: p.min_class,
-        valid_from: p.valid_from,
-    })
-}
-
 pub(crate) fn quote_terms(q: &Signed<Quote>, operator: AccountId) -> Result<QuoteTerms> {
     let b = &q.body;
     Ok(QuoteTerms {
@@ -95,8 +77,8 @@ pub(crate) fn quote_terms(q: &Signed<Quote>, operator: AccountId) -> Result<Quot
         },
         verifying_key: keys_digest(&b.verifying_keys),
         srs: b.srs.digest,
-        custody: b.custody,
-        node_key: PublicKey(b.node_key.0),
+        openers: b.openers.clone(),
+        ticket_class: b.ticket_class,
         class: b.class,
         expected_seconds: u64::from(b.expected_seconds),
         expiry: b.expiry,
@@ -118,8 +100,10 @@ pub(crate) fn order_terms(o: &Signed<Order>) -> Result<OrderTerms> {
         price: MinorUnits::new(b.price)?,
         verifying_key: keys_digest(&b.verifying_keys),
         srs: b.srs.digest,
-        custody: b.custody,
-        node_key: PublicKey(b.node_key.0),
+        openers: b.openers.clone(),
+        ticket_class: b.ticket_class,
+        joint: b.joint.clone(),
+        result_key: Digest::of(Domain::Other("veilbourse v1 result key"), &b.result_key.0),
         min_class: b.min_class,
         nonce: Nonce(b.nonce.0),
         deadline: b.deadline,
@@ -127,6 +111,18 @@ pub(crate) fn order_terms(o: &Signed<Order>) -> Result<OrderTerms> {
 }
 
 impl App {
+    /// A listing's policy of a version, as it was signed, with its terms.
+    pub(crate) async fn policy_of(
+        &self,
+        listing: ListingId,
+        version: u32,
+    ) -> Result<(Signed<Policy>, PolicyTerms)> {
+        let text = self.store.policy(listing, version).await?.text;
+        let signed = Signed::<Policy>::parse(text.as_bytes()).map_err(|e| refused(&e))?;
+        let terms = PolicyTerms::of(&signed.body)?;
+        Ok((signed, terms))
+    }
+
     /// The manifest of a listing.
     pub(crate) async fn manifest(&self, id: ListingId) -> Result<Arc<Manifest>> {
         let lock = || {

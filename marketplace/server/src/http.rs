@@ -4,7 +4,7 @@
 use crate::{
     App,
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
-    machines,
+    dealings, machines, nodes,
     service::Market,
     socket::{self, MAX_SOCKETS},
     uploads,
@@ -260,6 +260,24 @@ async fn result(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answer 
         .body(sealed))
 }
 
+fn binary(bytes: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/octet-stream")
+        .body(bytes)
+}
+
+async fn masked(site: Data<Site>, req: HttpRequest, id: Path<String>) -> Answer {
+    let id = buyers_order(&site, &req, "GET /v1/orders/{id}/masked", &id).await?;
+    let found = site.app.store.masked(id).await;
+    found.map(binary).map_err(|e| site.refuse(e))
+}
+
+async fn masks(site: Data<Site>, req: HttpRequest, at: Path<(String, u8)>) -> Answer {
+    let id = buyers_order(&site, &req, "GET /v1/orders/{id}/masks/{node}", &at.0).await?;
+    let found = site.app.store.sealed_masks(id, at.1).await;
+    found.map(binary).map_err(|e| site.refuse(e))
+}
+
 async fn no_route(req: HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().json(ErrorAnswer {
         code: NO_ROUTE.into(),
@@ -294,6 +312,27 @@ pub fn routes(c: &mut ServiceConfig) {
         )
         .route("/v1/orders/{id}/receipt", web::get().to(receipt))
         .route("/v1/orders/{id}/result", web::get().to(result))
+        .route("/v1/orders/{id}/masked", web::get().to(masked))
+        .route("/v1/orders/{id}/masks/{node}", web::get().to(masks))
+        .route("/v1/listings/{id}/dealings", web::get().to(dealings::held))
+        .route(
+            "/v1/listings/{id}/dealings/{dealing}/announcement",
+            web::put().to(dealings::announce),
+        )
+        .route(
+            "/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}",
+            web::put().to(dealings::put_piece),
+        )
+        .route("/v1/node/dealings", web::post().to(dealings::asked))
+        .route(
+            "/v1/node/dealings/{dealing}/{part}/{piece}",
+            web::get().to(dealings::get_piece),
+        )
+        .route(
+            "/v1/node/dealings/{dealing}",
+            web::post().to(dealings::answer),
+        )
+        .route("/v1/node/tickets", web::post().to(dealings::spent))
         .route("/v1/verifying-keys/{digest}", web::get().to(verifying_key))
         .route("/v1/machines/token", web::post().to(machines::token))
         .route("/v1/pod/lease", web::post().to(machines::pod_lease))
@@ -317,18 +356,18 @@ pub fn routes(c: &mut ServiceConfig) {
             "/v1/pod/jobs/{order}/objects/{name}",
             web::get().to(machines::pod_object),
         )
-        .route("/v1/node/lease", web::post().to(machines::node_lease))
+        .route("/v1/node/lease", web::post().to(nodes::node_lease))
         .route(
             "/v1/node/jobs/{order}/delivery",
-            web::post().to(machines::node_delivery),
+            web::post().to(nodes::node_delivery),
         )
         .route(
             "/v1/node/jobs/{order}/non-delivery",
-            web::post().to(machines::node_refusal),
+            web::post().to(nodes::node_refusal),
         )
         .route(
             "/v1/node/jobs/{order}/objects/{name}",
-            web::get().to(machines::node_object),
+            web::get().to(nodes::node_object),
         )
         .default_service(web::route().to(no_route));
 }

@@ -7,20 +7,26 @@
 mod app;
 mod auth;
 mod body;
+#[cfg(test)]
+mod committee_tests;
 mod config;
 mod convert;
+mod dealings;
 mod http;
 mod keys;
 mod limits;
 mod listings;
 mod machines;
+mod nodes;
 mod orders;
+mod quorums;
 mod quotes;
 mod receipts;
 mod run;
 mod service;
 mod settle;
 mod socket;
+mod tickets;
 mod uploads;
 
 pub use app::{App, Clock};

@@ -4,7 +4,7 @@
 use crate::{
     App,
     app::blocking,
-    convert::{policy_terms, read_value, stored},
+    convert::{read_value, stored},
     limits::Kind,
 };
 use serde_json::Value;
@@ -201,7 +201,7 @@ impl App {
         policy: &Value,
     ) -> Result<(PolicyTerms, SignedText)> {
         let signed = read_value::<Policy>(self, policy)?;
-        let terms = policy_terms(&signed.body)?;
+        let terms = PolicyTerms::of(&signed.body)?;
         let key = veilbourse_domain::id::PublicKey(signed.key.0);
         if !self.store.key_registered(listing.owner, key).await? {
             return Err(DomainError::SigningKeyUnknown);
@@ -212,6 +212,7 @@ impl App {
         if terms.dataset != listing.dataset {
             return Err(DomainError::DatasetDiffers);
         }
+        self.announced_as_listed(listing.id, &terms).await?;
         Ok((terms, stored(&signed)?))
     }
 

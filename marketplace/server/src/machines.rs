@@ -1,7 +1,4 @@
-//! What pods and key nodes ask (POD-1..3, KEY-1): leases, parts, results.
-//!
-//! Over 500 lines: two thin routes a message, side by side so that they stay
-//! alike.
+//! What pods ask (POD-1..3): leases, parts, results; and the tokens of machines.
 
 use crate::{
     App,
@@ -21,22 +18,22 @@ use veilbourse_core::{
     wire::Reader,
 };
 use veilbourse_documents::{
-    Chain, Delivery, Grant, Nonce, Policy, Quote, Signed,
-    api::{Decline, Deliver, Heartbeat, NodeJob, PodJob, Refuse, Submit, TokenRequest},
+    Chain, Nonce, Policy, Quote, Signed,
+    api::{Decline, Heartbeat, PodJob, Submit, TokenRequest},
 };
 use veilbourse_domain::{
     DomainError, Result,
     access::{Pass, Viewer},
     id::{LeaseToken, MachineId, OrderId},
-    order::{Order, OrderState},
-    records::{BlobKind, DocumentKind, Machine, SubmittedOutput},
+    order::Order,
+    records::{BlobKind, SubmittedOutput},
 };
 use veilbourse_verifier::{
     Envelope, Kind,
     linear::{Matrix, Visibility, linear_body_limit},
 };
 
-fn machine_id(pass: &Pass) -> Result<MachineId> {
+pub(crate) fn machine_id(pass: &Pass) -> Result<MachineId> {
     match pass.viewer() {
         Viewer::Machine { id, .. } => Ok(*id),
         _ => Err(DomainError::Unauthenticated),
@@ -55,7 +52,7 @@ pub async fn token(site: Data<Site>, req: HttpRequest, login: Json<TokenRequest>
 }
 
 impl App {
-    async fn documents(&self, order: &Order) -> Result<(Signed<Policy>, Signed<Quote>)> {
+    pub(crate) async fn documents(&self, order: &Order) -> Result<(Signed<Policy>, Signed<Quote>)> {
         let signed = self.signed_order(order.id).await?;
         let quote = self.store.quote(signed.body.quote).await?.signed.text;
         let policy = self
@@ -83,24 +80,6 @@ impl App {
         })
     }
 
-    async fn node_job(&self, order: &Order) -> Result<NodeJob> {
-        let (policy, quote) = self.documents(order).await?;
-        let grant = self
-            .store
-            .document(order.id, DocumentKind::Grant)
-            .await?
-            .text;
-        Ok(NodeJob {
-            order_id: id(order.id)?,
-            manifest: (*self.manifest(order.listing).await?).clone(),
-            policy,
-            quote,
-            order: self.signed_order(order.id).await?,
-            submission: self.signed_submission(order.id).await?,
-            grant: Signed::parse(grant.as_bytes()).map_err(|e| refused(&e))?,
-        })
-    }
-
     /// The order, if the pod holds its lease; not found otherwise (ACC-6).
     async fn leased(&self, pass: &Pass, order: &str) -> Result<(Order, MachineId)> {
         let (order, pod) = self.own_job(pass, order).await?;
@@ -118,16 +97,6 @@ impl App {
             return Err(DomainError::NotFound { what: "order" });
         }
         Ok((order, pod))
-    }
-
-    /// The order, if it is this node's to open; not found otherwise.
-    async fn opening(&self, pass: &Pass, order: &str) -> Result<(Order, Machine)> {
-        let node = self.store.machine(machine_id(pass)?).await?;
-        let order = self.store.order(order.parse()?).await?;
-        if order.terms.node_key != node.signing_key {
-            return Err(DomainError::NotFound { what: "order" });
-        }
-        Ok((order, node))
     }
 
     async fn take_submission(&self, pass: &Pass, order: &str, body: Submit) -> Result<()> {
@@ -151,83 +120,6 @@ impl App {
             .await?;
         self.changed(order.id);
         self.settle.notify_one();
-        Ok(())
-    }
-
-    async fn take_delivery(&self, pass: &Pass, order: &str, body: Deliver) -> Result<()> {
-        let (order, _) = self.opening(pass, order).await?;
-        let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
-        let chain = Chain {
-            marketplace: &self.key,
-            policy: &policy,
-            quote: &quote,
-            order: &chain_order,
-        };
-        chain
-            .check_delivery(&grant, &body.delivery)
-            .map_err(|e| refused(&e))?;
-        let delivered = &body.delivery.body;
-        if Delivery::digest_of_sealed_result(&body.sealed_result.0) != delivered.sealed_result {
-            return Err(DomainError::DocumentLink {
-                what: "sealed result",
-            });
-        }
-        if delivered.values != order.values {
-            return Err(DomainError::invalid(
-                "delivery.values",
-                format!("{}, the order has {}", delivered.values, order.values),
-            ));
-        }
-        let text = stored(&body.delivery)?;
-        let grant = delivered.grant;
-        self.store
-            .deliver(order.id, grant, text, body.sealed_result.0, self.now())
-            .await?;
-        metrics::counter!("veilbourse_orders_released_total").increment(1);
-        self.receipt(order.id).await?;
-        self.changed(order.id);
-        Ok(())
-    }
-
-    async fn opened_documents(
-        &self,
-        order: &Order,
-    ) -> Result<(
-        Signed<veilbourse_documents::Order>,
-        Signed<Grant>,
-        Signed<Policy>,
-        Signed<Quote>,
-    )> {
-        let signed = self.signed_order(order.id).await?;
-        let grant = self
-            .store
-            .document(order.id, DocumentKind::Grant)
-            .await?
-            .text;
-        let grant = Signed::parse(grant.as_bytes()).map_err(|e| refused(&e))?;
-        let (policy, quote) = self.documents(order).await?;
-        Ok((signed, grant, policy, quote))
-    }
-
-    async fn take_refusal(&self, pass: &Pass, order: &str, body: Refuse) -> Result<()> {
-        let (order, _) = self.opening(pass, order).await?;
-        let (chain_order, grant, policy, quote) = self.opened_documents(&order).await?;
-        let chain = Chain {
-            marketplace: &self.key,
-            policy: &policy,
-            quote: &quote,
-            order: &chain_order,
-        };
-        chain
-            .check_non_delivery(&grant, &body.refusal)
-            .map_err(|e| refused(&e))?;
-        let said = &body.refusal.body;
-        let why = format!("{}: {}", said.code, said.reason);
-        let text = stored(&body.refusal)?;
-        self.store
-            .non_delivery(order.id, said.grant, text, &why, said.revealed, self.now())
-            .await?;
-        self.changed(order.id);
         Ok(())
     }
 }
@@ -439,94 +331,6 @@ pub async fn pod_object(site: Data<Site>, req: HttpRequest, at: Path<(String, St
             }
             _ => Err(DomainError::NotFound { what: "object" }),
         }
-    };
-    let bytes = work.await.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/octet-stream")
-        .body(bytes))
-}
-
-/// `POST /v1/node/lease`.
-pub async fn node_lease(site: Data<Site>, req: HttpRequest) -> Answer {
-    let pass = site.pass(&req, "POST /v1/node/lease").await?;
-    let work = async {
-        let app = &site.app;
-        let node = app.store.machine(machine_id(&pass)?).await?;
-        let token = LeaseToken(app.random());
-        let order = app
-            .store
-            .lease_opening(node.id, node.signing_key, token, app.now())
-            .await?;
-        match order {
-            None => Ok(None),
-            Some(order) => app.node_job(&order).await.map(Some),
-        }
-    };
-    Ok(match work.await.map_err(|e| site.refuse(e))? {
-        Some(job) => HttpResponse::Ok().json(job),
-        None => HttpResponse::NoContent().finish(),
-    })
-}
-
-/// `POST /v1/node/jobs/{order}/delivery`.
-pub async fn node_delivery(
-    site: Data<Site>,
-    req: HttpRequest,
-    order: Path<String>,
-    body: Json<Deliver>,
-) -> Answer {
-    let pass = site
-        .pass(&req, "POST /v1/node/jobs/{order}/delivery")
-        .await?;
-    let taken = site
-        .app
-        .take_delivery(&pass, &order, body.into_inner())
-        .await;
-    taken.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok().json(json!({})))
-}
-
-/// `POST /v1/node/jobs/{order}/non-delivery`.
-pub async fn node_refusal(
-    site: Data<Site>,
-    req: HttpRequest,
-    order: Path<String>,
-    body: Json<Refuse>,
-) -> Answer {
-    let pass = site
-        .pass(&req, "POST /v1/node/jobs/{order}/non-delivery")
-        .await?;
-    let taken = site
-        .app
-        .take_refusal(&pass, &order, body.into_inner())
-        .await;
-    taken.map_err(|e| site.refuse(e))?;
-    Ok(HttpResponse::Ok().json(json!({})))
-}
-
-/// `GET /v1/node/jobs/{order}/objects/{name}`: of an order that is opening.
-pub async fn node_object(site: Data<Site>, req: HttpRequest, at: Path<(String, String)>) -> Answer {
-    let pass = site
-        .pass(&req, "GET /v1/node/jobs/{order}/objects/{name}")
-        .await?;
-    let work = async {
-        let app = &site.app;
-        let (order, _) = app.opening(&pass, &at.0).await?;
-        let OrderState::Opening(_) = order.state else {
-            return Err(DomainError::NotFound { what: "object" });
-        };
-        let missing = DomainError::NotFound { what: "object" };
-        if at.1 == "public-key" {
-            return app.objects.read(order.listing, "public-key").await;
-        }
-        let (kind, index) = match at.1.split_once('-') {
-            Some(("ciphertext", i)) => (BlobKind::Ciphertext, i),
-            Some(("envelope", i)) => (BlobKind::Envelope, i),
-            _ => return Err(missing),
-        };
-        app.store
-            .blob(order.id, kind, index.parse().map_err(|_| missing)?)
-            .await
     };
     let bytes = work.await.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok()

@@ -18,6 +18,7 @@ use veilbourse_domain::{
     order::{Order, Placed},
     records::PlaceOrder,
     terms::OrderTerms,
+    tickets::TicketFacts,
 };
 use veilbourse_graphql::Progress;
 
@@ -51,6 +52,11 @@ impl App {
         let listing = self.store.listing(quote.listing).await?;
         let manifest = self.manifest(quote.listing).await?;
         let usage = self.store.usage(quote.listing).await?;
+        let tickets = match terms.by_committee() {
+            true => self.store.ticket_facts(quote.listing).await?,
+            false => TicketFacts::default(),
+        };
+        let joint = self.joint_parts(&terms.joint).await?;
         let now = self.now();
         let demand = admit_order(&Admission {
             now,
@@ -63,6 +69,8 @@ impl App {
             buyer,
             key_registered: self.store.key_registered(buyer, terms.signer).await?,
             usage: &usage,
+            tickets: &tickets,
+            joint: &joint,
             horizon: 1000 * u64::from(self.config.order_seconds),
         })?;
         // The same links that pod and node will check.

@@ -3,7 +3,7 @@
 
 use crate::{
     App,
-    convert::{id, policy_terms, quote_terms, refused, stored},
+    convert::{id, quote_terms, refused, stored},
     limits::Kind,
 };
 use veilbourse_core::{
@@ -13,19 +13,20 @@ use veilbourse_core::{
     program::{MatrixRef, Program, Weights},
 };
 use veilbourse_documents::{
-    DOCUMENT_VERSION, EvaluationClass, Key, MachineRegistration, PodRef, Policy, Price, Quote,
-    Signed, Work,
+    Custody, DOCUMENT_VERSION, EvaluationClass, MachineRegistration, Openers, PodRef, Policy,
+    Price, Quote, Signed, Work,
 };
 use veilbourse_domain::{
-    DomainError, MinorUnits, Result, Split,
+    Digest, DomainError, MinorUnits, Result, Split,
     access::{MachineKind, Pass},
     admit::{self, check_demand, check_quota, quota_left},
-    id::{ListingId, MachineId, PublicKey, QuoteId},
+    id::{ListingId, MachineId, QuoteId},
     listing::ListingState,
     money::BASIS_POINTS,
     records::{Decision, Machine, PageRequest, StoredQuote},
+    terms::PolicyTerms,
 };
-use veilbourse_graphql::{OutputOffer, QuoteOffer, Seat};
+use veilbourse_graphql::{OutputOffer, QuoteOffer, Seat, TicketOffer};
 use veilbourse_verifier::linear::{CircuitKey, PrivateArgument, required_circuits};
 
 /// Seconds that a proof with hidden weights takes on two cores, measured.
@@ -35,7 +36,7 @@ const PUBLIC_SECONDS: u32 = 1;
 
 impl App {
     /// The approved machines of a kind.
-    async fn approved(&self, kind: MachineKind) -> Result<Vec<Machine>> {
+    pub(crate) async fn approved(&self, kind: MachineKind) -> Result<Vec<Machine>> {
         let mut out = Vec::new();
         let mut after = None;
         loop {
@@ -106,6 +107,7 @@ impl App {
         listing_id: ListingId,
         program: Program,
         pod: Option<MachineId>,
+        ticket_class: Option<Digest>,
     ) -> Result<QuoteOffer> {
         self.limits
             .take(Kind::Quote, &pass.viewer().account()?.to_string())?;
@@ -126,19 +128,26 @@ impl App {
         let policy = self.store.policy(listing_id, terms.version).await?;
         let signed_policy =
             Signed::<Policy>::parse(policy.text.as_bytes()).map_err(|e| refused(&e))?;
-        let terms = policy_terms(&signed_policy.body)?;
+        let terms = PolicyTerms::of(&signed_policy.body)?;
         let manifest = self.manifest(listing_id).await?;
         let demand = check_demand(&manifest, &program, &terms)?;
         let usage = self.store.usage(listing_id).await?;
         check_quota(&terms, &usage, demand.values, demand.bits)?;
         let circuits = self.circuits_for(&manifest, &program)?;
         let (pod, reference) = self.choose_pod(pod).await?;
-        let nodes = self.approved(MachineKind::Node).await?;
-        if !nodes.iter().any(|n| n.signing_key == terms.node_key) {
-            return Err(DomainError::NotFound {
-                what: "approved key node of the policy",
-            });
+        // A committee's nodes have accepted a dealing, else there are no tickets.
+        if let Openers::CustodianHeld { node_key } = &terms.openers {
+            let nodes = self.approved(MachineKind::Node).await?;
+            if !nodes.iter().any(|n| n.signing_key.0 == node_key.0) {
+                return Err(DomainError::NotFound {
+                    what: "approved key node of the policy",
+                });
+            }
         }
+        let values = demand.values;
+        let tickets = self
+            .class_for(&listing, &terms, ticket_class, &manifest, &program, values)
+            .await?;
         let total = admit::price(&terms, &demand)?;
         let pod_part = i128::from(total.get()) * i128::from(self.config.pod_basis_points)
             / i128::from(BASIS_POINTS);
@@ -175,8 +184,8 @@ impl App {
                 },
                 verifying_keys: circuits.iter().map(PrivateArgument::digest).collect(),
                 srs: self.accepted.srs.clone(),
-                custody: terms.custody,
-                node_key: Key(terms.node_key.0),
+                openers: terms.openers.clone(),
+                ticket_class: tickets.as_ref().map(|t| t.class),
                 class: EvaluationClass::Proven,
                 expected_seconds,
                 expiry: now.saturating_add(1000 * u64::from(self.config.quote_seconds)),
@@ -205,15 +214,12 @@ impl App {
             values_left: left.values,
             bits_left: left.bits,
             work: expected_work(&manifest, &program, &circuits),
-            outputs: outputs(&manifest, &program)?,
-            private_parts: private_parts(&program),
-            seats: seats(&program),
+            outputs: outputs(&manifest, &program, tickets.as_ref())?,
+            private_parts: private_parts(&program, terms.openers.custody()),
+            seats: seats(&program, &terms.openers),
+            openers: serde_json::to_string(&terms.openers).map_err(DomainError::storage)?,
+            tickets,
         })
-    }
-
-    /// The key of a node as documents name it.
-    pub(crate) fn node_key(key: PublicKey) -> Key {
-        Key(key.0)
     }
 }
 
@@ -250,7 +256,11 @@ fn expected_work(manifest: &Manifest, program: &Program, circuits: &[CircuitKey]
     work
 }
 
-fn outputs(manifest: &Manifest, program: &Program) -> Result<Vec<OutputOffer>> {
+fn outputs(
+    manifest: &Manifest,
+    program: &Program,
+    tickets: Option<&TicketOffer>,
+) -> Result<Vec<OutputOffer>> {
     let budgets = budget::check_program(manifest, program).map_err(|e| DomainError::Program {
         reason: e.to_string(),
     })?;
@@ -276,15 +286,25 @@ fn outputs(manifest: &Manifest, program: &Program) -> Result<Vec<OutputOffer>> {
                 scale_log2: vector.map_or(0, |v| v.scale_log2),
                 noise_slack_bits: b.slack_bits().1,
                 private_weights: is_private(program, o.vector),
+                noise_deviation: tickets.map(|t| t.noise_deviation),
+                noise_within_95: tickets.map(|t| t.noise_within_95),
             }
         })
         .collect())
 }
 
-fn private_parts(program: &Program) -> Vec<String> {
+fn private_parts(program: &Program, custody: Custody) -> Vec<String> {
+    let opened = match custody {
+        Custody::CustodianHeld => {
+            "the opened values, from everybody but you and the custodian's key node"
+        }
+        Custody::Committee => {
+            "the opened values, from everybody but you, unless all nodes of a quorum conspire, or the custodian with one of them"
+        }
+    };
     let mut out = vec![
         "every row of the dataset, from everybody but the custodian".to_owned(),
-        "the opened values, from everybody but you and the custodian's key node".to_owned(),
+        opened.to_owned(),
     ];
     for v in &program.vectors {
         if let Weights::Private {
@@ -305,7 +325,7 @@ fn private_parts(program: &Program) -> Vec<String> {
     out
 }
 
-fn seats(program: &Program) -> Vec<Seat> {
+fn seats(program: &Program, openers: &Openers) -> Vec<Seat> {
     let private = program
         .vectors
         .iter()
@@ -315,18 +335,43 @@ fn seats(program: &Program) -> Vec<Seat> {
         .iter()
         .any(|o| matches!(o.over, MatrixRef::Chunk { .. }));
     let weights = |yes: &str, no: &str| (if private { yes } else { no }).to_owned();
-    vec![
-        Seat { seat: "you", learns: "the opened values; nothing else of the rows".into() },
-        Seat {
-            seat: "custodian",
-            learns: format!(
-                "the opened values (its key node decrypts them){}",
-                match (private, rows) {
-                    (true, true) => ", and with per-row results it can solve for your weights",
-                    _ => "",
-                }
-            ),
-        },
+    let (opens, receipt) = match openers {
+        Openers::CustodianHeld { .. } => (
+            vec![Seat {
+                seat: "custodian",
+                learns: format!(
+                    "the opened values (its key node decrypts them){}",
+                    match (private, rows) {
+                        (true, true) => ", and with per-row results it can solve for your weights",
+                        _ => "",
+                    }
+                ),
+            }],
+            "the encrypted outputs and their proofs; a custodian who holds the data key can read results from them",
+        ),
+        Openers::Committee { threshold, .. } => (
+            vec![
+                Seat {
+                    seat: "custodian",
+                    learns: "what was ordered and paid, the tickets spent; nothing of the result, unless it conspires with a node of the quorum: it dealt the masks"
+                        .into(),
+                },
+                Seat {
+                    seat: "key nodes",
+                    learns: format!(
+                        "the public program and masked values, which fewer than {threshold} nodes cannot read; {threshold} nodes of a quorum together could, and the custodian with one of them"
+                    ),
+                },
+            ],
+            "the encrypted outputs and their proofs; a custodian who holds the data key can read results from them",
+        ),
+    };
+    let mut seats = vec![Seat {
+        seat: "you",
+        learns: "the opened values; nothing else of the rows".into(),
+    }];
+    seats.extend(opens);
+    seats.extend([
         Seat {
             seat: "pod",
             learns: weights(
@@ -336,13 +381,14 @@ fn seats(program: &Program) -> Vec<Seat> {
         },
         Seat {
             seat: "marketplace",
-            learns: "program shape, price and proofs; no weights that are private, no row, no result"
-                .into(),
+            learns:
+                "program shape, price and proofs; no weights that are private, no row, no result"
+                    .into(),
         },
         Seat {
             seat: "whoever you show the receipt",
-            learns: "the encrypted outputs and their proofs; a custodian who holds the data key can read results from them"
-                .into(),
+            learns: receipt.into(),
         },
-    ]
+    ]);
+    seats
 }

@@ -6,8 +6,9 @@ use crate::{
     convert::{id, refused, stored},
 };
 use veilbourse_documents::{
-    Assurance, Bytes, DOCUMENT_VERSION, DecryptionClass, Delivery, Document, EvaluationClass,
-    Grant, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed, SrsRef,
+    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, Document,
+    EvaluationClass, Grant, Opening, Policy, Quote, Receipt, ReceiptOutput, Settlement, Signed,
+    SrsRef,
 };
 use veilbourse_domain::{
     DomainError, Result,
@@ -42,6 +43,23 @@ impl App {
             ));
         }
         Ok(self.accepted.ceremony.clone())
+    }
+
+    /// What each node of a quorum signed, by its number (REC-7).
+    async fn quorums_word(
+        &self,
+        id: OrderId,
+        grant: u32,
+    ) -> Result<(Vec<Signed<Opening>>, Vec<Signed<Delivery>>)> {
+        let (mut openings, mut deliveries) = (Vec::new(), Vec::new());
+        for part in self.store.openings(id).await? {
+            let Some((opening, delivery)) = part.delivered.filter(|_| part.number == grant) else {
+                continue;
+            };
+            openings.push(Signed::parse(opening.text.as_bytes()).map_err(|e| refused(&e))?);
+            deliveries.push(Signed::parse(delivery.text.as_bytes()).map_err(|e| refused(&e))?);
+        }
+        Ok((openings, deliveries))
     }
 
     /// The receipt of a released order: stored, or made now.
@@ -80,15 +98,22 @@ impl App {
                 envelope: Bytes(self.store.blob(order_id, BlobKind::Envelope, index).await?),
             });
         }
+        let custody = order.terms.openers.custody();
+        let (openings, deliveries) = match custody {
+            Custody::CustodianHeld => {
+                let one = self.read_document::<Delivery>(order_id, DocumentKind::Delivery);
+                (Vec::new(), vec![one.await?])
+            }
+            Custody::Committee => self.quorums_word(order_id, released.number).await?,
+        };
         let body = Receipt {
             version: DOCUMENT_VERSION,
             marketplace: self.id,
             grant: self
                 .read_document::<Grant>(order_id, DocumentKind::Grant)
                 .await?,
-            delivery: self
-                .read_document::<Delivery>(order_id, DocumentKind::Delivery)
-                .await?,
+            openings,
+            deliveries,
             manifest: (*manifest).clone(),
             public_key: Bytes(self.objects.read(order.listing, "public-key").await?),
             verifying_keys: circuits.iter().map(|c| Bytes(c.encode())).collect(),
@@ -96,10 +121,10 @@ impl App {
             outputs,
             assurance: Assurance {
                 evaluation: EvaluationClass::Proven,
-                decryption: DecryptionClass::CustodianAttested,
+                decryption: DecryptionClass::of(custody),
                 srs: signed.body.srs.provenance,
             },
-            arrows: Receipt::arrow_lines(&signed.body.program),
+            arrows: Receipt::arrow_lines(&signed.body.program, custody),
             work: submission.body.work,
             settlement: Settlement {
                 order_id: id(order_id)?,

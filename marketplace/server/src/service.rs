@@ -8,7 +8,7 @@ use std::sync::Arc;
 use veilbourse_core::program::Program;
 use veilbourse_documents::{KeyRegistration, MachineRegistration, Signed};
 use veilbourse_domain::{
-    DomainError, MinorUnits, Result,
+    Digest, DomainError, MinorUnits, Result,
     access::{MachineKind, Pass, Role, Viewer},
     id::{CashRequestId, ListingId, MachineId, OrderId, PublicKey, TransferId},
     ledger::TransferKind,
@@ -17,7 +17,9 @@ use veilbourse_domain::{
     ports::Store,
     records::{Account, CashRequest, Decision, Machine},
 };
-use veilbourse_graphql::{Caller, MarketplaceInfo, Progress, QuoteOffer, Service, SessionTokens};
+use veilbourse_graphql::{
+    Caller, KeyNode, ListingTickets, MarketplaceInfo, Progress, QuoteOffer, Service, SessionTokens,
+};
 use veilbourse_verifier::linear::PrivateArgument;
 
 /// [`App`] behind the GraphQL schema.
@@ -206,11 +208,9 @@ impl Service for Market {
         let signed: Signed<MachineRegistration> = read_value(app, &registration)?;
         let bad = |reason: &str| DomainError::invalid("registration", reason);
         match (kind, &signed.body.sealing_key) {
-            (MachineKind::Pod, Some(_)) | (MachineKind::Node, None) => {}
+            // POD-5: a committee's node has a sealing key, a custodian's none.
+            (MachineKind::Pod, Some(_)) | (MachineKind::Node, _) => {}
             (MachineKind::Pod, None) => return Err(bad("a pod needs a sealing key")),
-            (MachineKind::Node, Some(_)) => {
-                return Err(bad("a key node has no sealing key"));
-            }
         }
         let registration = signed.text().map_err(DomainError::storage)?;
         let now = app.now();
@@ -249,8 +249,19 @@ impl Service for Market {
         listing: ListingId,
         program: Program,
         pod: Option<MachineId>,
+        ticket_class: Option<Digest>,
     ) -> Result<QuoteOffer> {
-        self.0.make_quote(pass, listing, program, pod).await
+        self.0
+            .make_quote(pass, listing, program, pod, ticket_class)
+            .await
+    }
+
+    async fn tickets(&self, listing: &Listing) -> Result<Option<ListingTickets>> {
+        self.0.listing_tickets(listing).await
+    }
+
+    async fn key_nodes(&self, _pass: &Pass) -> Result<Vec<KeyNode>> {
+        self.0.sealing_nodes().await
     }
 
     async fn place_order(

@@ -14,12 +14,14 @@ use std::{
 };
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use veilbourse_core::ciphertext::{OutputCiphertext, PublicKey};
-use veilbourse_documents::{DOCUMENT_VERSION, Grant, Order as OrderDocument, Signed, Submission};
+use veilbourse_documents::{
+    DOCUMENT_VERSION, Grant, Opener, Openers, Order as OrderDocument, Signed, Submission,
+};
 use veilbourse_domain::{
-    DomainError, Result,
+    DomainError, Millis, Result,
     id::{MachineId, OrderId},
-    order::{Order, OrderState},
-    records::{BlobKind, DocumentKind},
+    order::{Granted, Order, OrderState},
+    records::{BlobKind, DocumentKind, SignedText},
 };
 use veilbourse_verifier::{Envelope, linear::OrderContext};
 
@@ -112,6 +114,7 @@ impl App {
 
     async fn sweep_forever(&self) {
         let mut rounds = 0u32;
+        let mut after = None;
         loop {
             tokio::time::sleep(ROUND).await;
             match self.store.sweep(self.now(), BATCH).await {
@@ -122,6 +125,11 @@ impl App {
                     }
                 }
                 Err(e) => tracing::error!(error = ?e, "sweep"),
+            }
+            // SET-7: orders that wait for a quorum, some each round.
+            match self.grant_waiting(after, BATCH).await {
+                Ok(last) => after = last,
+                Err(e) => tracing::error!(error = ?e, "grants"),
             }
             rounds = rounds.wrapping_add(1);
             if rounds.is_multiple_of(120) {
@@ -218,18 +226,39 @@ impl App {
         Ok(())
     }
 
-    /// SET-3: the one grant.
+    /// SET-3: the one grant of custodian-held custody, or one to a quorum.
     async fn grant_for(&self, id: OrderId) -> Result<()> {
         let order = self.store.order(id).await?;
-        let submission = self.signed_submission(id).await?;
+        let Openers::CustodianHeld { node_key } = order.terms.openers else {
+            return self.grant_to_quorum(id).await;
+        };
+        let now = self.now();
+        let expires = self.grant_end(&order, now);
+        let opener = Opener::CustodianHeld { node_key };
+        let (grant, granted) = self.sign_grant(&order, 0, opener, expires).await?;
+        self.store.grant(id, grant, granted, now).await?;
+        Ok(())
+    }
+
+    /// When a grant of now expires: before the order's deadline (SET-5).
+    pub(crate) fn grant_end(&self, order: &Order, now: Millis) -> Millis {
+        now.saturating_add(1000 * u64::from(self.config.grant_seconds))
+            .min(order.terms.deadline.saturating_sub(1))
+    }
+
+    /// A grant of an order, and its facts (DOC-8).
+    pub(crate) async fn sign_grant(
+        &self,
+        order: &Order,
+        number: u32,
+        opener: Opener,
+        expires: Millis,
+    ) -> Result<(SignedText, Granted)> {
+        let submission = self.signed_submission(order.id).await?;
         let policy = self
             .store
             .policy(order.listing, order.terms.policy_version)
             .await?;
-        let now = self.now();
-        let expires = now
-            .saturating_add(1000 * u64::from(self.config.grant_seconds))
-            .min(order.terms.deadline.saturating_sub(1));
         let grant = Signed::sign(
             Grant {
                 version: DOCUMENT_VERSION,
@@ -238,13 +267,21 @@ impl App {
                 policy: policy.digest,
                 submission: submission.digest().map_err(|e| refused(&e))?,
                 outputs: submission.body.outputs,
-                node_key: Self::node_key(order.terms.node_key),
+                number,
+                opener: opener.clone(),
                 expires,
             },
             &self.signing,
         )
         .map_err(|e| refused(&e))?;
-        self.store.grant(id, stored(&grant)?, expires, now).await?;
-        Ok(())
+        let signed = stored(&grant)?;
+        let granted = Granted {
+            grant: signed.digest,
+            number,
+            opener,
+            expires,
+            over: None,
+        };
+        Ok((signed, granted))
     }
 }

@@ -4,6 +4,7 @@
 use crate::{
     db::{SqlStore, Tx, transaction},
     orders::{load, load_for_pod, transit},
+    quorums::{come_to_nothing, live},
     rows::{number, parsed, t, text, vals},
 };
 use veilbourse_domain::{
@@ -22,7 +23,7 @@ const QUOTE_KEPT_MILLIS: u64 = 24 * 3_600_000;
 const MAX_STAGE: usize = 64;
 
 /// Refuses a machine that is not approved.
-async fn approved(tx: &Tx, id: MachineId) -> Result<()> {
+pub(crate) async fn approved(tx: &Tx, id: MachineId) -> Result<()> {
     let row = tx
         .one("SELECT decision FROM machines WHERE id = $1", vals![t(id)])
         .await?
@@ -198,6 +199,7 @@ impl SqlStore {
         let sql = format!(
             "SELECT id FROM orders
              WHERE id > $2 AND ((state = 'leased' AND lease_end <= $1)
+                OR (state = 'opening' AND committee = 1 AND (deadline <= $1 OR grant_expires <= $1))
                 OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1))
              ORDER BY id LIMIT {limit}"
         );
@@ -242,6 +244,15 @@ impl SqlStore {
                 OrderState::Leased(leased) if leased.lease.ended(now) => {
                     let next = leased.lapse(now)?;
                     transit(tx, &l, next, "system", "order.lapse", now)
+                        .await
+                        .map(Some)
+                }
+                OrderState::Opening(_) => {
+                    let Some(g) = live(&l.order).filter(|g| g.expires <= now) else {
+                        return Ok(None);
+                    };
+                    let why = format!("grant {} expired", g.number);
+                    come_to_nothing(tx, &l.order, &why, "system", now)
                         .await
                         .map(Some)
                 }

@@ -5,12 +5,14 @@
 
 mod audit;
 mod db;
+mod dealings;
 mod identities;
 mod jobs;
 mod ledger;
 mod listings;
 mod objects;
 mod orders;
+mod quorums;
 mod rows;
 
 pub use db::{FailPoint, FailPoints, SqlStore};

@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use sea_orm::QueryResult;
+use veilbourse_documents::{Policy, Signed};
 use veilbourse_domain::{
     Digest, DomainError, Millis, Result,
     admit::Usage,
@@ -48,6 +49,19 @@ pub(crate) async fn load(tx: &Tx, id: ListingId) -> Result<(Listing, u64)> {
         .await?
         .ok_or(MISSING)?;
     Ok((body(&row, "body")?, number(&row, "version")?))
+}
+
+/// The terms of a policy: the listing's newest, or an earlier one as it was signed.
+pub(crate) async fn policy_terms(tx: &Tx, id: ListingId, version: u32) -> Result<PolicyTerms> {
+    let (l, _) = load(tx, id).await?;
+    if let Some(p) = l.policy.filter(|p| p.version == version) {
+        return Ok(p);
+    }
+    let sql = "SELECT text FROM policies WHERE listing = $1 AND version = $2";
+    let row = tx.one(sql, vals![t(id), version]).await?;
+    let row = row.ok_or(DomainError::NotFound { what: "policy" })?;
+    let signed = Signed::<Policy>::parse(text(&row, "text")?.as_bytes());
+    PolicyTerms::of(&signed.map_err(DomainError::storage)?.body)
 }
 
 async fn save(tx: &Tx, l: &Listing, version: u64) -> Result<()> {

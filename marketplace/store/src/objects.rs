@@ -219,6 +219,27 @@ impl ObjectStorage for FileObjects {
         ))
     }
 
+    async fn put(&self, listing: ListingId, name: &str, bytes: &[u8]) -> Result<()> {
+        Self::check_name(name)?;
+        let _guard = self.lock(listing, name).await;
+        let (staged, done) = (self.staged(listing, name), self.finished(listing, name));
+        if length(&done)? == Some(bytes.len() as u64) {
+            return Ok(());
+        }
+        let bytes = bytes.to_vec();
+        tokio::task::spawn_blocking(move || {
+            make_folder(&staged)?;
+            // What a crash left of it is written over.
+            let mut f = File::create(&staged)?;
+            f.write_all(&bytes)?;
+            f.sync_all()?;
+            finish(&staged, &done)
+        })
+        .await
+        .map_err(DomainError::storage)?
+        .map_err(DomainError::storage)
+    }
+
     async fn read(&self, listing: ListingId, name: &str) -> Result<Vec<u8>> {
         Self::check_name(name)?;
         let path = ObjectPath::from(format!("{listing}/{name}"));

@@ -7,7 +7,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    ledger, listings,
+    dealings, ledger, listings, quorums,
     rows::{self, Where, body, digest, get, json, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -19,12 +19,13 @@ use veilbourse_domain::{
     job::Lease,
     ledger::{Postings, TransferKind, TransferStep},
     listing::ListingState,
-    order::{Order, OrderState},
+    order::{Granted, Order, OrderState},
     ports::{OrderFilter, Orders},
     records::{
-        BlobKind, DocumentKind, Page, PageRequest, PlaceOrder, Placement, SignedText,
-        SubmittedOutput,
+        BlobKind, DocumentKind, NewGrant, OpeningHeld, Page, PageRequest, PlaceOrder, Placement,
+        QuorumDelivery, SignedText, SubmittedOutput,
     },
+    tickets::check_tickets,
 };
 
 const MISSING: DomainError = DomainError::NotFound { what: "order" };
@@ -73,8 +74,31 @@ async fn event(tx: &Tx, o: &Order, sequence: u64, now: Millis) -> Result<()> {
     .await
 }
 
-/// Writes an order's next state with everything that belongs to it.
+/// Writes an order's next state with everything that belongs to it; a refund
+/// ends the other orders of a joint one with it (SET-8).
 pub(crate) async fn transit(
+    tx: &Tx,
+    before: &Loaded,
+    next: OrderState,
+    actor: &str,
+    action: &str,
+    now: Millis,
+) -> Result<Order> {
+    let order = write(tx, before, next, actor, action, now).await?;
+    if matches!(order.state, OrderState::Refunded(_)) {
+        for other in quorums::load_joint(tx, &order).await? {
+            if other.order.id == order.id || other.order.state.terminal() {
+                continue;
+            }
+            let ended = other.order.clone().end_with(order.id, now)?;
+            write(tx, &other, ended.state, "system", "order.end_joint", now).await?;
+        }
+    }
+    Ok(order)
+}
+
+/// One order's next state.
+async fn write(
     tx: &Tx,
     before: &Loaded,
     next: OrderState,
@@ -95,10 +119,13 @@ pub(crate) async fn transit(
         order: order.id,
         what: format!("{} without an escrow", to.name()),
     })?;
+    // SET-3: one node's grant commits; a committee's order is refunded at its
+    // deadline, whatever grants are out (SET-7).
+    let one_node = !order.terms.by_committee();
     let money = match (from, to) {
-        (S::Verified(_), S::Opening(_)) => Some(TransferStep::Commit), // SET-3
-        (S::Opening(_), S::Released(_)) => Some(TransferStep::Post),
-        (S::Opening(_), S::Refunded(_)) => Some(TransferStep::VoidByNonDelivery),
+        (S::Verified(_), S::Opening(_)) if one_node => Some(TransferStep::Commit),
+        (S::Opening(_) | S::Verified(_), S::Released(_)) => Some(TransferStep::Post),
+        (S::Opening(_), S::Refunded(_)) if one_node => Some(TransferStep::VoidByNonDelivery),
         (_, S::Refunded(_)) => Some(TransferStep::Void),
         _ => None,
     };
@@ -114,6 +141,14 @@ pub(crate) async fn transit(
                 BlobKind::Ciphertext.name(),
                 BlobKind::Envelope.name(),
             ],
+        )
+        .await?;
+    }
+    if matches!(from, S::Opening(_)) && !one_node {
+        // SET-7: the grant is over, nobody is handed it any more.
+        tx.exec(
+            "UPDATE order_openings SET live = 0 WHERE order_id = $1",
+            vals![t(order.id)],
         )
         .await?;
     }
@@ -134,7 +169,7 @@ pub(crate) async fn transit(
     }
     tx.exec_one(
         "order",
-        "UPDATE orders SET state = $3, lease_end = $4, body = $5, version = version + 1
+        "UPDATE orders SET state = $3, lease_end = $4, body = $5, grant_expires = $6, version = version + 1
          WHERE id = $1 AND version = $2",
         vals![
             t(order.id),
@@ -142,6 +177,7 @@ pub(crate) async fn transit(
             to.name(),
             to.lease().map(|l| l.end),
             json(&order)?,
+            quorums::live(&order).map(|g| g.expires),
         ],
     )
     .await?;
@@ -161,6 +197,17 @@ pub(crate) async fn add_document(
         "document",
         "INSERT INTO order_documents (order_id, kind, digest, text) VALUES ($1, $2, $3, $4)",
         vals![t(id), kind.name(), t(d.digest), &d.text],
+    )
+    .await
+}
+
+/// Stores the grant that counts, in place of an earlier one.
+pub(crate) async fn set_grant(tx: &Tx, id: OrderId, d: &SignedText) -> Result<()> {
+    tx.exec_one(
+        "document",
+        "INSERT INTO order_documents (order_id, kind, digest, text) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (order_id, kind) DO UPDATE SET digest = excluded.digest, text = excluded.text",
+        vals![t(id), DocumentKind::Grant.name(), t(d.digest), &d.text],
     )
     .await
 }
@@ -246,6 +293,14 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         .await?
         .ok_or(MISSING)?;
     check_quota(policy, &listings::usage_of(&usage)?, o.values, o.bits)?;
+    if let Some(class) = &o.terms.ticket_class {
+        let facts = dealings::facts(tx, o.listing).await?;
+        check_tickets(policy, &facts, class, o.values)?; // ORD-7
+    }
+    let group = o.terms.group(o.buyer);
+    if let Some(group) = &group {
+        quorums::room_in_joint(tx, group, o).await?;
+    }
     tx.exec_one(
         "reveals",
         "UPDATE reveals SET reserved_values = reserved_values + $2, reserved_bits = reserved_bits + $3
@@ -282,8 +337,8 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     tx.exec_one(
         "order",
         "INSERT INTO orders (id, buyer, custodian, pod_operator, listing, pod, node_key, nonce, digest, escrow,
-                             state, deadline, version, body)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)",
+                             state, deadline, version, body, committee, joint, quote)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $16)",
         vals![
             t(o.id),
             t(o.buyer),
@@ -291,13 +346,16 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
             t(o.pod_operator),
             t(o.listing),
             t(o.terms.pod),
-            t(o.terms.node_key),
+            o.terms.node_key().map(|k| k.to_string()).unwrap_or_default(),
             t(o.terms.nonce),
             t(o.terms.digest),
             t(p.escrow),
             o.state.name(),
             o.terms.deadline,
             json(&o)?,
+            u64::from(o.terms.by_committee()),
+            group.map(|g| g.to_string()),
+            t(o.terms.quote),
         ],
     )
     .await?;
@@ -314,6 +372,12 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     )
     .await?;
     Ok(Placement::New(o))
+}
+
+/// Who delivers in custodian-held custody.
+fn node_actor(o: &Order) -> String {
+    let key = o.terms.node_key();
+    format!("node:{}", key.map(|k| k.to_string()).unwrap_or_default())
 }
 
 #[async_trait]
@@ -450,7 +514,7 @@ impl Orders for SqlStore {
     async fn settling(&self, each: u32) -> Result<Vec<Order>> {
         let sql = "SELECT body FROM (
                        SELECT id, body, ROW_NUMBER() OVER (PARTITION BY pod ORDER BY id) AS standing
-                       FROM orders WHERE state IN ('evaluated', 'verified')
+                       FROM orders WHERE state = 'evaluated' OR (state = 'verified' AND committee = 0)
                    ) AS waiting WHERE standing <= $1 ORDER BY id";
         let rows = self.all(sql, vals![each]).await?;
         rows.iter().map(|r| body(r, "body")).collect()
@@ -513,13 +577,16 @@ impl Orders for SqlStore {
         &self,
         id: OrderId,
         grant: SignedText,
-        expires: Millis,
+        granted: Granted,
         now: Millis,
     ) -> Result<Order> {
+        if granted.grant != grant.digest || !granted.quorum().is_empty() {
+            return Err(DomainError::DocumentLink { what: "grant" });
+        }
         transaction!(self, "order.grant", |tx| {
             let l = load(tx, id).await?;
             let next = l.order.state.clone().verified("opening")?;
-            let next = next.grant(grant.digest, expires, l.order.terms.deadline, now)?;
+            let next = next.grant(granted.clone(), l.order.terms.deadline, now)?;
             add_document(tx, id, DocumentKind::Grant, &grant).await?;
             transit(tx, &l, next.into(), "system", "order.grant", now).await
         })
@@ -546,15 +613,15 @@ impl Orders for SqlStore {
         transaction!(self, "order.deliver", |tx| {
             let l = load(tx, id).await?;
             if let OrderState::Released(r) = &l.order.state
-                && r.delivery == delivery.digest
+                && r.deliveries == [delivery.digest]
             {
                 return Ok(l.order); // KEY-3: the node re-delivers the same.
             }
             let next = l.order.state.clone().opening("released")?;
-            let next = next.release(grant, delivery.digest, now)?;
+            let next = next.release(grant, vec![delivery.digest], now)?;
             add_document(tx, id, DocumentKind::Delivery, &delivery).await?;
             add_blob(tx, id, BlobKind::SealedResult, 0, &sealed_result).await?;
-            let actor = format!("node:{}", l.order.terms.node_key);
+            let actor = node_actor(&l.order);
             transit(tx, &l, next.into(), &actor, "order.deliver", now).await
         })
     }
@@ -573,9 +640,76 @@ impl Orders for SqlStore {
             let next = l.order.state.clone().opening("refunded")?;
             let next = next.undeliverable(grant, why.into(), revealed, now)?;
             add_document(tx, id, DocumentKind::NonDelivery, &document).await?;
-            let actor = format!("node:{}", l.order.terms.node_key);
+            let actor = node_actor(&l.order);
             transit(tx, &l, next.into(), &actor, "order.non_delivery", now).await
         })
+    }
+
+    async fn ungranted(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>> {
+        self.waiting_for_a_quorum(after, limit).await
+    }
+
+    async fn joint(&self, id: OrderId) -> Result<Vec<Order>> {
+        self.orders_of_joint(id).await
+    }
+
+    async fn grant_quorum(&self, grants: Vec<NewGrant>, now: Millis) -> Result<Vec<Order>> {
+        self.issue_to_quorum(&grants, now).await
+    }
+
+    async fn lease_quorum(
+        &self,
+        node: MachineId,
+        key: PublicKey,
+        now: Millis,
+    ) -> Result<Option<Vec<Order>>> {
+        self.lease_to_quorum(node, key, now).await
+    }
+
+    async fn deliver_quorum(
+        &self,
+        node: PublicKey,
+        deliveries: Vec<QuorumDelivery>,
+        sealed: Vec<u8>,
+        now: Millis,
+    ) -> Result<Vec<Order>> {
+        self.take_from_quorum(node, &deliveries, &sealed, now).await
+    }
+
+    async fn refuse_quorum(
+        &self,
+        id: OrderId,
+        number: u32,
+        node: PublicKey,
+        document: SignedText,
+        why: &str,
+        revealed: bool,
+        now: Millis,
+    ) -> Result<Vec<Order>> {
+        self.refused_by_quorum(id, number, node, &document, why, revealed, now)
+            .await
+    }
+
+    async fn openings(&self, id: OrderId) -> Result<Vec<OpeningHeld>> {
+        self.parts_of_quorums(id).await
+    }
+
+    async fn grant_document(&self, id: OrderId, number: u32) -> Result<SignedText> {
+        let sql = "SELECT digest, text FROM order_grants WHERE order_id = $1 AND number = $2";
+        let row = self.one(sql, vals![t(id), number]).await?;
+        let row = row.ok_or(DomainError::GrantUnknown)?;
+        Ok(SignedText {
+            digest: digest(&row, "digest")?,
+            text: text(&row, "text")?,
+        })
+    }
+
+    async fn masked(&self, id: OrderId) -> Result<Vec<u8>> {
+        self.masked_of_released(id).await
+    }
+
+    async fn sealed_masks(&self, id: OrderId, place: u8) -> Result<Vec<u8>> {
+        self.masks_of_released(id, place).await
     }
 
     async fn sweep(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {

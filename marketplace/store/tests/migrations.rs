@@ -39,6 +39,8 @@ async fn up_down_up() {
             "audit_log",
             "quotes",
             "listing_objects",
+            "dealings",
+            "order_openings",
         ] {
             assert!(all.contains(t), "{t} is missing from {all:?}");
         }

@@ -102,14 +102,14 @@ impl Model {
             "reject" => s.evaluated("refunded")?.reject("LES-4".into(), now).into(),
             "grant" => s
                 .verified("opening")?
-                .grant(grant, DEADLINE - 1, deadline, now)?
+                .grant(granted(n), deadline, now)?
                 .into(),
             "deliver" => {
                 if matches!(s, OrderState::Released(_)) {
                     return Ok(());
                 }
                 s.opening("released")?
-                    .release(grant, signed("delivery", n).digest, now)?
+                    .release(grant, vec![signed("delivery", n).digest], now)?
                     .into()
             }
             "refuse" => s

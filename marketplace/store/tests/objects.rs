@@ -214,3 +214,21 @@ async fn killed_while_appending() {
     );
     assert_eq!(o.read(listing(), NAME).await, Ok(bytes(0, end)));
 }
+
+#[tokio::test]
+async fn whole_objects_are_put_at_once() {
+    // DOC-14: a piece's name is of its content; what a crash left is written over.
+    let dir = tempfile::tempdir().expect("a folder");
+    let o = FileObjects::new(dir.path()).expect("opened");
+    let name = "0123456789abcdef".repeat(4);
+    assert_eq!(
+        o.append(listing(), &name, 0, 300, &bytes(7, 9)).await,
+        Ok(2)
+    );
+    for _ in 0..2 {
+        assert_eq!(o.put(listing(), &name, &bytes(0, 100)).await, Ok(()));
+        assert_eq!(o.read(listing(), &name).await, Ok(bytes(0, 100)));
+    }
+    let out = o.put(listing(), "../x", &[]).await;
+    assert!(matches!(out, Err(DomainError::Invalid { .. })));
+}

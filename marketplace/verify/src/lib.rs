@@ -1,12 +1,15 @@
 //! The offline receipt verifier (REC): from the receipt alone, no server, no
 //! network, no dataset.
 
+mod decryption;
 mod refusal;
 mod report;
+mod result;
 pub mod terminal;
 
 pub use refusal::ReceiptRefusal;
 pub use report::{Line, Report};
+pub use result::{MASKED_FILE, ResultFiles, SEALED_FILE, masks_file};
 
 use std::{fs::File, io::Read, path::Path};
 use veilbourse_core::{
@@ -56,7 +59,7 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
     };
     let order_digest = chain.check()?;
     chain.check_grant(&body.submission, &body.grant)?;
-    chain.check_delivery(&body.grant, &body.delivery)?;
+    decryption::links(&chain, body)?;
 
     let order = &body.order.body;
     body.manifest.validate().map_err(ReceiptRefusal::Manifest)?;
@@ -74,12 +77,7 @@ pub fn verify_receipt(bytes: &[u8], trust: &Trust<'_>) -> Result<Report, Receipt
         &policy.kinds,
         policy.min_cohort,
     )?;
-    if body.delivery.body.values != wanted.values {
-        return Err(ReceiptRefusal::Values {
-            expected: wanted.values,
-            found: body.delivery.body.values,
-        });
-    }
+    decryption::check(&chain, body, &wanted)?;
     if body.quote.body.price.total != policy.price_of(wanted.values) {
         return Err(ReceiptRefusal::Claim {
             field: "quote.price",
@@ -194,7 +192,8 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
     if body.assurance.evaluation != EvaluationClass::Proven {
         return claim("assurance.evaluation");
     }
-    if body.assurance.decryption != DecryptionClass::CustodianAttested {
+    let custody = body.order.body.openers.custody();
+    if body.assurance.decryption != DecryptionClass::of(custody) {
         return claim("assurance.decryption");
     }
     if body.assurance.srs != body.order.body.srs.provenance {
@@ -206,7 +205,7 @@ fn claims(body: &Receipt) -> Result<(), ReceiptRefusal> {
     if body.work != body.submission.body.work {
         return claim("work");
     }
-    if body.arrows != Receipt::arrow_lines(&body.order.body.program) {
+    if body.arrows != Receipt::arrow_lines(&body.order.body.program, custody) {
         return claim("arrows");
     }
     Ok(())
@@ -240,9 +239,24 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ReceiptRefusal> {
     Ok(bytes)
 }
 
-/// Reads and checks a receipt file: whether it is valid, and what to print.
-pub fn check_file(path: &Path, trust: &Trust<'_>, json: bool) -> (bool, String) {
-    match read_file(path).and_then(|bytes| verify_receipt(&bytes, trust)) {
+/// Reads and checks a receipt file, and with it a result's files (REC-5): whether
+/// it is valid, and what to print.
+pub fn check_file(
+    path: &Path,
+    result: Option<&Path>,
+    trust: &Trust<'_>,
+    json: bool,
+) -> (bool, String) {
+    let check = |bytes: Vec<u8>| {
+        let mut report = verify_receipt(&bytes, trust)?;
+        if let Some(folder) = result {
+            let receipt = Signed::<Receipt>::parse(&bytes)?;
+            ResultFiles::read(folder, &receipt.body)?.check(&receipt.body)?;
+            report.result_checked = true;
+        }
+        Ok(report)
+    };
+    match read_file(path).and_then(check) {
         Ok(report) if json => (true, terminal::printable(&report.json().to_string())),
         Ok(report) => (true, report.text()),
         Err(e) => (false, failure(e.rule(), &e.to_string(), json)),

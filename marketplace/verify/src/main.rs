@@ -15,6 +15,10 @@ struct Cli {
     /// The marketplace expected (its id, 64 hex digits).
     #[arg(long, value_parser = |s: &str| Digest::from_hex(s).ok_or("expected 64 lower-case hex digits"))]
     marketplace: Option<Digest>,
+    /// Also hold the result's files in this folder (as `veilbourse buyer open`
+    /// left them) to the receipt.
+    #[arg(long, value_name = "FOLDER")]
+    result: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let (valid, text) = veilbourse_verify::check_file(
         &cli.receipt,
+        cli.result.as_deref(),
         &Trust {
             marketplace: cli.marketplace,
             circuits: None,

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 use veilbourse_core::{digest::Digest, wire::WireError};
-use veilbourse_documents::{DemandError, DocumentError};
+use veilbourse_documents::{DemandError, DocumentError, Key};
 use veilbourse_verifier::{Refusal, ceremony::CeremonyRefusal};
 
 /// A refusal of a receipt.
@@ -48,6 +48,56 @@ pub enum ReceiptRefusal {
         expected: u64,
         /// Of the delivery.
         found: u64,
+    },
+    /// Not an opening or a delivery of every node that the grant lets open, or
+    /// one too many (REC-7).
+    #[error("{found} documents of type {what}, the grant's nodes sign {expected}")]
+    Nodes {
+        /// Opening or delivery.
+        what: &'static str,
+        /// By the grant.
+        expected: usize,
+        /// In the receipt.
+        found: usize,
+    },
+    /// An opening or a delivery in another node's place (REC-7).
+    #[error("{what} by {found} in the place of node {expected}")]
+    Place {
+        /// Opening or delivery.
+        what: &'static str,
+        /// Whose place it is.
+        expected: Key,
+        /// Who signed.
+        found: Key,
+    },
+    /// A node that signed another opening than the first (DOC-13).
+    #[error("node {node} signed another opening than the first node")]
+    OpeningDiffers {
+        /// Which.
+        node: Key,
+    },
+    /// No class of tickets that the policy offers (DOC-12).
+    #[error("the order's class of tickets is not one that the policy offers")]
+    Class,
+    /// Tickets that the dealing does not have (TKT-5).
+    #[error("tickets {first}..{end} were spent, the dealing has {from}..{to}")]
+    Tickets {
+        /// First spent.
+        first: u64,
+        /// After the last.
+        end: u64,
+        /// First dealt.
+        from: u64,
+        /// After the last.
+        to: u64,
+    },
+    /// A result's files are not what the receipt shows (REC-5).
+    #[error("{what}: {reason}")]
+    Result {
+        /// Which part.
+        what: String,
+        /// Why.
+        reason: String,
     },
     /// The public key's bytes (DS-6).
     #[error("public key: {0}")]
@@ -114,6 +164,11 @@ impl ReceiptRefusal {
             Self::Manifest(_) | Self::Dataset { .. } => "DS-5",
             Self::Demand(_) => "ORD-4",
             Self::Values { .. } => "DOC-9",
+            Self::Nodes { .. } | Self::Place { .. } => "REC-7",
+            Self::OpeningDiffers { .. } => "DOC-13",
+            Self::Class => "DOC-12",
+            Self::Tickets { .. } => "TKT-5",
+            Self::Result { .. } => "REC-5",
             Self::PublicKey(_) | Self::Verifier(Refusal::PublicKey { .. }) => "DS-6",
             Self::VerifyingKeys { .. } | Self::Verifier(Refusal::Circuit(_)) => "LES-8",
             Self::Ceremony(_) => "CER-9",

@@ -3,7 +3,9 @@
 use crate::{Trust, terminal::printable};
 use serde_json::{Value, json};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Arrow, Binding, Demand, Key, Receipt, Signed, SrsProvenance, arrows};
+use veilbourse_documents::{
+    Arrow, Binding, Custody, Demand, Key, Receipt, Signed, SrsProvenance, arrows,
+};
 use veilbourse_verifier::ceremony::Transcript;
 
 /// One line: what, and how it is backed.
@@ -22,9 +24,15 @@ pub struct Report {
     pub marketplace: Digest,
     /// Whether the reader expected that marketplace.
     pub marketplace_expected: bool,
-    /// The custodian's, the buyer's and the key node's keys: who they belong to
+    /// The custodian's, the buyer's and the key nodes' keys: who they belong to
     /// is for the reader to know.
-    pub keys: [(&'static str, Key); 3],
+    pub keys: Vec<(&'static str, Key)>,
+    /// Who opened: `custodian-attested` or `committee-attested`.
+    pub decryption: &'static str,
+    /// Of a committee: the law of the noise in what was opened, for people.
+    pub noise: Option<String>,
+    /// Whether a result's files were held to the receipt (REC-5).
+    pub result_checked: bool,
     /// The dataset root.
     pub dataset: Digest,
     /// The dataset's name.
@@ -58,7 +66,8 @@ pub(crate) fn of(
     let body = &receipt.body;
     let keys_recomputed = trust.circuits.is_some();
     let provenance = body.assurance.srs;
-    let lines = arrows(&body.order.body.program)
+    let custody = body.order.body.openers.custody();
+    let lines = arrows(&body.order.body.program, custody)
         .into_iter()
         .map(|mut arrow| {
             if arrow.is_about_trapdoor() {
@@ -77,11 +86,16 @@ pub(crate) fn of(
     Report {
         marketplace: *id,
         marketplace_expected: trust.marketplace.is_some(),
-        keys: [
-            ("custodian", body.policy.key),
-            ("buyer", body.order.key),
-            ("key node", body.delivery.key),
-        ],
+        keys: [("custodian", body.policy.key), ("buyer", body.order.key)]
+            .into_iter()
+            .chain(body.deliveries.iter().map(|d| ("key node", d.key)))
+            .collect(),
+        decryption: match custody {
+            Custody::CustodianHeld => "custodian-attested",
+            Custody::Committee => "committee-attested",
+        },
+        noise: noise(body),
+        result_checked: false,
         dataset: body.order.body.dataset,
         name: body.manifest.name.clone(),
         order_id: body.settlement.order_id.to_string(),
@@ -105,6 +119,18 @@ pub(crate) fn of(
     }
 }
 
+/// The class of the tickets, and its noise.
+fn noise(body: &Receipt) -> Option<String> {
+    let tickets = body.policy.body.tickets.as_ref()?;
+    let (terms, class) = tickets.class(body.order.body.ticket_class.as_ref()?)?;
+    let name = &terms.name;
+    let bound = class.mechanism().noise_bound();
+    Some(match class.noisy() {
+        false => format!("class {name:?}, without noise"),
+        true => format!("class {name:?}, noise of at most {bound} in each integer"),
+    })
+}
+
 /// What the trapdoor's being unknown rests on.
 fn backing(provenance: SrsProvenance) -> &'static str {
     match provenance {
@@ -124,7 +150,7 @@ impl Report {
     /// For people.
     pub fn text(&self) -> String {
         let mut out = format!(
-            "receipt of order {}\n  marketplace  {}{}\n  dataset      {} ({})\n  outputs      {} proven, {} values opened ({} bits at most)\n  paid         {}.{:02} credits\n  evaluation: proven   decryption: custodian-attested   srs: {}\n",
+            "receipt of order {}\n  marketplace  {}{}\n  dataset      {} ({})\n  outputs      {} proven, {} values opened ({} bits at most)\n  paid         {}.{:02} credits\n  evaluation: proven   decryption: {}   srs: {}\n",
             self.order_id,
             self.marketplace,
             if self.marketplace_expected {
@@ -139,8 +165,15 @@ impl Report {
             self.bits,
             self.price / 100,
             self.price % 100,
+            self.decryption,
             self.srs,
         );
+        if let Some(noise) = &self.noise {
+            out.push_str(&format!("  tickets      {}\n", printable(noise)));
+        }
+        if self.result_checked {
+            out.push_str("  result       the files given are what the key nodes signed\n");
+        }
         for (who, key) in &self.keys {
             out.push_str(&format!("  {who:<11}  {key}\n"));
         }
@@ -168,20 +201,26 @@ impl Report {
     /// For programs.
     pub fn json(&self) -> Value {
         let list = |b: Binding| -> Vec<&str> { self.of_binding(b).map(|l| l.arrow.what).collect() };
+        let of = |role: &str| -> Vec<String> {
+            let keys = self.keys.iter().filter(|(r, _)| *r == role);
+            keys.map(|(_, k)| k.to_string()).collect()
+        };
         json!({
             "valid": true,
             "order": self.order_id,
             "marketplace": self.marketplace.to_string(),
             "marketplace_expected": self.marketplace_expected,
-            "custodian_key": self.keys[0].1.to_string(),
-            "buyer_key": self.keys[1].1.to_string(),
-            "node_key": self.keys[2].1.to_string(),
+            "custodian_key": of("custodian").first(),
+            "buyer_key": of("buyer").first(),
+            "node_keys": of("key node"),
             "dataset": self.dataset.to_string(),
             "name": self.name,
             "outputs": self.outputs,
             "values": self.values,
             "evaluation": "proven",
-            "decryption": "custodian-attested",
+            "decryption": self.decryption,
+            "tickets": self.noise,
+            "result_checked": self.result_checked,
             "srs": self.srs,
             "srs_contributors": self.contributors.iter().map(|(name, key)| json!({
                 "name": name, "key": key.to_string(),

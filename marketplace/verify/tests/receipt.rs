@@ -15,11 +15,11 @@ use std::{
 use support::{terms::*, *};
 use veilbourse_core::{ciphertext::OutputCiphertext, digest::Digest, program::Weights};
 use veilbourse_documents::{
-    ARROWS, Binding, Bytes, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Model, ModelContext,
-    ModelVector, Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
+    Binding, Bytes, Custody, DocumentError, EvaluationClass, MAX_RECEIPT_BYTES, Model,
+    ModelContext, ModelVector, Order, Signed, SubmittedDigest, arrows, marketplace_id, seal_model,
 };
 use veilbourse_verifier::{Envelope, field::fr_bytes, linear::inputs::commit_weights};
-use veilbourse_verify::{ReceiptRefusal, Trust, verify_receipt};
+use veilbourse_verify::{ReceiptRefusal, ResultFiles, Trust, verify_receipt};
 
 #[test]
 fn a_receipt_verifies_from_its_bytes_alone() {
@@ -38,12 +38,14 @@ fn a_receipt_verifies_from_its_bytes_alone() {
     // The arrows are the code's one table, without those of hidden weights: no
     // key and no reference string is rested on here.
     let found: Vec<_> = report.lines.iter().map(|l| l.arrow).collect();
-    assert_eq!(found, arrows(&done().case.terms.program));
-    assert_eq!(arrows(&done().world.private()), ARROWS);
+    let held = Custody::CustodianHeld;
+    assert_eq!(found, arrows(&done().case.terms.program, held));
+    let all = arrows(&done().world.private(), held);
     assert_eq!(
         (found.len(), report.srs.as_str()),
-        (ARROWS.len() - 3, "none needed")
+        (all.len() - 3, "none needed")
     );
+    assert_eq!(report.decryption, "custodian-attested");
     let text = report.text();
     for a in &found {
         assert!(text.contains(a.what), "{}", a.what);
@@ -109,12 +111,25 @@ fn no_changed_byte_verifies() {
 #[test]
 fn a_result_is_held_to_the_receipt() {
     // REC-5, DOC-10: the sealed result that the buyer holds is the delivered one.
-    let named = done().receipt.delivery.body.sealed_result;
+    let named = done().receipt.deliveries[0].body.sealed_result;
     let digest = veilbourse_documents::Delivery::digest_of_sealed_result;
     assert_eq!(digest(&done().sealed_result), named);
     let mut other = done().sealed_result.clone();
     other[9] ^= 1;
     assert_ne!(digest(&other), named);
+    let (receipt, good) = (&done().receipt, done().sealed_result.clone());
+    ResultFiles::Held(good.clone()).check(receipt).unwrap();
+    let refused = |files: ResultFiles| {
+        let e = files.check(receipt).unwrap_err();
+        assert!(matches!(e, ReceiptRefusal::Result { .. }), "{e}");
+        assert_eq!(e.rule(), "REC-5");
+    };
+    refused(ResultFiles::Held(other));
+    // No committee opened it.
+    refused(ResultFiles::Committee {
+        masked: Vec::new(),
+        masks: vec![good.clone(), good],
+    });
 }
 
 /// Every scalar of a JSON value as text.
@@ -193,7 +208,7 @@ fn no_private_weight_is_in_a_receipt() {
     };
     let mut hidden = receipt_of(
         &terms.with_parts(case.parts.clone()),
-        done().receipt.delivery.clone(),
+        done().receipt.deliveries[0].clone(),
     );
     let model = Model {
         vectors: vec![ModelVector {

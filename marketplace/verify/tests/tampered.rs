@@ -12,7 +12,9 @@ use veilbourse_core::{
     digest::Digest,
     field::Fq,
 };
-use veilbourse_documents::{Bytes, DocumentError, EvaluationClass, QueryKind, Receipt, Signed};
+use veilbourse_documents::{
+    Bytes, Custody, DecryptionClass, DocumentError, EvaluationClass, QueryKind, Receipt, Signed,
+};
 use veilbourse_verifier::{Refusal, linear::OrderContext};
 use veilbourse_verify::ReceiptRefusal;
 
@@ -87,19 +89,37 @@ fn every_document_of_the_chain_counts() {
     assert!(link(&r, "delivery", "grant"), "{r}");
     // The node's word that it opened another number of values.
     let r = refusal(|r| {
-        r.delivery.body.values += 1;
-        r.delivery.body.counter_after += 1;
-        r.delivery = Signed::sign(r.delivery.body.clone(), &signer(NODE)).unwrap();
+        r.deliveries[0].body.values += 1;
+        r.deliveries[0].body.counter_after += 1;
+        r.deliveries[0] = Signed::sign(r.deliveries[0].body.clone(), &signer(NODE)).unwrap();
     });
     assert!(
         matches!(r, ReceiptRefusal::Values { expected: VALUES, found } if found == VALUES + 1),
         "{r}"
     );
     assert_eq!(r.rule(), "DOC-9");
+    // REC-7: one delivery, and no opening, of a node that opens alone.
+    for r in [
+        refusal(|r| r.deliveries.clear()),
+        refusal(|r| r.deliveries.push(r.deliveries[0].clone())),
+    ] {
+        assert!(
+            matches!(
+                r,
+                ReceiptRefusal::Nodes {
+                    what: "delivery",
+                    expected: 1,
+                    ..
+                }
+            ),
+            "{r}"
+        );
+        assert_eq!(r.rule(), "REC-7");
+    }
     // The marketplace cannot sign for the others.
     let by_marketplace = |r: &ReceiptRefusal, document: &str| matches!(r, ReceiptRefusal::Document(DocumentError::Signer { document: d, .. }) if *d == document);
     let r = refusal(|r| {
-        r.delivery = Signed::sign(r.delivery.body.clone(), &signer(MARKETPLACE)).unwrap();
+        r.deliveries[0] = Signed::sign(r.deliveries[0].body.clone(), &signer(MARKETPLACE)).unwrap();
     });
     assert!(by_marketplace(&r, "delivery"), "{r}");
     let r = refusal(|r| {
@@ -112,7 +132,7 @@ fn every_document_of_the_chain_counts() {
         ("order", refusal(|r| r.order.body.deadline += 1)),
         (
             "delivery",
-            refusal(|r| r.delivery.body.order = Digest::default()),
+            refusal(|r| r.deliveries[0].body.order = Digest::default()),
         ),
     ] {
         assert!(
@@ -168,7 +188,7 @@ fn verifying_keys_are_those_ordered() {
 /// it should be, over the proofs of the true order; `change` last.
 fn resigned(terms: &Terms, change: impl FnOnce(&mut Receipt)) -> Receipt {
     let case = terms.with_parts(done().case.parts.clone());
-    let mut delivery = done().receipt.delivery.body.clone();
+    let mut delivery = done().receipt.deliveries[0].body.clone();
     delivery.order = case.order();
     delivery.grant = case.grant();
     let mut receipt = receipt_of(&case, Signed::sign(delivery, &signer(NODE)).unwrap());
@@ -269,7 +289,7 @@ fn collusion(change: impl FnOnce(&mut veilbourse_node::Parts)) -> ReceiptRefusal
     change(&mut parts);
     let case = done().case.terms.with_parts(parts);
     assert_eq!(case.order(), done().case.order());
-    let mut delivery = done().receipt.delivery.body.clone();
+    let mut delivery = done().receipt.deliveries[0].body.clone();
     delivery.grant = case.grant();
     verify(&receipt_of(
         &case,
@@ -343,7 +363,9 @@ fn nobodys_signature_stands_for_a_proof() {
 
 #[test]
 fn claims_are_what_was_recomputed() {
-    // REC-1, REC-2. The decryption class has one value.
+    // REC-1, REC-2.
+    let r = refusal(|r| r.assurance.decryption = DecryptionClass::CommitteeAttested);
+    assert!(claim(&r, "assurance.decryption"), "{r}");
     let r = refusal(|r| r.assurance.srs = ceremony(1).0.provenance);
     assert!(claim(&r, "assurance.srs"), "{r}");
     let r = refusal(|r| r.assurance.evaluation = EvaluationClass::Replicated);
@@ -358,8 +380,13 @@ fn claims_are_what_was_recomputed() {
         }),
         refusal(|r| r.arrows[0] = r.arrows[0].replace("assumed", "proven")),
         refusal(|r| r.arrows.swap(0, 1)),
-        // Those of hidden weights, where none are.
-        refusal(|r| r.arrows = Receipt::arrow_lines(&done().world.private())),
+        // Those of another custody; of hidden weights, where none are.
+        refusal(|r| {
+            r.arrows = Receipt::arrow_lines(&done().case.terms.program, Custody::Committee)
+        }),
+        refusal(|r| {
+            r.arrows = Receipt::arrow_lines(&done().world.private(), Custody::CustodianHeld)
+        }),
         refusal(|r| r.arrows.push("pod -> everybody: everything: proven".into())),
     ] {
         assert!(claim(&r, "arrows"), "{r}");

@@ -1,5 +1,7 @@
 //! Bounds that hold for every sample size, with their false-alarm probability.
 
+#![allow(dead_code)] // each test file uses its part
+
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use veilbourse_privacy::{Mechanism, Sampler};
 

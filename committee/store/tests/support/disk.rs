@@ -45,6 +45,10 @@ struct Inner {
     steps: u64,
     cut: Option<u64>,
     dead: bool,
+    /// Cuts of files that left what was legible to the disk.
+    legible_cuts: usize,
+    /// Files whose writes fail.
+    failing: Vec<String>,
 }
 
 /// A handle: clones are the same disk.
@@ -84,6 +88,16 @@ impl Inner {
     }
     fn change(&mut self, name: &str, change: Change) -> Result<()> {
         self.step()?;
+        if self.failing.iter().any(|f| name.ends_with(f)) {
+            return Err(Error::other("a bad block"));
+        }
+        if let Change::Truncate(length) = change {
+            let inode = self.inode(name)?;
+            let all = [&inode.now, &inode.durable];
+            let lost = |b: &Vec<u8>| b.iter().skip(length).any(|b| *b != 0);
+            let legible = name != "log" && all.into_iter().any(lost);
+            self.legible_cuts += usize::from(legible);
+        }
         let inode = self.inode(name)?;
         apply(&mut inode.now, &change);
         inode.pending.push(change);
@@ -183,13 +197,18 @@ impl SimDisk {
     pub fn names(&self) -> Vec<String> {
         self.0.lock().unwrap().names.keys().cloned().collect()
     }
-    /// Files deleted so far whose bytes are not all zero on disk.
+    /// Writes to files whose name ends so fail.
+    pub fn fail(&self, suffix: &str) {
+        self.0.borrow_mut().failing.push(suffix.into());
+    }
+    /// Files deleted so far whose bytes are not all zero on disk, or that were
+    /// cut and what was cut off was not.
     pub fn legible_remains(&self) -> usize {
         let inner = self.0.lock().unwrap();
         let named: Vec<_> = inner.durable_names.values().collect();
         let gone = inner.inodes.iter().filter(|(id, _)| !named.contains(id));
-        gone.filter(|(_, i)| i.durable.iter().any(|b| *b != 0))
-            .count()
+        let legible = gone.filter(|(_, i)| i.durable.iter().any(|b| *b != 0));
+        legible.count() + inner.legible_cuts
     }
     /// Flips a bit of a file.
     pub fn damage(&self, name: &str, at: usize) {

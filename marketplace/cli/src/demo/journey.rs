@@ -5,11 +5,12 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::time::Instant;
 use veilbourse_client::{
-    buyer::{self, Listed, Offer, Opened, Ticket},
+    buyer::{self, Listed, Offer, Opened, Ticket, Wish},
     market::{self, Session},
     query::Query,
 };
-use veilbourse_documents::Id;
+use veilbourse_core::digest::Digest;
+use veilbourse_documents::{Id, Receipt, Signed};
 use veilbourse_verify::{Report, Trust, verify_receipt};
 
 use crate::progress::Bars;
@@ -67,11 +68,13 @@ pub async fn buy(
     person: &Person,
     listed: &Listed,
     query: &Query,
+    class: Option<&Digest>,
     name: &str,
     bars: &Bars,
 ) -> Result<Done> {
     let key = &world.marketplace;
-    let offer = buyer::quote(&person.session, key, listed, query, None).await?;
+    let wish = Wish { pod: None, class };
+    let offer = buyer::quote_with(&person.session, key, listed, query, &wish).await?;
     let deadline = crate::clock()() + 3_600_000;
     let mut rng = crate::rng(None);
     let ticket = buyer::prepare(key, &offer, listed, query, &person.key, deadline, &mut rng)?;
@@ -125,6 +128,13 @@ pub async fn buy(
         opened,
         report,
     })
+}
+
+/// Tickets that an order spent, by its receipt; none in custodian-held custody.
+pub fn tickets(done: &Done) -> Result<u64> {
+    let receipt: Signed<Receipt> = Signed::parse(&done.opened.receipt)?;
+    let opened = receipt.body.openings.first();
+    Ok(opened.map_or(0, |o| o.body.values))
 }
 
 /// A price in minor units from the quote.

@@ -4,6 +4,7 @@
 //! Over 500 lines: one journey, told in order.
 
 pub mod attacks;
+pub mod custody;
 pub mod journey;
 mod table;
 pub mod world;
@@ -12,13 +13,14 @@ use crate::{
     admin::ledger_table,
     args::{DemoArgs, RowsArg, WeightsArg},
     buyer::show_offer,
-    custodian::{EncryptTimes, PolicyFile, encrypt_to},
+    custodian::{EncryptTimes, Opening, PolicyFile, encrypt_to},
     progress::Bars,
     show::{bars, bytes, money, table},
     srs::log_rows,
 };
 use anyhow::{Context, Result, bail};
 use attacks::Refused;
+use custody::{Committee, Dealt, Wanted};
 use journey::{Done, available, buy};
 use serde_json::{Value, json};
 use std::{
@@ -31,16 +33,17 @@ use table::Plain;
 use veilbourse_client::{
     buyer as client_buyer,
     dataset::{self, DatasetFolder},
+    dealing,
     market::{self, Decide},
     query::{self, Query, Rows},
 };
 use veilbourse_core::{program::MatrixRef, simulation::simulate_program};
-use veilbourse_documents::{QueryKind, Signed};
+use veilbourse_documents::{Custody as Custodian, Openers, QueryKind, Signed, demand};
 use veilbourse_pod::Circuits;
 use veilbourse_prover::srs::Srs;
 use veilbourse_tabular::reference::sigmoid;
 use veilbourse_verifier::linear::{MatrixKind, inputs::class_of};
-use world::World;
+use world::{Person, World};
 
 /// Minor units that the buyer deposits.
 const DEPOSIT: i64 = 10_000_000;
@@ -170,6 +173,11 @@ struct Journey<'a> {
 
 /// What came out.
 struct Outcome {
+    opening: Opening,
+    /// Seconds of dealing.
+    deal: Option<f64>,
+    /// Tickets that the two orders spent.
+    tickets_spent: u64,
     upload: f64,
     statistics: Done,
     model: Done,
@@ -179,6 +187,13 @@ struct Outcome {
     balanced: bool,
     receipt: PathBuf,
     checks: Vec<Check>,
+}
+
+/// Who opens, set up.
+struct Custody {
+    opening: Opening,
+    committee: Option<Committee>,
+    dealt: Option<Dealt>,
 }
 
 /// Decrypted beside expected.
@@ -199,8 +214,25 @@ impl Journey<'_> {
         let buyer = world
             .person("buyer@demo.example", "Health economist", "BUYER")
             .await?;
-        let (node, node_key) = world.new_node(&custodian, self.folder).await?;
-        world.start_node(&node)?;
+        let suppressed = self.plain.built.report.suppressed();
+        let statistics_query = query::statistics(manifest, self.statistics_column()?)?;
+        let blinder = match self.a.weights {
+            WeightsArg::Private => Some(query::blinder(&mut crate::rng(None))),
+            WeightsArg::Public => None,
+        };
+        let rows = match self.a.rows {
+            RowsArg::Aggregate => Rows::Aggregate,
+            RowsArg::Each => Rows::Each,
+        };
+        let coverage = self
+            .plain
+            .coverage(self.a.target.is_some() || self.a.data.is_none());
+        let model = &self.plain.model;
+        let model_query = query::model(manifest, model, &suppressed, coverage, rows, blinder)?;
+
+        let custody = self
+            .custody(world, &custodian, [&statistics_query, &model_query])
+            .await?;
 
         tell.title("the custodian uploads, signs its policy, submits; the admin publishes");
         let started = Instant::now();
@@ -208,10 +240,14 @@ impl Journey<'_> {
         let session = &custodian.session;
         let listing = dataset::draft(session, self.folder, &title, "listed by the demo").await?;
         dataset::upload(&session.server, &listing, self.folder, self.progress).await?;
-        let body = self.policy(node_key).body(
+        if let Some(dealt) = &custody.dealt {
+            dealing::upload(session, &listing, &dealt.dealer, self.progress).await?;
+        }
+        let body = self.policy().body(
             &world.marketplace,
             &listing,
             manifest.root(),
+            custody.opening.clone(),
             crate::clock()(),
         );
         dataset::submit(session, &listing, &Signed::sign(body, &custodian.key)?).await?;
@@ -242,26 +278,19 @@ impl Journey<'_> {
         let ledger_before = self.ledger(world, &names).await?;
 
         let listed = client_buyer::listing(&buyer.session, listing.as_str()).await?;
-        let statistics_query = query::statistics(&listed.manifest, self.statistics_column()?)?;
-        let blinder = match self.a.weights {
-            WeightsArg::Private => Some(query::blinder(&mut crate::rng(None))),
-            WeightsArg::Public => None,
+        let classes = match &custody.dealt {
+            None => [None, None],
+            Some(dealt) => {
+                let started = Instant::now();
+                let views = custody::accepted(session, &listing, self.progress).await?;
+                tell.say(format_args!(
+                    "every quorum checked its tickets and opened eight coefficients of the public key to zero, {:.1} s",
+                    started.elapsed().as_secs_f64()
+                ));
+                let of = |name: &String| client_buyer::class_named(&views, name);
+                [Some(of(&dealt.classes[0])?), Some(of(&dealt.classes[1])?)]
+            }
         };
-        let rows = match self.a.rows {
-            RowsArg::Aggregate => Rows::Aggregate,
-            RowsArg::Each => Rows::Each,
-        };
-        let coverage = self
-            .plain
-            .coverage(self.a.target.is_some() || self.a.data.is_none());
-        let model_query = query::model(
-            &listed.manifest,
-            &self.plain.model,
-            &listed.suppressed,
-            coverage,
-            rows,
-            blinder,
-        )?;
 
         tell.title("order 1: mean and variance in each segment, public weights");
         let statistics = buy(
@@ -269,6 +298,7 @@ impl Journey<'_> {
             &buyer,
             &listed,
             &statistics_query,
+            classes[0].as_ref(),
             "statistics",
             self.progress,
         )
@@ -288,7 +318,16 @@ impl Journey<'_> {
             "order 2: linear model, {hidden} weights ({})",
             self.plain.model_source
         ));
-        let model = buy(world, &buyer, &listed, &model_query, "model", self.progress).await?;
+        let model = buy(
+            world,
+            &buyer,
+            &listed,
+            &model_query,
+            classes[1].as_ref(),
+            "model",
+            self.progress,
+        )
+        .await?;
         if !tell.0 {
             show_offer(&model.offer, &model_query, false, false);
         }
@@ -349,10 +388,22 @@ impl Journey<'_> {
             if balanced { "balanced" } else { "NOT BALANCED" },
             money(paid)
         ));
+        let noisy = self.a.noise.is_some();
         let checks = vec![
-            Check("statistics equal the integer reference", statistics_match),
             Check(
-                "model results equal the integer reference",
+                if noisy {
+                    "statistics are the integer reference within the noise's bound"
+                } else {
+                    "statistics equal the integer reference"
+                },
+                statistics_match,
+            ),
+            Check(
+                if noisy {
+                    "model results are the integer reference within the noise's bound"
+                } else {
+                    "model results equal the integer reference"
+                },
                 comparison.matches,
             ),
             Check(
@@ -369,7 +420,14 @@ impl Journey<'_> {
             ),
             Check("the ledger balances", balanced),
         ];
+        let tickets_spent = journey::tickets(&statistics)? + journey::tickets(&model)?;
+        if let Some(committee) = custody.committee {
+            committee.stop().await;
+        }
         Ok(Outcome {
+            opening: custody.opening,
+            deal: custody.dealt.map(|d| d.seconds),
+            tickets_spent,
             upload,
             statistics,
             model,
@@ -382,8 +440,54 @@ impl Journey<'_> {
         })
     }
 
+    /// The committee, and what is dealt to it; or the custodian's own key node.
+    async fn custody(
+        &self,
+        world: &mut World,
+        custodian: &Person,
+        queries: [&Query; 2],
+    ) -> Result<Custody> {
+        let tell = self.tell;
+        if self.a.custodian_held {
+            return Ok(Custody {
+                opening: custody::held(world, custodian, self.folder).await?,
+                committee: None,
+                dealt: None,
+            });
+        }
+        let size = self.a.committee;
+        tell.title("a committee starts; the custodian deals opening tickets to it");
+        let committee = Committee::start(world, size).await?;
+        let (manifest, policy) = (&self.folder.manifest, self.policy());
+        let mut values = [0; 2];
+        for (v, q) in values.iter_mut().zip(queries) {
+            *v = demand(manifest, &q.program, &policy.kinds, policy.min_cohort)?.values;
+        }
+        let wanted = Wanted {
+            programs: queries.map(|q| &q.program),
+            values,
+            noise: self.a.noise.as_deref(),
+        };
+        let dealt = tokio::task::block_in_place(|| {
+            custody::deal(&committee.file, self.folder, &wanted, self.progress)
+        })?;
+        tell.say(format_args!(
+            "{} key nodes, any {} of which open and fewer learn nothing; {} tickets for {} quorums dealt in {:.1} s",
+            size.nodes,
+            size.threshold,
+            dealt.tickets,
+            veilbourse_protocol::Committee::new(size.nodes, size.threshold)?.quorums().len(),
+            dealt.seconds,
+        ));
+        Ok(Custody {
+            opening: dealt.opening.clone(),
+            committee: Some(committee),
+            dealt: Some(dealt),
+        })
+    }
+
     /// The policy of the demo's custodian.
-    fn policy(&self, node_key: veilbourse_documents::Key) -> PolicyFile {
+    fn policy(&self) -> PolicyFile {
         let rows: u64 = self.plain.built.segments.iter().map(|s| s.rows).sum();
         let (mut kinds, mut values) = (
             vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate],
@@ -396,7 +500,7 @@ impl Journey<'_> {
             values += 4 * rows;
         }
         PolicyFile {
-            node_key,
+            node_key: None,
             kinds,
             min_cohort: self.plain.config.suppression.k_min.max(2),
             quota_values: values,
@@ -421,13 +525,25 @@ impl Journey<'_> {
 
     /// Every opened integer equals the simulation on the plaintext integers.
     fn matches(&self, query: &Query, done: &Done) -> bool {
-        simulate_program(
+        let expected = simulate_program(
             &self.folder.manifest,
             &self.plain.built.table,
             &query.program,
             &query.weights,
-        )
-        .is_some_and(|expected| expected == done.opened.values)
+        );
+        // Without noise they are equal; no noise is beyond its bound (PRV-4).
+        let noise = done
+            .ticket
+            .class()
+            .map_or(0, |(_, c)| c.mechanism().noise_bound());
+        let near = |(a, b): (&i64, &i64)| a.abs_diff(*b) <= noise;
+        expected.is_some_and(|expected| {
+            expected.len() == done.opened.values.len()
+                && expected
+                    .iter()
+                    .zip(&done.opened.values)
+                    .all(|(e, v)| e.len() == v.len() && e.iter().zip(v).all(near))
+        })
     }
 
     fn show_statistics(&self, done: &Done) {
@@ -611,6 +727,12 @@ impl Journey<'_> {
                     none(),
                 ],
                 vec![
+                    "tickets dealt".into(),
+                    o.deal.map_or_else(none, f),
+                    none(),
+                    none(),
+                ],
+                vec![
                     "upload and server's checks".into(),
                     f(o.upload),
                     none(),
@@ -699,7 +821,19 @@ impl Journey<'_> {
             .collect();
         Ok(json!({
             "evaluation": "proven",
-            "decryption": "custodian-attested",
+            "decryption": match o.opening.openers.custody() {
+                Custodian::Committee => "committee-attested",
+                Custodian::CustodianHeld => "custodian-attested",
+            },
+            "custody": o.opening.openers.custody().name(),
+            "committee": match &o.opening.openers {
+                Openers::Committee { nodes, threshold } => {
+                    json!({ "nodes": nodes.len(), "threshold": threshold })
+                }
+                Openers::CustodianHeld { .. } => Value::Null,
+            },
+            "tickets_spent": o.tickets_spent,
+            "privacy": custody::privacy(&o.opening)?,
             "srs": o.model.report.srs,
             "weights": match self.a.weights { WeightsArg::Private => "private", WeightsArg::Public => "public" },
             "rows": match self.a.rows { RowsArg::Aggregate => "aggregate", RowsArg::Each => "each" },
@@ -708,7 +842,8 @@ impl Journey<'_> {
             "values": o.comparison.values,
             "expected": o.comparison.expected,
             "seconds": {
-                "keygen": e.keygen, "encrypt": e.encrypt, "commit": e.commit, "upload": o.upload,
+                "keygen": e.keygen, "encrypt": e.encrypt, "commit": e.commit,
+                "deal": o.deal.unwrap_or_default(), "upload": o.upload,
                 "evaluate": m.evaluate, "prove": m.prove, "verify": m.verify, "open": m.open,
                 "settle": m.settle, "total": total,
             },

@@ -23,7 +23,7 @@ use veilbourse_prover::srs::Srs;
 use veilbourse_server::{App, Clock, Limits, Running, ServerConfig, StaffRole};
 use veilbourse_verifier::linear::MatrixKind;
 
-const IDLE: Duration = Duration::from_millis(50);
+pub(super) const IDLE: Duration = Duration::from_millis(50);
 
 /// A person's account with a signing key.
 pub struct Person {
@@ -155,7 +155,7 @@ impl World {
         Ok((file.identity(id)?, file))
     }
 
-    async fn approve(&self, id: &Id) -> Result<()> {
+    pub(super) async fn approve(&self, id: &Id) -> Result<()> {
         market::decide(
             &self.admin,
             Decide::Machine,

@@ -11,13 +11,24 @@ use veilbourse_client::market::{self, Decide};
 use veilbourse_server::ServerConfig;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 
-/// The common table with all second moments.
+/// The common table with all second moments, and a town that too few live in.
 fn table() -> Built {
     let config = SchemaConfig {
         second_moments: SecondMoments::All,
         ..crate::common::config()
     };
-    build(Cursor::new(crate::common::csv(7)), &config).expect("a good table")
+    let town = |i: usize| match i {
+        0 => "town",
+        1..=5 => "c",
+        i => ["a", "b", "a"][i % 7 % 3],
+    };
+    let text = crate::common::csv(7);
+    let lines = text.lines().enumerate();
+    let csv: Vec<String> = lines.map(|(i, l)| format!("{l},{}", town(i))).collect();
+    let built = build(Cursor::new(csv.join("\n")), &config).expect("a good table");
+    let suppressed = built.report.suppressed();
+    assert!(suppressed.contains(&"town=c".to_owned()), "{suppressed:?}");
+    built
 }
 
 /// Columns of the quantised table in real units, the plan last.
@@ -96,18 +107,22 @@ async fn a_regression_is_bought_once_and_solved_again() {
 
     // TRN-5: what it takes, before anything is paid.
     let train = ["buyer", "train", "ols", "--listing", m.listing.as_str()];
-    let ask = ["--target", "visits", "--features", "age,income,plan"];
+    let ask = ["--target", "visits", "--features", "age,income,town,plan"];
     let quote = cli(&[&train[..], &ask, &["--quote-only"]].concat()).expect("a quote");
     assert_eq!(
         (&quote["moments"], &quote["values"]),
-        (&9.into(), &18.into())
+        (&13.into(), &26.into())
     );
-    assert_eq!(quote["quote"]["values"], "18");
+    assert_eq!(quote["quote"]["values"], "26");
     let e = cli(&[&train[..], &ask, &["--max-price", "0.01"]].concat()).unwrap_err();
     assert!(e.contains("--max-price"), "{e}");
     let e =
         cli(&[&train[..], &["--target", "visits", "--features", "shoes"]].concat()).unwrap_err();
     assert!(e.contains("shoes"), "{e}");
+    // What would be refused in the end is refused at once.
+    let beside = ["--model", "training.json"];
+    let e = cli(&[&train[..], &ask, &beside].concat()).unwrap_err();
+    assert!(e.contains("training.json is written beside it"), "{e}");
     let ridge = [
         "buyer",
         "train",
@@ -124,7 +139,7 @@ async fn a_regression_is_bought_once_and_solved_again() {
     // TRN-6, TRN-7, TRN-11: bought, proven, opened, solved.
     let done = cli(&[&train[..], &ask].concat()).expect("a regression");
     let fit = &done["training"]["fit"];
-    let names = ["age", "income"];
+    let names = ["age", "income", "town=b"];
     let x = rows(&m.built, &names);
     let y: Vec<f64> = rows(&m.built, &["visits"]).iter().map(|r| r[0]).collect();
     let expected = plain(&x, &y);
@@ -136,7 +151,9 @@ async fn a_regression_is_bought_once_and_solved_again() {
     for (a, b) in found.iter().zip(&expected) {
         assert!((a - b).abs() <= 1e-9 * b.abs(), "{found:?} {expected:?}");
     }
-    assert_eq!((found.len(), &fit["rows"]), (4, &600.into()));
+    assert_eq!((found.len(), &fit["rows"]), (5, &600.into()));
+    let merged = |t: &Value| t["training"]["references"][0]["merged"].clone();
+    assert_eq!(merged(&done), serde_json::json!(["c"]));
     let paid = balance();
     assert_ne!(paid, before);
 
@@ -164,7 +181,9 @@ async fn a_regression_is_bought_once_and_solved_again() {
     let again = [
         "buyer", "train", "ols", "--order", folder, "--target", "income",
     ];
-    let again = offline(&[&again[..], &["--features", "age"]].concat()).expect("a regression");
+    let again = offline(&[&again[..], &["--features", "age,town"]].concat()).expect("a regression");
+    // TRN-3: the ticket keeps what the listing said is suppressed.
+    assert_eq!(merged(&again), merged(&done));
     assert_eq!(again["training"]["order"], done["training"]["order"]);
     let with = [
         "buyer",

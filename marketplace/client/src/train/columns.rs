@@ -176,12 +176,7 @@ impl Columns {
         categories: &[(usize, &Column, &str)],
         ask: &Ask,
     ) -> Result<(), TrainError> {
-        let prefix = format!("{source}=");
-        let merged: Vec<String> = listed
-            .suppressed
-            .iter()
-            .filter_map(|s| s.strip_prefix(&prefix).map(str::to_owned))
-            .collect();
+        let merged = suppressed_categories(listed, source);
         let asked = ask.references.iter().find(|(s, _)| s == source);
         let category = match asked {
             Some((_, c)) => {
@@ -340,6 +335,41 @@ fn categories<'a>(m: &'a Manifest, name: &str) -> Vec<(usize, &'a Column, &'a st
             _ => None,
         })
         .collect()
+}
+
+/// The suppressed categories of a source column. Names are all that a listing
+/// tells of what it lacks: `source=category` is one, unless it is of a source
+/// whose own name goes further, or a suppressed square or product.
+fn suppressed_categories(listed: &Listed, source: &str) -> Vec<String> {
+    let m = &listed.manifest;
+    let known =
+        |name: &str| named(m, name).is_some() || listed.suppressed.iter().any(|s| s == name);
+    let moment = |name: &str| {
+        name.strip_suffix("^2").is_some_and(known)
+            || name.match_indices('*').any(|(at, _)| {
+                let (left, right) = name.split_at(at);
+                known(left) && right.strip_prefix('*').is_some_and(known)
+            })
+    };
+    let longer = |name: &str| {
+        m.columns.iter().any(|c| match &c.kind {
+            ColumnKind::Category { source: other, .. } => {
+                other.len() > source.len()
+                    && name
+                        .strip_prefix(other.as_str())
+                        .is_some_and(|r| r.starts_with('='))
+            }
+            _ => false,
+        })
+    };
+    let category = |name: &str| -> Option<String> {
+        Some(name.strip_prefix(source)?.strip_prefix('=')?.to_owned())
+    };
+    let names = listed
+        .suppressed
+        .iter()
+        .filter(|s| !moment(s) && !longer(s));
+    names.filter_map(|s| category(s)).collect()
 }
 
 fn unknown(listed: &Listed, field: &'static str, name: &str) -> TrainError {

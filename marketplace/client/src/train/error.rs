@@ -8,6 +8,9 @@ use veilbourse_documents::DemandError;
 /// A training failure, one variant a rule.
 #[derive(Debug, Error)]
 pub enum TrainError {
+    /// Listings that do not add up (ORD-8).
+    #[error(transparent)]
+    Joint(#[from] crate::buyer::JointRefusal),
     /// A name that the listing does not have (TRN-1).
     #[error("{field}: the listing has no column {name:?}")]
     UnknownColumn {

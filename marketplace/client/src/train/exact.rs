@@ -1,5 +1,5 @@
 //! Exact linear algebra over the integers (TRN-7): fraction-free elimination
-//! (Bareiss 1968, in the form of Jordan), and rounding to the nearest float.
+//! (Bareiss 1968), and rounding to the nearest float.
 
 use num_bigint::{BigInt, Sign};
 use std::cmp::Ordering;
@@ -31,52 +31,110 @@ pub enum NotDefinite {
 }
 
 /// Inverts a symmetric matrix without pivoting, which is right for a positive
-/// definite one: its pivots are its leading minors.
+/// definite one: its pivots are its leading minors. Swept in place (Beaton 1964),
+/// fraction-free: symmetric throughout, so that half of it is computed.
 pub fn invert(matrix: &[Vec<BigInt>]) -> Result<Inverse, NotDefinite> {
     let p = matrix.len();
-    let mut a: Vec<Vec<BigInt>> = matrix
-        .iter()
-        .enumerate()
-        .map(|(i, line)| {
-            let unit = (0..p).map(|j| BigInt::from(u8::from(i == j)));
-            line.iter().take(p).cloned().chain(unit).collect()
-        })
-        .collect();
+    let mut a = matrix.to_vec();
     let mut previous = BigInt::from(1);
     for k in 0..p {
+        let swept = a.get(k).cloned().unwrap_or_default();
+        let pivot = swept.get(k).cloned().unwrap_or_default();
+        match pivot.sign() {
+            Sign::Plus => {}
+            Sign::Minus => return Err(NotDefinite::Negative { index: k }),
+            Sign::NoSign => {
+                let weights = swept.iter().take(k).enumerate();
+                let with = weights.filter(|(_, v)| **v != BigInt::ZERO);
+                let with = with.map(|(i, _)| i).collect();
+                return Err(NotDefinite::Singular { index: k, with });
+            }
+        }
+        for (i, (line, factor)) in a.iter_mut().zip(&swept).enumerate() {
+            if i == k {
+                continue;
+            }
+            let cells = line.iter_mut().zip(&swept).enumerate();
+            for (_, (cell, u)) in cells.take(i.saturating_add(1)).filter(|(j, _)| *j != k) {
+                // Exact by Sylvester's identity.
+                *cell = (&pivot * &*cell - factor * u) / &previous;
+            }
+        }
+        if let Some(cell) = a.get_mut(k).and_then(|l| l.get_mut(k)) {
+            *cell = -previous;
+        }
+        mirror(&mut a);
+        previous = pivot;
+    }
+    for cell in a.iter_mut().flatten() {
+        *cell = -std::mem::take(cell);
+    }
+    Ok(Inverse {
+        adjugate: a,
+        determinant: previous,
+    })
+}
+
+/// The upper triangle as the lower one is.
+fn mirror(a: &mut [Vec<BigInt>]) {
+    for i in 1..a.len() {
+        let (above, below) = a.split_at_mut(i);
+        let lower = below.first().into_iter().flatten();
+        for (line, v) in above.iter_mut().zip(lower) {
+            if let Some(cell) = line.get_mut(i) {
+                cell.clone_from(v);
+            }
+        }
+    }
+}
+
+/// Refuses a symmetric matrix that is not positive semidefinite: one that no
+/// table has as its centred moments. A pivot of zero must leave nothing beside
+/// it; its column is then passed over.
+pub fn semidefinite(matrix: &[Vec<BigInt>]) -> Result<(), NotDefinite> {
+    let mut a = matrix.to_vec();
+    let mut previous = BigInt::from(1);
+    for k in 0..a.len() {
         let upper = a.get(k).cloned().unwrap_or_default();
         let pivot = upper.get(k).cloned().unwrap_or_default();
         match pivot.sign() {
             Sign::Plus => {}
             Sign::Minus => return Err(NotDefinite::Negative { index: k }),
             Sign::NoSign => {
-                let weighs = |line: &Vec<BigInt>| line.get(k).is_some_and(|v| *v != BigInt::ZERO);
-                let with = (0..k).filter(|i| a.get(*i).is_some_and(weighs)).collect();
-                return Err(NotDefinite::Singular { index: k, with });
+                let beside = upper.iter().enumerate().skip(k.saturating_add(1));
+                match beside.into_iter().find(|(_, v)| **v != BigInt::ZERO) {
+                    Some((index, _)) => return Err(NotDefinite::Negative { index }),
+                    None => continue,
+                }
             }
         }
-        for (i, line) in a.iter_mut().enumerate() {
-            if i == k {
-                continue;
-            }
+        for line in a.iter_mut().skip(k.saturating_add(1)) {
             let factor = line.get(k).cloned().unwrap_or_default();
-            for (cell, u) in line.iter_mut().zip(&upper) {
-                // Exact by Sylvester's identity.
+            for (cell, u) in line.iter_mut().zip(&upper).skip(k) {
+                // Exact by Sylvester's identity, over the columns not passed over.
                 *cell = (&pivot * &*cell - &factor * u) / &previous;
             }
         }
         previous = pivot;
     }
-    Ok(Inverse {
-        adjugate: a
-            .into_iter()
-            .map(|line| line.into_iter().skip(p).collect())
-            .collect(),
-        determinant: previous,
-    })
+    Ok(())
+}
+
+/// a P a for a symmetric a and a diagonal P.
+pub fn between(a: &[Vec<BigInt>], diagonal: &[BigInt]) -> Vec<Vec<BigInt>> {
+    let mut out = vec![vec![BigInt::ZERO; a.len()]; a.len()];
+    for ((i, line), left) in out.iter_mut().enumerate().zip(a) {
+        let scaled: Vec<BigInt> = left.iter().zip(diagonal).map(|(v, d)| v * d).collect();
+        for (cell, right) in line.iter_mut().zip(a).take(i.saturating_add(1)) {
+            *cell = dot(&scaled, right);
+        }
+    }
+    mirror(&mut out);
+    out
 }
 
 /// a b.
+#[cfg(test)]
 pub fn product(a: &[Vec<BigInt>], b: &[Vec<BigInt>]) -> Vec<Vec<BigInt>> {
     let columns = b.first().map_or(0, Vec::len);
     a.iter()
@@ -140,7 +198,7 @@ pub fn scaled(mut value: f64, exponent: i64) -> f64 {
     value
 }
 
-/// A float as m 2^e exactly; zero for zero and for what is not finite.
+/// A float as m 2^e exactly, m odd; zero for zero and for what is not finite.
 pub fn dyadic(value: f64) -> (BigInt, i64) {
     let bits = value.to_bits();
     let field = (bits >> 52) & 0x7ff;
@@ -152,8 +210,16 @@ pub fn dyadic(value: f64) -> (BigInt, i64) {
         0 => (fraction, -1_074),
         e => (fraction | (1 << 52), i64::try_from(e).unwrap_or(0) - 1_075),
     };
-    let m = BigInt::from(magnitude);
-    (if value < 0.0 { -m } else { m }, exponent)
+    if magnitude == 0 {
+        return (BigInt::ZERO, 0);
+    }
+    // Fewer digits in everything that is multiplied by it.
+    let even = magnitude.trailing_zeros();
+    let m = BigInt::from(magnitude >> even);
+    (
+        if value < 0.0 { -m } else { m },
+        exponent.saturating_add(i64::from(even)),
+    )
 }
 
 #[cfg(test)]
@@ -188,6 +254,28 @@ mod tests {
         assert_eq!(invert(&zero), Err(NotDefinite::Singular { index, with }));
         let m = matrix(&[&[1, 2], &[2, 1]]);
         assert_eq!(invert(&m), Err(NotDefinite::Negative { index: 1 }));
+    }
+
+    #[test]
+    fn what_is_not_semidefinite_is_named() {
+        // TRN-7: singular ones are, with a column of zeros or a combination first.
+        for m in [
+            matrix(&[&[2, 0, 2], &[0, 3, 3], &[2, 3, 5]]),
+            matrix(&[&[0, 0, 0], &[0, 1, 2], &[0, 2, 5]]),
+            matrix(&[&[1, 2, 3], &[2, 4, 6], &[3, 6, 10]]),
+            matrix(&[&[0]]),
+        ] {
+            assert_eq!(semidefinite(&m), Ok(()));
+        }
+        let negative = |index| Err(NotDefinite::Negative { index });
+        let m = matrix(&[&[0, 0, 1], &[0, 1, 0], &[1, 0, 9]]);
+        assert_eq!(semidefinite(&m), negative(2));
+        let m = matrix(&[&[1, 2, 3], &[2, 4, 7], &[3, 7, 100]]);
+        assert_eq!(semidefinite(&m), negative(2));
+        let m = matrix(&[&[1, 2, 3], &[2, 4, 6], &[3, 6, 8]]);
+        assert_eq!(semidefinite(&m), negative(2));
+        let m = matrix(&[&[4, 2, 1], &[2, 0, 3], &[1, 3, 6]]);
+        assert_eq!(semidefinite(&m), negative(1));
     }
 
     #[test]

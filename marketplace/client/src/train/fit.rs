@@ -4,7 +4,7 @@
 use super::{
     condition,
     error::TrainError,
-    exact::{Inverse, NotDefinite, apply, dot, dyadic, invert, nearest, product},
+    exact::{Inverse, NotDefinite, apply, between, dot, dyadic, invert, nearest, semidefinite},
     moments::{Moments, MomentsError, Variable},
     quantisation::{self, Effect},
 };
@@ -29,6 +29,14 @@ pub enum Method {
 }
 
 impl Method {
+    /// Whether nothing is added to the sum of squared residuals (TRN-8).
+    pub fn unpenalised(self) -> bool {
+        match self {
+            Self::Ols => true,
+            Self::Ridge { lambda, .. } => lambda == 0.0,
+        }
+    }
+
     /// Refuses a penalty that is out of range (TRN-9).
     pub fn check(self) -> Result<(), TrainError> {
         let range = 100f64.exp2().recip()..=100f64.exp2();
@@ -104,6 +112,8 @@ pub fn fit(moments: &Moments, method: Method) -> Result<Fit, TrainError> {
     let p = features.len();
     check_degrees(moments.rows, p, method)?;
     let centred = moments.centred();
+    // A penalty would hide what no table has (TRN-7), and a column of one value.
+    semidefinite(&centred).map_err(|e| named(e, &moments.variables))?;
     let cyy = check_target(&centred, target)?;
     let c: Vec<Vec<BigInt>> = centred
         .iter()
@@ -115,9 +125,7 @@ pub fn fit(moments: &Moments, method: Method) -> Result<Fit, TrainError> {
         .take(p)
         .filter_map(|l| l.get(p).cloned())
         .collect();
-    if method == Method::Ols {
-        definite(&c, features)?;
-    }
+    check_features(&c, features)?;
     let (matrix, f) = penalised(&c, features, moments.rows, method)?;
     let inverse = invert(&matrix).map_err(|e| named(e, features))?;
     let s = Solution {
@@ -161,10 +169,21 @@ fn named(e: NotDefinite, features: &[Variable]) -> TrainError {
     }
 }
 
+/// Refuses features of one value (TRN-8).
+fn check_features(c: &[Vec<BigInt>], features: &[Variable]) -> Result<(), TrainError> {
+    for ((i, line), v) in c.iter().enumerate().zip(features) {
+        if line.get(i).is_some_and(|v| *v == BigInt::ZERO) {
+            let name = v.name.clone();
+            return Err(TrainError::ConstantFeature { name });
+        }
+    }
+    Ok(())
+}
+
 /// Without a penalty each feature takes a degree of freedom.
-fn check_degrees(rows: u64, p: usize, method: Method) -> Result<(), TrainError> {
+pub(super) fn check_degrees(rows: u64, p: usize, method: Method) -> Result<(), TrainError> {
     let degrees = rows as f64 - 1.0 - p as f64;
-    if degrees < 1.0 && method == Method::Ols || rows < 2 {
+    if degrees < 1.0 && method.unpenalised() || rows < 2 {
         return Err(TrainError::TooFewRows { rows, degrees });
     }
     Ok(())
@@ -289,9 +308,7 @@ impl Solution<'_> {
             return Err(MomentsError::Impossible { name }.into());
         }
         let scale = i64::from(self.target.scale_log2);
-        let nc = product(adjugate, &self.c);
-        let ncn = product(&nc, adjugate);
-        let trace: BigInt = nc.iter().enumerate().filter_map(|(i, l)| l.get(i)).sum();
+        let (trace, ncn) = self.sandwich();
         let trace = match method {
             // Exact: a sum of p ones.
             Method::Ols => self.features.len() as f64,
@@ -304,7 +321,7 @@ impl Solution<'_> {
             return Err(TrainError::TooFewRows { rows, degrees });
         }
         let real = self.real(method, &u, &ncn, &rss, &d2);
-        if method == Method::Ols {
+        if method.unpenalised() {
             quantisation::check(self.features, &real)?;
         }
         let variance = real.rss / degrees;
@@ -344,6 +361,41 @@ impl Solution<'_> {
             residual_degrees: degrees,
             condition: condition::number(&self.matrix, &self.inverse),
         })
+    }
+
+    /// tr(N C) and N C N. As f C is M less the penalty P, and M N = D, they are
+    /// (p D - tr(P N)) / f and (D N - N P N) / f.
+    fn sandwich(&self) -> (BigInt, Vec<Vec<BigInt>>) {
+        let Inverse {
+            adjugate,
+            determinant: d,
+        } = &self.inverse;
+        let own = |m: &[Vec<BigInt>]| -> Vec<BigInt> {
+            let lines = m.iter().enumerate();
+            lines.filter_map(|(i, l)| l.get(i).cloned()).collect()
+        };
+        let with = own(&self.matrix);
+        let without = own(&self.c);
+        let penalty = with.iter().zip(&without).map(|(m, c)| m - c * &self.f);
+        let penalty: Vec<BigInt> = penalty.collect();
+        let trace = BigInt::from(penalty.len()) * d - dot(&penalty, &own(adjugate));
+        // Without a penalty nothing is multiplied.
+        let none = penalty.iter().all(|v| *v == BigInt::ZERO);
+        let beside = match none {
+            true => Vec::new(),
+            false => between(adjugate, &penalty),
+        };
+        let mut ncn: Vec<Vec<BigInt>> = adjugate
+            .iter()
+            .map(|line| line.iter().map(|v| v * d).collect())
+            .collect();
+        for (cell, by) in ncn.iter_mut().flatten().zip(beside.iter().flatten()) {
+            *cell -= by;
+        }
+        for cell in ncn.iter_mut().flatten() {
+            *cell /= &self.f;
+        }
+        (trace / &self.f, ncn)
     }
 
     fn real(

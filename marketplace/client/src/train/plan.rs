@@ -4,7 +4,7 @@
 use super::{
     columns::{Ask, Columns, Origin},
     error::TrainError,
-    fit::check_collinear,
+    fit::{Method, check_collinear, check_degrees},
     moments::Moments,
 };
 use crate::{buyer::Listed, query::Query};
@@ -145,6 +145,16 @@ impl Plan {
             }
         }
         check_collinear(&m)
+    }
+
+    /// Refuses what has too few rows for as many features, which row counts tell
+    /// before anything is paid (TRN-8).
+    pub fn check_rows(&self, manifest: &Manifest, method: Method) -> Result<(), TrainError> {
+        let of = |s: &usize| manifest.segments.get(*s).map_or(0, |s| s.rows);
+        let rows = self.columns.segments.iter().map(of);
+        let rows = rows.fold(0, u64::saturating_add);
+        let features = self.columns.variables.len().saturating_sub(1);
+        check_degrees(rows, features, method)
     }
 
     /// The encrypted columns whose sums are opened, without repetition: first

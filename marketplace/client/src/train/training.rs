@@ -28,8 +28,24 @@ pub struct Training {
     pub fit: Fit,
     /// What it was found from.
     pub moments: Written,
+    /// The listings of a joint order, all of them; empty for one listing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub joint: Vec<Source>,
+    /// Standard deviation of the noise in each opened sum, in its integers.
+    pub noise_deviation: f64,
     /// What standard errors, penalty and quantisation figures mean.
     pub notes: Vec<String>,
+}
+
+/// One listing of a joint order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// The dataset.
+    pub dataset: Digest,
+    /// Its listing.
+    pub listing: Id,
+    /// The order on it.
+    pub order: Id,
 }
 
 /// Moments as decimal text.
@@ -79,8 +95,31 @@ impl Training {
             left_out: plan.columns.left_out.clone(),
             fit,
             moments: moments.into(),
+            joint: Vec::new(),
+            noise_deviation: 0.0,
             notes,
         }
+    }
+
+    /// The same, of sums over several listings, or with noise in each sum: written
+    /// down, and not part of any other figure.
+    #[must_use]
+    pub fn opened(mut self, joint: Vec<Source>, noise_deviation: f64) -> Self {
+        if noise_deviation > 0.0 {
+            self.notes.push(format!(
+                "each opened sum carries noise of standard deviation {noise_deviation:.1} (in its \
+                 integers); standard errors and quantisation figures do not count it"
+            ));
+        }
+        if !joint.is_empty() {
+            self.notes.push(format!(
+                "the moments are sums over {} listings; no listing's own were opened",
+                joint.len()
+            ));
+        }
+        self.joint = joint;
+        self.noise_deviation = noise_deviation;
+        self
     }
 
     /// The model in real units.

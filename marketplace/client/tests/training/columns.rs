@@ -282,3 +282,141 @@ fn moments_of_no_table_are_refused() {
         Err(MomentsError::OtherColumn { index: 0, .. })
     ));
 }
+
+#[test]
+fn a_penalty_hides_no_impossible_moments_and_no_column_of_one_value() {
+    // TRN-7, TRN-8: what least squares refuse, ridge does too.
+    let v = |name: &str| Variable {
+        name: name.into(),
+        unit: String::new(),
+        scale_log2: 0,
+        half_step: 0.0,
+    };
+    let rows = [[1, 4, 2], [2, 1, 3], [5, 3, 5], [7, 7, 9], [3, 2, 2]];
+    let of = |rows: &[[i64; 3]]| {
+        let variables = vec![v("a"), v("b"), v("y")];
+        Moments::of_rows(variables, rows.iter().map(|r| r.as_slice())).expect("moments")
+    };
+    let good = of(&rows);
+    let methods = [0.0, 1e-9, 1.0, 1e6, 1e12].into_iter().flat_map(|lambda| {
+        [false, true].map(|standardise| Method::Ridge {
+            lambda,
+            standardise,
+        })
+    });
+    for method in methods.chain([Method::Ols]) {
+        assert!(fit(&good, method).is_ok());
+        // A product beyond what its squares allow, of features and with the target;
+        // a square below what the sum makes.
+        for (i, j, by) in [(1, 0, 60), (2, 1, 100), (0, 0, -80)] {
+            let mut lies = good.clone();
+            lies.products[i][j] += by;
+            let e = fit(&lies, method).unwrap_err();
+            assert!(
+                matches!(e, TrainError::Moments(MomentsError::Impossible { .. })),
+                "{method:?} {i} {j}: {e}"
+            );
+        }
+        // A target that never moves has no product with anything.
+        let mut lies = of(&rows.map(|[a, b, _]| [a, b, 4]));
+        lies.products[2][0] += 1;
+        let e = fit(&lies, method).unwrap_err();
+        assert!(
+            matches!(e, TrainError::Moments(MomentsError::Impossible { .. })),
+            "{method:?}: {e}"
+        );
+        let e = fit(&of(&rows.map(|[a, _, y]| [a, 3, y])), method).unwrap_err();
+        let TrainError::ConstantFeature { name } = &e else {
+            panic!("{method:?}: {e}")
+        };
+        assert_eq!(name, "b");
+    }
+}
+
+#[test]
+fn a_penalty_of_zero_is_none() {
+    // TRN-8, TRN-9: what quantisation can hide is refused with lambda 0 as without.
+    let mut text = String::from("y,celsius,fahrenheit\n");
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    for _ in 0..500 {
+        let c = f64::from(rng.next_u32() % 100_000) / 3_000.0;
+        writeln!(text, "{},{c},{}", rng.next_u32() % 50, 32.0 + 1.8 * c).expect("a string");
+    }
+    let config = SchemaConfig {
+        second_moments: SecondMoments::All,
+        ..SchemaConfig::new("heat")
+    };
+    let heat = table(&text, &config);
+    for standardise in [false, true] {
+        for lambda in [0.0, -0.0] {
+            let method = Method::Ridge {
+                lambda,
+                standardise,
+            };
+            let e = heat.train(&ask("y", &[]), method).unwrap_err();
+            assert!(matches!(e, TrainError::NearCollinear { .. }), "{e}");
+        }
+    }
+}
+
+#[test]
+fn suppressed_squares_and_products_are_no_categories() {
+    // TRN-3: names are all that a listing tells of what it lacks.
+    let mut t = small();
+    t.listed.suppressed = [
+        "region=east",
+        "region=east*x",
+        "region=west*sex=m",
+        "region=west^2",
+        "sex=m*z",
+        "sex=x*y=other",
+        "sex=x*y",
+        "x*z",
+        "regional=north",
+    ]
+    .map(String::from)
+    .into();
+    let merged = |t: &Table| -> Vec<Vec<String>> {
+        let plan = Plan::of(&t.listed, &ask("y", &["region", "sex"])).expect("a plan");
+        let references = plan.columns.references.into_iter();
+        references.map(|r| r.merged).collect()
+    };
+    // "sex=x" is no column, so a name that holds it is a category.
+    let sex = ["x*y=other", "x*y"].map(String::from).to_vec();
+    assert_eq!(merged(&t), [vec!["east".to_owned()], sex]);
+}
+
+#[test]
+fn too_few_rows_are_told_before_anything_is_paid() {
+    // TRN-8: row counts are public.
+    let mut text = String::from("g,y,a,b\n");
+    for (i, g) in [1, 1, 1, 2, 2, 2, 2].into_iter().enumerate() {
+        writeln!(text, "{g},{},{},{}", i * i % 7, i, i * 3 % 5).expect("a string");
+    }
+    let mut config = SchemaConfig {
+        segment_by: vec!["g".into()],
+        second_moments: SecondMoments::All,
+        ..SchemaConfig::new("few")
+    };
+    config.suppression.k_min = 0;
+    config.suppression.max_share_percent = 100;
+    let t = table(&text, &config);
+    let degrees = |segment: &str, method| {
+        let mut asked = ask("y", &["a", "b"]);
+        asked.segments = vec![segment.into()];
+        let plan = Plan::of(&t.listed, &asked).expect("a plan");
+        match plan.check_rows(&t.listed.manifest, method) {
+            Ok(()) => None,
+            Err(TrainError::TooFewRows { rows, degrees }) => Some((rows, degrees)),
+            Err(e) => panic!("{e}"),
+        }
+    };
+    let ridge = |lambda| Method::Ridge {
+        lambda,
+        standardise: false,
+    };
+    assert_eq!(degrees("g = 2", Method::Ols), None);
+    assert_eq!(degrees("g = 1", Method::Ols), Some((3, 0.0)));
+    assert_eq!(degrees("g = 1", ridge(0.0)), Some((3, 0.0)));
+    assert_eq!(degrees("g = 1", ridge(1.0)), None);
+}

@@ -1,5 +1,5 @@
-//! The table of changes to a chain: every scalar of every body, what it is
-//! changed to, and how that is met.
+//! The table of changes to a chain: every scalar of every body, in either
+//! custody, what it is changed to, and how that is met.
 //!
 //! Over 500 lines: one table, a row a field.
 
@@ -26,7 +26,7 @@ pub use Met::{Free, Invalid, Json, Link, Marketplace, Version};
 
 pub struct Change {
     pub document: &'static str,
-    pub pointer: &'static str,
+    pub pointer: String,
     pub to: Value,
     /// When the document alone is signed again.
     pub alone: Met,
@@ -34,10 +34,16 @@ pub struct Change {
     pub linked: Met,
 }
 
-fn c(document: &'static str, pointer: &'static str, to: Value, alone: Met, linked: Met) -> Change {
+fn c(
+    document: &'static str,
+    pointer: impl Into<String>,
+    to: Value,
+    alone: Met,
+    linked: Met,
+) -> Change {
     Change {
         document,
-        pointer,
+        pointer: pointer.into(),
         to,
         alone,
         linked,
@@ -49,15 +55,35 @@ pub const POLICY: Met = Link("quote", "policy");
 pub const QUOTE: Met = Link("order", "quote");
 pub const ORDER: Met = Link("submission", "order");
 pub const SUBMISSION: Met = Link("grant", "submission");
-pub const GRANT: Met = Link("delivery", "grant");
 
-/// Every scalar of every body, in the order of the bodies.
-pub fn changes() -> Vec<Change> {
-    let other = || json!(digest(0xee));
-    let stranger = || json!(key(&signer(STRANGER)));
-    let both = |d, p, to, met| c(d, p, to, met, met);
-    let mut out = Vec::new();
-    for d in CHAIN {
+/// Of a grant: the first answer to it.
+pub fn grant_link(custody: Custody) -> Met {
+    match custody {
+        Custody::CustodianHeld => Link("delivery", "grant"),
+        Custody::Committee => Link("opening", "grant"),
+    }
+}
+
+fn other() -> Value {
+    json!(digest(0xee))
+}
+
+fn stranger() -> Value {
+    json!(key(&signer(STRANGER)))
+}
+
+fn both(document: &'static str, pointer: impl Into<String>, to: Value, met: Met) -> Change {
+    c(document, pointer, to, met, met)
+}
+
+/// Every scalar of every body in a custody.
+pub fn changes(custody: Custody) -> Vec<Change> {
+    let grant = grant_link(custody);
+    let mut out = match custody {
+        Custody::CustodianHeld => held(),
+        Custody::Committee => committee(),
+    };
+    for d in chain(custody) {
         // DOC-2.
         out.push(both(d, "/version", json!(2), Version));
         let met = match d {
@@ -97,15 +123,6 @@ pub fn changes() -> Vec<Change> {
             "/policy_version",
             json!(0),
             Invalid("policy", "policy_version"),
-        ),
-        // There is one custody mode: no other name is a value.
-        both("policy", "/custody", json!("threshold"), Json),
-        c(
-            "policy",
-            "/node_key",
-            stranger(),
-            POLICY,
-            Link("quote", "node_key"),
         ),
         c(
             "policy",
@@ -306,8 +323,6 @@ pub fn changes() -> Vec<Change> {
             QUOTE,
             Link("order", "srs.provenance"),
         ),
-        both("quote", "/custody", json!("threshold"), Json),
-        both("quote", "/node_key", stranger(), Link("quote", "node_key")),
         both(
             "quote",
             "/class",
@@ -318,7 +333,6 @@ pub fn changes() -> Vec<Change> {
         c("quote", "/expiry", json!("9001"), QUOTE, Free),
         // DOC-5. What only the buyer can know is the buyer's: result key, nonce,
         // deadline, sealed model; the submission's link binds them.
-        both("order", "/quote", other(), QUOTE),
         both("order", "/listing", json!(id(9)), Link("order", "listing")),
         both("order", "/dataset", other(), Link("order", "dataset")),
         both(
@@ -335,8 +349,6 @@ pub fn changes() -> Vec<Change> {
         ),
         both("order", "/pod", json!(id(9)), Link("order", "pod")),
         both("order", "/pod_key", stranger(), Link("order", "pod_key")),
-        both("order", "/custody", json!("threshold"), Json),
-        both("order", "/node_key", stranger(), Link("order", "node_key")),
         c("order", "/min_class", json!("replicated"), ORDER, Free),
         both(
             "order",
@@ -433,8 +445,7 @@ pub fn changes() -> Vec<Change> {
         both("grant", "/policy", other(), Link("grant", "policy")),
         both("grant", "/submission", other(), Link("grant", "submission")),
         both("grant", "/outputs", json!([]), Link("grant", "outputs")),
-        both("grant", "/node_key", stranger(), Link("grant", "node_key")),
-        c("grant", "/expires", json!("7999"), GRANT, Free),
+        c("grant", "/expires", json!("7999"), grant, Free),
         both(
             "grant",
             "/expires",
@@ -444,7 +455,7 @@ pub fn changes() -> Vec<Change> {
         // DOC-9. The sealed result's digest is the node's word: the buyer holds
         // the bytes to it (REC-5).
         both("delivery", "/order", other(), Link("delivery", "order")),
-        both("delivery", "/grant", other(), GRANT),
+        both("delivery", "/grant", other(), Link("delivery", "grant")),
         both("delivery", "/sealed_result", other(), Free),
         both(
             "delivery",
@@ -523,6 +534,10 @@ pub fn changes() -> Vec<Change> {
     ] {
         out.push(both("order", pointer, to, Link("order", "program")));
     }
+    for document in ["policy", "quote", "order"] {
+        out.push(both(document, "/openers/custody", json!("threshold"), Json));
+    }
+    out.push(both("grant", "/opener/custody", json!("threshold"), Json));
     // Tags of variants: the other variant has other fields.
     for pointer in [
         "/program/vectors/0/weights/visibility",
@@ -548,4 +563,555 @@ pub fn changes() -> Vec<Change> {
         out.push(both("grant", pointer, other(), Link("grant", "outputs")));
     }
     out
+}
+
+/// What only custodian-held custody has, or has otherwise.
+fn held() -> Vec<Change> {
+    let node = "/openers/node_key";
+    vec![
+        // DOC-3, DOC-12: one node, no tickets.
+        c("policy", node, stranger(), POLICY, Link("quote", "openers")),
+        both("policy", "/openers/custody", json!("committee"), Json),
+        both(
+            "policy",
+            "/openers",
+            json!(committee::openers()),
+            Invalid("policy", "tickets"),
+        ),
+        both(
+            "policy",
+            "/tickets",
+            json!(committee::tickets()),
+            Invalid("policy", "tickets"),
+        ),
+        both("quote", node, stranger(), Link("quote", "openers")),
+        both(
+            "quote",
+            "/openers",
+            json!(committee::openers()),
+            Invalid("quote", "ticket_class"),
+        ),
+        both(
+            "quote",
+            "/ticket_class",
+            other(),
+            Invalid("quote", "ticket_class"),
+        ),
+        both("order", "/quote", other(), QUOTE),
+        both("order", node, stranger(), Link("order", "openers")),
+        both(
+            "order",
+            "/openers",
+            json!(committee::openers()),
+            Invalid("order", "ticket_class"),
+        ),
+        both(
+            "order",
+            "/ticket_class",
+            other(),
+            Invalid("order", "ticket_class"),
+        ),
+        // OPN-9: nobody would add the values up.
+        both(
+            "order",
+            "/joint",
+            json!([digest(1), digest(2)]),
+            Invalid("order", "joint"),
+        ),
+        // DOC-8: one grant.
+        both("grant", "/number", json!(1), Invalid("grant", "number")),
+        both(
+            "grant",
+            "/opener/node_key",
+            stranger(),
+            Link("grant", "opener.node_key"),
+        ),
+        both("grant", "/opener/custody", json!("committee"), Json),
+        both(
+            "grant",
+            "/opener",
+            json!(committee::opener()),
+            Link("grant", "opener"),
+        ),
+        // DOC-9: no session.
+        both("delivery", "/session", other(), Link("delivery", "session")),
+    ]
+}
+
+/// What only custody by a committee has, or has otherwise.
+fn committee() -> Vec<Change> {
+    let one_node = || {
+        json!(Openers::CustodianHeld {
+            node_key: key(&signer(NODE))
+        })
+    };
+    let exact = || json!(committee::digest_of(&committee::exact()));
+    let hidden = || json!(committee::digest_of(&committee::key_check()));
+    let node = |n: u8| json!(key(&signer(committee::NODES[usize::from(n)])));
+    let grant = grant_link(Custody::Committee);
+    let tickets = Invalid("policy", "tickets");
+    let joint = Invalid("order", "joint");
+    let quorum = Link("grant", "opener.quorum");
+    let mut out = vec![
+        // DOC-3, SHR-1.
+        c("policy", "/openers/threshold", json!(3), tickets, tickets),
+        both(
+            "policy",
+            "/openers/threshold",
+            json!(1),
+            Invalid("policy", "openers"),
+        ),
+        both(
+            "policy",
+            "/openers/threshold",
+            json!(4),
+            Invalid("policy", "openers"),
+        ),
+        both(
+            "policy",
+            "/openers/nodes/1",
+            node(0),
+            Invalid("policy", "openers"),
+        ),
+        both(
+            "policy",
+            "/openers/nodes",
+            json!([]),
+            Invalid("policy", "openers"),
+        ),
+        both("policy", "/openers/custody", json!("custodian_held"), Json),
+        both("policy", "/openers", one_node(), tickets),
+        both("policy", "/tickets", Value::Null, tickets),
+        // DOC-12.
+        both("policy", "/tickets/classes", json!([]), tickets),
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/law",
+            json!("none"),
+            Json,
+        ),
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/law",
+            json!("discrete_laplace"),
+            Json,
+        ),
+        both(
+            "policy",
+            "/tickets/classes/1/mechanism/law",
+            json!("discrete_gaussian"),
+            Json,
+        ),
+        both(
+            "policy",
+            "/tickets/classes/2/mechanism/law",
+            json!("discrete_gaussian"),
+            Json,
+        ),
+        // Not in lowest terms.
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/variance",
+            json!({ "numerator": "2000000002", "denominator": "4" }),
+            Json,
+        ),
+        // Other noise, to which no dealing was made.
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/variance/numerator",
+            json!("1000000003"),
+            tickets,
+        ),
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/variance/denominator",
+            json!("3"),
+            tickets,
+        ),
+        both(
+            "policy",
+            "/tickets/classes/0/mechanism/variance/denominator",
+            json!("0"),
+            Json,
+        ),
+        both("policy", "/tickets/classes/1/name", json!("noisy"), tickets),
+        both("policy", "/tickets/classes/1/name", json!(""), tickets),
+        c(
+            "policy",
+            "/tickets/classes/0/offered",
+            json!(false),
+            POLICY,
+            Link("quote", "ticket_class"),
+        ),
+        c(
+            "policy",
+            "/tickets/classes/1/offered",
+            json!(false),
+            POLICY,
+            Free,
+        ),
+        // What orders may use is the custodian's to say.
+        c(
+            "policy",
+            "/tickets/classes/2/offered",
+            json!(true),
+            POLICY,
+            Free,
+        ),
+        c(
+            "policy",
+            "/tickets/dealings/0/digest",
+            other(),
+            POLICY,
+            Link("grant", "opener.dealing"),
+        ),
+        c(
+            "policy",
+            "/tickets/dealings/0/quorum/0",
+            json!(1),
+            POLICY,
+            quorum,
+        ),
+        c(
+            "policy",
+            "/tickets/dealings/0/quorum/1",
+            json!(1),
+            POLICY,
+            quorum,
+        ),
+        c(
+            "policy",
+            "/tickets/dealings/0/class",
+            exact(),
+            POLICY,
+            Link("grant", "opener.dealing's class"),
+        ),
+        both("policy", "/tickets/dealings/0/class", other(), tickets),
+        // The opening's tickets are no longer the dealing's (DOC-13).
+        c(
+            "policy",
+            "/tickets/dealings/0/count",
+            json!("56"),
+            POLICY,
+            Invalid("opening", "first_ticket"),
+        ),
+        c(
+            "policy",
+            "/tickets/dealings/0/first",
+            json!("97"),
+            POLICY,
+            Free,
+        ),
+        both("policy", "/tickets/dealings/0/first", json!("107"), tickets),
+        // Beyond what the limit allows (PRV-9).
+        both(
+            "policy",
+            "/tickets/dealings/2/count",
+            json!("2001"),
+            tickets,
+        ),
+        c(
+            "policy",
+            "/tickets/rho_limit_units",
+            json!("18446744073709551615"),
+            POLICY,
+            Free,
+        ),
+        both("policy", "/tickets/rho_limit_units", json!("0"), tickets),
+        // DOC-4.
+        both(
+            "quote",
+            "/openers/threshold",
+            json!(3),
+            Link("quote", "openers"),
+        ),
+        both(
+            "quote",
+            "/openers/threshold",
+            json!(1),
+            Invalid("quote", "openers"),
+        ),
+        both(
+            "quote",
+            "/openers/nodes/0",
+            node(2),
+            Invalid("quote", "openers"),
+        ),
+        both(
+            "quote",
+            "/openers",
+            one_node(),
+            Invalid("quote", "ticket_class"),
+        ),
+        both(
+            "quote",
+            "/ticket_class",
+            Value::Null,
+            Invalid("quote", "ticket_class"),
+        ),
+        both(
+            "quote",
+            "/ticket_class",
+            other(),
+            Link("quote", "ticket_class"),
+        ),
+        both(
+            "quote",
+            "/ticket_class",
+            hidden(),
+            Link("quote", "ticket_class"),
+        ),
+        c(
+            "quote",
+            "/ticket_class",
+            exact(),
+            QUOTE,
+            Link("order", "ticket_class"),
+        ),
+        // DOC-5.
+        both("order", "/quote", other(), joint),
+        both(
+            "order",
+            "/openers/threshold",
+            json!(3),
+            Link("order", "openers"),
+        ),
+        both(
+            "order",
+            "/openers/threshold",
+            json!(0),
+            Invalid("order", "openers"),
+        ),
+        both(
+            "order",
+            "/openers",
+            one_node(),
+            Invalid("order", "ticket_class"),
+        ),
+        both(
+            "order",
+            "/ticket_class",
+            Value::Null,
+            Invalid("order", "ticket_class"),
+        ),
+        both(
+            "order",
+            "/ticket_class",
+            exact(),
+            Link("order", "ticket_class"),
+        ),
+        both(
+            "order",
+            "/ticket_class",
+            hidden(),
+            Link("order", "ticket_class"),
+        ),
+        // Whom else the order is summed with is the buyer's to say; its own
+        // quote is among them, and none twice or out of order (OPN-9).
+        c("order", "/joint/0", json!(digest(1)), ORDER, Free),
+        c("order", "/joint/2", json!(Digest([0xfe; 32])), ORDER, Free),
+        both("order", "/joint/0", json!(digest(0xff)), joint),
+        both("order", "/joint/1", json!(digest(0)), joint),
+        both("order", "/joint/1", other(), joint),
+        both("order", "/joint", json!([digest(0), digest(0xff)]), joint),
+        c("order", "/joint", json!([]), ORDER, Free),
+        // DOC-8: so many grants as there are quorums.
+        c("grant", "/number", json!(2), grant, Free),
+        both("grant", "/number", json!(3), Invalid("grant", "number")),
+        both(
+            "grant",
+            "/number",
+            json!(u32::MAX),
+            Invalid("grant", "number"),
+        ),
+        both("grant", "/opener/custody", json!("custodian_held"), Json),
+        both(
+            "grant",
+            "/opener",
+            json!(Opener::CustodianHeld {
+                node_key: key(&signer(NODE))
+            }),
+            Link("grant", "opener"),
+        ),
+        both("grant", "/opener/quorum/0", json!(1), quorum),
+        both("grant", "/opener/quorum/1", json!(1), quorum),
+        both("grant", "/opener/quorum/1", json!(3), quorum),
+        both(
+            "grant",
+            "/opener/quorum/0",
+            json!(2),
+            Invalid("grant", "opener.quorum"),
+        ),
+        both(
+            "grant",
+            "/opener/quorum",
+            json!([2, 0]),
+            Invalid("grant", "opener.quorum"),
+        ),
+        both("grant", "/opener/quorum", json!([0]), quorum),
+        both("grant", "/opener/quorum", json!([0, 1, 2]), quorum),
+        both("grant", "/opener/quorum", json!([]), quorum),
+        both(
+            "grant",
+            "/opener/dealing",
+            other(),
+            Link("grant", "opener.dealing"),
+        ),
+        both(
+            "grant",
+            "/opener/dealing",
+            json!(committee::OF_OTHERS),
+            quorum,
+        ),
+        both(
+            "grant",
+            "/opener/dealing",
+            json!(committee::OF_EXACT),
+            Link("grant", "opener.dealing's class"),
+        ),
+        // DOC-13. The opened words are the quorum's.
+        both("opening", "/order", other(), Link("opening", "order")),
+        both("opening", "/grant", other(), grant),
+        c(
+            "opening",
+            "/session",
+            other(),
+            Link("opening", "session"),
+            Link("opening", "session"),
+        ),
+        both("opening", "/attempt", json!(3), Link("opening", "session")),
+        both(
+            "opening",
+            "/first_ticket",
+            json!("151"),
+            Link("opening", "session"),
+        ),
+        both(
+            "opening",
+            "/first_ticket",
+            json!("99"),
+            Invalid("opening", "first_ticket"),
+        ),
+        both(
+            "opening",
+            "/first_ticket",
+            json!("1094"),
+            Invalid("opening", "first_ticket"),
+        ),
+        both(
+            "opening",
+            "/first_ticket",
+            json!("16777216"),
+            Invalid("opening", "values"),
+        ),
+        both(
+            "opening",
+            "/first_ticket",
+            json!("18446744073709551615"),
+            Invalid("opening", "values"),
+        ),
+        both("opening", "/values", json!("8"), Link("opening", "values")),
+        both(
+            "opening",
+            "/values",
+            json!("0"),
+            Invalid("opening", "values"),
+        ),
+        both(
+            "opening",
+            "/values",
+            json!("16385"),
+            Invalid("opening", "values"),
+        ),
+        both("opening", "/opened", other(), Free),
+        // DOC-9.
+        both("delivery", "/session", other(), Link("delivery", "session")),
+        both(
+            "delivery",
+            "/session",
+            Value::Null,
+            Link("delivery", "session"),
+        ),
+    ];
+    for (n, _) in (0..).zip(committee::NODES) {
+        let at = format!("/openers/nodes/{n}");
+        out.push(c(
+            "policy",
+            at.as_str(),
+            stranger(),
+            POLICY,
+            Link("quote", "openers"),
+        ));
+        out.push(both(
+            "quote",
+            at.as_str(),
+            stranger(),
+            Link("quote", "openers"),
+        ));
+        out.push(both(
+            "order",
+            at.as_str(),
+            stranger(),
+            Link("order", "openers"),
+        ));
+    }
+    for n in 0..3 {
+        let at = |field: &str| format!("/tickets/classes/{n}/{field}");
+        out.push(c("policy", at("name"), json!("renamed"), POLICY, Free));
+        out.push(both("policy", at("k"), json!(27), tickets));
+        out.push(both("policy", at("k"), json!(7), tickets));
+        // To which no dealing was made.
+        out.push(both("policy", at("sensitivity"), json!("1001"), tickets));
+        out.push(both(
+            "policy",
+            at("sensitivity"),
+            json!((1u64 << 62) + 1),
+            Json,
+        ));
+        let beyond = json!(((1u64 << 62) + 1).to_string());
+        out.push(both("policy", at("sensitivity"), beyond, tickets));
+    }
+    // What a dealing is beside its digest is between the custodian and the
+    // quorum, which holds it to the announcement (CST-2).
+    for n in 0..5 {
+        let at = |field: &str| format!("/tickets/dealings/{n}/{field}");
+        out.push(c("policy", at("epoch"), json!(9), POLICY, Free));
+        out.push(c("policy", at("root"), other(), POLICY, Free));
+        out.push(both("policy", at("digest"), same_digest(n), tickets));
+        out.push(both("policy", at("quorum/1"), json!(3), tickets));
+        out.push(both("policy", at("quorum"), json!([0]), tickets));
+        out.push(both("policy", at("class"), other(), tickets));
+        out.push(both("policy", at("count"), json!("0"), tickets));
+        out.push(both("policy", at("count"), json!("16777216"), tickets));
+        out.push(both("policy", at("first"), json!("16777216"), tickets));
+        out.push(both(
+            "policy",
+            at("first"),
+            json!("18446744073709551615"),
+            tickets,
+        ));
+        if n > 0 {
+            out.push(c("policy", at("digest"), other(), POLICY, Free));
+            out.push(c("policy", at("first"), json!("5000"), POLICY, Free));
+            out.push(c("policy", at("count"), json!("7"), POLICY, Free));
+        }
+    }
+    // Dealings 1, 3 and 4 are of [0, 2], dealing 2 of [0, 1]: [1, 1] is no quorum.
+    for n in 1..5 {
+        let place = |at: u8| format!("/tickets/dealings/{n}/quorum/{at}");
+        let (alone, linked) = if n == 2 {
+            (tickets, tickets)
+        } else {
+            (POLICY, Free)
+        };
+        out.push(c("policy", place(0), json!(1), alone, linked));
+        let to = if n == 2 { 2 } else { 1 };
+        out.push(c("policy", place(1), json!(to), POLICY, Free));
+    }
+    out
+}
+
+/// The digest of another dealing than the `n`-th.
+fn same_digest(n: usize) -> Value {
+    json!(committee::tickets().dealings[(n + 1) % 5].digest)
 }

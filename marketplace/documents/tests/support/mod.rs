@@ -1,9 +1,12 @@
 //! A consistent chain policy -> quote -> order -> submission -> grant ->
-//! delivery, as JSON bodies that a test changes before they are signed. Nothing
-//! is proven: these tests are about documents.
+//! (opening ->) delivery in either custody, as JSON bodies that a test changes
+//! before they are signed. Nothing is proven: these tests are about documents.
+//!
+//! Over 500 lines: one chain, a literal a document.
 #![allow(dead_code)] // each test file uses its part
 
 pub mod changes;
+pub mod committee;
 
 use ed25519_dalek::{Signer, SigningKey};
 use rand::SeedableRng;
@@ -15,6 +18,7 @@ use veilbourse_core::{
     program::{MatrixRef, PROGRAM_VERSION, Program, ProgramOutput, WeightVector, Weights},
 };
 use veilbourse_documents::*;
+use veilbourse_protocol::binding::{Binding, OutputBinding};
 
 pub fn rng(seed: u64) -> ChaCha12Rng {
     ChaCha12Rng::seed_from_u64(seed)
@@ -102,28 +106,41 @@ pub fn program() -> Program {
 }
 
 /// The order of the chain: a change is linked again from the next one on.
-pub const CHAIN: [&str; 7] = [
+/// Custody by a committee alone has openings.
+const CHAIN: [&str; 8] = [
     "policy",
     "quote",
     "order",
     "submission",
     "grant",
+    "opening",
     "delivery",
     "non-delivery",
 ];
+
+/// Values of each output of [`program`].
+pub const VALUES: [u32; 2] = [1, 6];
+
+/// The documents of a chain.
+pub fn chain(custody: Custody) -> impl Iterator<Item = &'static str> {
+    let opened = custody == Custody::Committee;
+    CHAIN.into_iter().filter(move |d| opened || *d != "opening")
+}
 
 /// The bodies, as JSON.
 #[derive(Clone)]
 pub struct Bodies(pub BTreeMap<&'static str, Value>);
 
-/// The same, signed.
+/// The same, signed; of openings and deliveries one a node.
+#[derive(Clone)]
 pub struct Papers {
     pub policy: Signed<Policy>,
     pub quote: Signed<Quote>,
     pub order: Signed<Order>,
     pub submission: Signed<Submission>,
     pub grant: Signed<Grant>,
-    pub delivery: Signed<Delivery>,
+    pub openings: Vec<Signed<Opening>>,
+    pub deliveries: Vec<Signed<Delivery>>,
     pub refusal: Signed<NonDelivery>,
 }
 
@@ -156,10 +173,25 @@ fn outputs() -> Vec<SubmittedDigest> {
 }
 
 impl Bodies {
-    /// A chain in which everything agrees.
+    /// A chain in which everything agrees, custodian-held.
     pub fn good() -> Self {
+        Self::good_in(Custody::CustodianHeld)
+    }
+
+    /// The same in either custody.
+    pub fn good_in(custody: Custody) -> Self {
         let (version, marketplace) = (DOCUMENT_VERSION, marketplace());
+        let held = custody == Custody::CustodianHeld;
         let node_key = key(&signer(NODE));
+        let (openers, opener) = match custody {
+            Custody::CustodianHeld => (
+                Openers::CustodianHeld { node_key },
+                Opener::CustodianHeld { node_key },
+            ),
+            Custody::Committee => (committee::openers(), committee::opener()),
+        };
+        let tickets = (!held).then(committee::tickets);
+        let ticket_class = (!held).then(|| committee::digest_of(&committee::noisy()));
         let srs = SrsRef {
             digest: digest(0x50),
             provenance: SrsProvenance::Dev,
@@ -170,8 +202,8 @@ impl Bodies {
             listing: id(1),
             dataset: digest(0xd0),
             policy_version: 3,
-            custody: Custody::CustodianHeld,
-            node_key,
+            openers: openers.clone(),
+            tickets,
             kinds: vec![QueryKind::AggregatePublic, QueryKind::RowsPrivate],
             min_cohort: 10,
             quota_values: 1000,
@@ -205,8 +237,8 @@ impl Bodies {
             },
             verifying_keys: vec![digest(0x40), digest(0x41)],
             srs: srs.clone(),
-            custody: Custody::CustodianHeld,
-            node_key,
+            openers: openers.clone(),
+            ticket_class,
             class: EvaluationClass::Proven,
             expected_seconds: 12,
             expiry: 9_000,
@@ -221,8 +253,13 @@ impl Bodies {
             program: program(),
             pod: id(3),
             pod_key: key(&signer(POD)),
-            custody: Custody::CustodianHeld,
-            node_key,
+            openers,
+            ticket_class,
+            // The second is this order's own.
+            joint: match custody {
+                Custody::CustodianHeld => vec![],
+                Custody::Committee => vec![digest(0), digest(0x80), digest(0xff)],
+            },
             min_class: EvaluationClass::Proven,
             verifying_keys: vec![digest(0x40), digest(0x41)],
             srs,
@@ -251,14 +288,27 @@ impl Bodies {
             policy: Digest::default(),
             submission: Digest::default(),
             outputs: outputs(),
-            node_key,
+            number: 0,
+            opener,
             expires: 8_000,
+        };
+        let opening = Opening {
+            version,
+            marketplace,
+            order: Digest::default(),
+            grant: Digest::default(),
+            session: Digest::default(),
+            attempt: 2,
+            first_ticket: committee::FIRST + 50,
+            values: 7,
+            opened: digest(0x90),
         };
         let delivery = Delivery {
             version,
             marketplace,
             order: Digest::default(),
             grant: Digest::default(),
+            session: (!held).then(Digest::default),
             sealed_result: digest(0x70),
             values: 7,
             counter_before: 40,
@@ -282,6 +332,9 @@ impl Bodies {
             ("delivery", json!(delivery)),
             ("non-delivery", json!(refusal)),
         ]));
+        if !held {
+            all.0.insert("opening", json!(opening));
+        }
         all.link_after("").unwrap();
         all
     }
@@ -319,11 +372,14 @@ impl Bodies {
         }
         let quote = digest_of!("quote", Quote, MARKETPLACE);
         if after("order") {
-            self.set("order", "/quote", quote);
+            self.set("order", "/quote", quote.clone());
+            if self.0["order"].pointer("/joint/1").is_some() {
+                self.set("order", "/joint/1", quote);
+            }
         }
         let order = digest_of!("order", Order, BUYER);
-        for name in ["submission", "grant", "delivery", "non-delivery"] {
-            if after(name) {
+        for name in ["submission", "grant", "opening", "delivery", "non-delivery"] {
+            if after(name) && self.0.contains_key(name) {
                 self.set(name, "/order", order.clone());
             }
         }
@@ -333,44 +389,119 @@ impl Bodies {
             self.set("grant", "/submission", submission);
         }
         let grant = digest_of!("grant", Grant, MARKETPLACE);
-        for name in ["delivery", "non-delivery"] {
-            if after(name) {
+        for name in ["opening", "delivery", "non-delivery"] {
+            if after(name) && self.0.contains_key(name) {
                 self.set(name, "/grant", grant.clone());
+            }
+        }
+        if self.0.contains_key("opening") {
+            if after("opening") {
+                let session = self.session()?;
+                self.set("opening", "/session", session);
+            }
+            if after("delivery") {
+                let session = self.0["opening"]["session"].clone();
+                self.set("delivery", "/session", session);
             }
         }
         Ok(())
     }
 
+    /// OPN-4 by hand, from the documents as they are: a chain that does not hold
+    /// has a session too.
+    fn session(&self) -> Result<Value, serde_json::Error> {
+        let papers = self.sign()?;
+        let grant = &papers.grant.body;
+        let Opener::Committee { quorum, dealing } = &grant.opener else {
+            return Ok(json!(Digest::default()));
+        };
+        let opening: Opening = self.typed("opening")?;
+        let mut first_ticket = opening.first_ticket;
+        let outputs = grant.outputs.iter().zip(VALUES).zip(0..);
+        let outputs = outputs.map(|((o, values), output)| {
+            let bound = OutputBinding {
+                output,
+                ciphertext: o.ciphertext,
+                first_ticket,
+                values,
+            };
+            first_ticket += u64::from(values);
+            bound
+        });
+        let binding = Binding {
+            outputs: outputs.collect(),
+            dataset: papers.order.body.dataset,
+            order: papers.order.digest().unwrap(),
+            grant: papers.grant.digest().unwrap(),
+            policy: papers.policy.digest().unwrap(),
+            quorum: quorum.clone(),
+            dealing: *dealing,
+            class: papers.order.body.ticket_class.unwrap_or_default(),
+            attempt: opening.attempt,
+        };
+        Ok(json!(binding.digest()))
+    }
+
     /// Signs every body by the key that must sign it.
     pub fn sign(&self) -> Result<Papers, serde_json::Error> {
+        let opening = match self.0.contains_key("opening") {
+            true => Some(self.typed::<Opening>("opening")?),
+            false => None,
+        };
+        // A quorum's nodes, or the one.
+        let nodes: &[u8] = match opening {
+            Some(_) => &committee::SIGNERS,
+            None => &[NODE],
+        };
+        let delivery: Delivery = self.typed("delivery")?;
+        let openings = nodes.iter().filter_map(|n| {
+            let body = opening.clone()?;
+            Some(force_sign(body, &signer(*n)))
+        });
+        let deliveries = nodes.iter();
+        let deliveries = deliveries.map(|n| force_sign(delivery.clone(), &signer(*n)));
         Ok(Papers {
             policy: force_sign(self.typed("policy")?, &signer(CUSTODIAN)),
             quote: force_sign(self.typed("quote")?, &signer(MARKETPLACE)),
             order: force_sign(self.typed("order")?, &signer(BUYER)),
             submission: force_sign(self.typed("submission")?, &signer(POD)),
             grant: force_sign(self.typed("grant")?, &signer(MARKETPLACE)),
-            delivery: force_sign(self.typed("delivery")?, &signer(NODE)),
+            openings: openings.collect(),
+            deliveries: deliveries.collect(),
             refusal: force_sign(self.typed("non-delivery")?, &signer(NODE)),
         })
     }
 }
 
 impl Papers {
-    /// Everything that [`Chain`] checks, under a pinned marketplace key.
-    pub fn check_under(&self, marketplace: &Key) -> Result<(), DocumentError> {
-        let chain = Chain {
+    /// The three that everything else is checked against.
+    pub fn chain<'a>(&'a self, marketplace: &'a Key) -> Chain<'a> {
+        Chain {
             marketplace,
             policy: &self.policy,
             quote: &self.quote,
             order: &self.order,
-        };
+        }
+    }
+
+    /// Everything that [`Chain`] checks, under a pinned marketplace key.
+    pub fn check_under(&self, marketplace: &Key) -> Result<(), DocumentError> {
+        let chain = self.chain(marketplace);
         let order = chain.check()?;
         assert_eq!(order, self.order.digest()?);
         let submission = chain.check_submission(&self.submission)?;
         assert_eq!(submission, self.submission.digest()?);
         let grant = chain.check_grant(&self.submission, &self.grant)?;
         assert_eq!(grant, self.grant.digest()?);
-        chain.check_delivery(&self.grant, &self.delivery)?;
+        for o in &self.openings {
+            let opening = chain.check_opening(&self.grant, &VALUES, o)?;
+            assert_eq!(opening, o.digest()?);
+        }
+        for (i, d) in self.deliveries.iter().enumerate() {
+            let delivery = chain.check_delivery(&self.grant, self.openings.get(i), d)?;
+            assert_eq!(delivery, d.digest()?);
+        }
+        chain.check_results(&self.grant, &VALUES, &self.openings, &self.deliveries)?;
         chain.check_non_delivery(&self.grant, &self.refusal)?;
         Ok(())
     }
@@ -380,14 +511,14 @@ impl Papers {
     }
 }
 
-/// Pointers to every scalar of a JSON value.
+/// Pointers to every scalar of a JSON value, and to what is empty.
 pub fn leaves(v: &Value) -> Vec<String> {
     fn walk(v: &Value, at: &str, out: &mut Vec<String>) {
         match v {
             Value::Object(m) => m
                 .iter()
                 .for_each(|(k, v)| walk(v, &format!("{at}/{k}"), out)),
-            Value::Array(a) => a
+            Value::Array(a) if !a.is_empty() => a
                 .iter()
                 .enumerate()
                 .for_each(|(i, v)| walk(v, &format!("{at}/{i}"), out)),

@@ -13,10 +13,10 @@ use veilbourse_domain::{
     },
     ledger::TransferKind,
     listing::{Listing, ListingState, ListingStep},
-    order::{Order, Placed},
+    order::{Granted, Order, Placed},
     ports::{AuditLog, Identities, LedgerPort, Listings, Orders},
     records::{Account, Machine, PlaceOrder, SignedText, StoredQuote, SubmittedOutput},
-    terms::{Custody, EvaluationClass, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
+    terms::{EvaluationClass, Opener, Openers, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
 };
 use veilbourse_store::SqlStore;
 
@@ -108,13 +108,29 @@ pub fn signed(tag: &str, n: u8) -> SignedText {
     );
     SignedText { digest, text }
 }
+pub fn held() -> Openers {
+    let node_key = veilbourse_documents::Key(NODE_KEY.0);
+    Openers::CustodianHeld { node_key }
+}
+/// The one grant of an order.
+pub fn granted(n: u8) -> Granted {
+    Granted {
+        grant: signed("grant", n).digest,
+        number: 0,
+        opener: Opener::CustodianHeld {
+            node_key: veilbourse_documents::Key(NODE_KEY.0),
+        },
+        expires: DEADLINE - 1,
+        over: None,
+    }
+}
 pub fn policy(version: u32) -> PolicyTerms {
     PolicyTerms {
         listing: listing_id(),
         dataset: Digest([5; 32]),
         version,
-        custody: Custody::CustodianHeld,
-        node_key: NODE_KEY,
+        openers: held(),
+        tickets: None,
         kinds: vec![QueryKind::AggregatePublic],
         min_cohort: 10,
         quota_values: 50,
@@ -142,8 +158,10 @@ pub fn placing(n: u8) -> PlaceOrder {
         price: money(PRICE),
         verifying_key: Digest([7; 32]),
         srs: Digest([8; 32]),
-        custody: Custody::CustodianHeld,
-        node_key: NODE_KEY,
+        openers: held(),
+        ticket_class: None,
+        joint: Vec::new(),
+        result_key: Digest([11; 32]),
         min_class: EvaluationClass::Proven,
         nonce: Nonce([n; 32]),
         deadline: DEADLINE,
@@ -275,8 +293,8 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         split: split(),
         verifying_key: Digest([7; 32]),
         srs: Digest([8; 32]),
-        custody: Custody::CustodianHeld,
-        node_key: NODE_KEY,
+        openers: held(),
+        ticket_class: None,
         class: EvaluationClass::Proven,
         expected_seconds: 1,
         expiry: DEADLINE,
@@ -321,7 +339,7 @@ pub async fn step(s: &SqlStore, n: u8, what: &str, now: u64) -> Result<Option<Or
         }
         "verify" => s.verified(id, now).await?,
         "reject" => s.reject(id, "LES-4", now).await?,
-        "grant" => s.grant(id, grant, DEADLINE - 1, now).await?,
+        "grant" => s.grant(id, grant, granted(n), now).await?,
         "open" => return s.lease_opening(node(), NODE_KEY, TOKEN, now).await,
         "deliver" => {
             s.deliver(id, grant.digest, signed("delivery", n), vec![3; 80], now)
@@ -361,7 +379,7 @@ pub async fn invariants(s: &SqlStore) {
         let want = match &o.state {
             O::Released(_) => T::Posted,
             O::Refunded(_) => T::Voided,
-            O::Opening(_) => T::Committed,
+            O::Opening(_) if !o.terms.by_committee() => T::Committed,
             _ => T::Pending,
         };
         assert_eq!(t.state, want, "SET-6: {}", o.state.name());

@@ -5,8 +5,8 @@ use crate::support::{terms::*, *};
 use std::sync::OnceLock;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Assurance, Bytes, DOCUMENT_VERSION, DecryptionClass, Delivery, EvaluationClass, OpenedResult,
-    Receipt, ReceiptOutput, Settlement, Signed, marketplace_id,
+    Assurance, Bytes, Custody, DOCUMENT_VERSION, DecryptionClass, Delivery, EvaluationClass,
+    OpenedResult, Receipt, ReceiptOutput, Settlement, Signed, marketplace_id,
 };
 use veilbourse_node::Outcome;
 use veilbourse_verify::{ReceiptRefusal, Report, Trust, verify_receipt};
@@ -65,7 +65,8 @@ pub fn receipt_of(case: &Case, delivery: Signed<Delivery>) -> Receipt {
         order: job.order.clone(),
         submission: job.submission.clone(),
         grant: job.grant.clone(),
-        delivery,
+        openings: Vec::new(),
+        deliveries: vec![delivery],
         manifest: job.manifest.clone(),
         public_key: Bytes(case.parts.public_key.clone()),
         verifying_keys: Vec::new(),
@@ -85,7 +86,7 @@ pub fn receipt_of(case: &Case, delivery: Signed<Delivery>) -> Receipt {
             decryption: DecryptionClass::CustodianAttested,
             srs: job.order.body.srs.provenance,
         },
-        arrows: Receipt::arrow_lines(&job.order.body.program),
+        arrows: Receipt::arrow_lines(&job.order.body.program, Custody::CustodianHeld),
         work: job.submission.body.work,
         settlement: Settlement {
             order_id: id(4),

@@ -7,9 +7,12 @@ use crate::{
     marlin::{self, random_scalar},
     r1cs::R1cs,
 };
-use ark_bls12_381::{Fr, G1Affine};
-use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::One;
+use ark_bls12_381::{Fr, G1Affine, G2Affine};
+use ark_ec::{
+    AffineRepr, CurveGroup,
+    short_weierstrass::{Affine, Projective, SWCurveConfig},
+};
+use ark_ff::{BigInteger, One, PrimeField, Zero};
 use ed25519_dalek::{Signer, SigningKey};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -209,6 +212,49 @@ fn one_inconsistent_point_anywhere_is_found() {
     ] {
         assert!(refused(change).starts_with("srs: degenerate"));
     }
+}
+
+/// A point of the curve that is not the identity and whose order divides the
+/// cofactor: r times one that is not in the group, by doubling and adding.
+fn outside<P: SWCurveConfig>() -> Affine<P> {
+    let candidates = (1u64..).filter_map(|x| {
+        let p = Affine::<P>::get_point_from_x_unchecked(P::BaseField::from(x), false)?;
+        let bits = Fr::MODULUS.to_bits_be().into_iter();
+        let made = bits.fold(Projective::<P>::zero(), |sum, bit| {
+            let twice = sum + sum;
+            if bit { twice + p } else { twice }
+        });
+        Some(made.into_affine())
+    });
+    candidates
+        .into_iter()
+        .find(|p| !p.is_zero())
+        .expect("the cofactor is not one")
+}
+
+#[test]
+fn points_outside_the_group_are_found_where_pairings_are_blind() {
+    // CER-2, CER-7: a part of small order vanishes in every pairing. It would come
+    // out in commitments, by a residue of the coefficient it is multiplied with.
+    let low: G1Affine = outside();
+    assert!(low.is_on_curve() && !low.is_in_correct_subgroup_assuming_on_curve());
+    let before = made(2, 1, [1, 2]);
+    for i in [2, 7, 12] {
+        let change = |p: &mut Points| p.powers[i] = (p.powers[i] + low).into_affine();
+        let bad = malicious(&before, change);
+        assert_eq!(bad.points.check(&mut rng(5), &silent), Ok(()), "{i}");
+        let e = refused(change);
+        assert!(e.starts_with("srs.g1: not in the group"), "{i}: {e}");
+    }
+    let e = refused(|p| p.hiding[2] = (p.hiding[2] + low).into_affine());
+    assert!(e.starts_with("srs.g1: not in the group"), "{e}");
+    let low: G2Affine = outside();
+    for i in 0..2 {
+        let e = refused(|p| p.shifts[i] = (p.shifts[i] + low).into_affine());
+        assert!(e.starts_with("srs.g2: not in the group"), "{i}: {e}");
+    }
+    let e = refused(|p| p.tau_h = (p.tau_h + low).into_affine());
+    assert!(e.starts_with("srs.g2: not in the group"), "{e}");
 }
 
 #[test]
