@@ -1,7 +1,7 @@
 //! The gate (KEY-2): everything that must hold before anything is opened, in
 //! order, each failure its own refusal with a stable code. The same in both
 //! custodies but for who opens: the dataset's key here, or a quorum's tickets
-//! (KEY-8, [`crate::quorum_gate`]).
+//! (KEY-8).
 
 use crate::{
     admitted::Admitted,

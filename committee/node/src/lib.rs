@@ -20,7 +20,7 @@ mod terms;
 
 pub use admitted::{Admitted, Parts};
 pub use config::{Dataset, NodeConfig, Seat, SeatError, dealt_by};
-pub use log::{Log, Record};
+pub use log::{Log, OpenedRequest, Record};
 pub use member::{
     End, Facts, Judged, Member, MemberConfig, MemberError, MemberHealth, StoresError, init,
     member_entry,

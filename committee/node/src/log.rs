@@ -105,12 +105,35 @@ pub enum Record {
         order_id: Id,
         /// All of it.
         deliver: Box<Deliver>,
+        /// What was opened, an order each.
+        requests: Vec<OpenedRequest>,
     },
     /// The marketplace has it, or will not take it any more.
     Handed {
         /// Digest of the first order.
         order: Digest,
     },
+}
+
+/// What a quorum opened of one order: enough to finish it with a member that
+/// crashed (QRM-5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenedRequest {
+    /// Whose store ([`crate::dealt_by`]).
+    pub scope: Digest,
+    /// The quorum.
+    pub quorum: Vec<u8>,
+    /// The dealing.
+    pub dealing: Digest,
+    /// Digest of the order.
+    pub order: Digest,
+    /// Digest of the grant.
+    pub grant: Digest,
+    /// Digest of the policy.
+    pub policy: Digest,
+    /// Each output's ciphertext, by digest, and how many values it has.
+    pub outputs: Vec<(Digest, u32)>,
 }
 
 /// The open log.

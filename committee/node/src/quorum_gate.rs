@@ -183,8 +183,8 @@ pub(crate) fn sums(admitted: &[Box<Admitted<'_>>]) -> Result<(), GateRefusal> {
             ));
         }
     }
-    let bounds = admitted.iter().map(|a| a.class.map(|c| c.value_bound()));
-    let bound = bounds.fold(Some(0u64), |sum, b| sum?.checked_add(b?));
+    let mut bounds = admitted.iter().map(|a| a.class.map(|c| c.value_bound()));
+    let bound = bounds.try_fold(0u64, |sum, b| sum.checked_add(b?));
     match bound {
         Some(b) if b < MODULUS / 2 => Ok(()),
         found => refuse(format!(

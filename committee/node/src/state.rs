@@ -1,6 +1,9 @@
 //! What the log adds up to.
 
-use crate::{config::dealt_by, log::Record};
+use crate::{
+    config::dealt_by,
+    log::{OpenedRequest, Record},
+};
 use std::collections::{BTreeSet, HashMap};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
@@ -38,6 +41,8 @@ pub struct Released {
     pub order_id: Id,
     /// All of it.
     pub deliver: Box<Deliver>,
+    /// What was opened, an order each.
+    pub requests: Vec<OpenedRequest>,
     /// Whether the marketplace has it.
     pub handed: bool,
 }
@@ -105,6 +110,8 @@ pub struct State {
     over: HashMap<Digest, Box<Signed<NonDelivery>>>,
     /// By first order.
     released: HashMap<Digest, Released>,
+    /// First orders as they were released.
+    releases: Vec<Digest>,
     /// The first order of what each order was released with.
     first: HashMap<Digest, Digest>,
 }
@@ -193,7 +200,11 @@ impl State {
             Record::GrantOver { grant, refusal } => {
                 self.over.insert(grant, refusal);
             }
-            Record::Released { order_id, deliver } => {
+            Record::Released {
+                order_id,
+                deliver,
+                requests,
+            } => {
                 let orders = deliver.orders.iter().map(|d| d.delivery.body.order);
                 let orders: Vec<Digest> = orders.collect();
                 let Some(first) = orders.first().copied() else {
@@ -203,8 +214,10 @@ impl State {
                 let released = Released {
                     order_id,
                     deliver,
+                    requests,
                     handed: false,
                 };
+                self.releases.push(first);
                 self.released.insert(first, released);
             }
             Record::Handed { order } => {
@@ -282,6 +295,11 @@ impl State {
     /// What was released of an order, or of the joint one that it is in.
     pub fn released(&self, order: &Digest) -> Option<&Released> {
         self.released.get(self.first.get(order)?)
+    }
+    /// Everything that was released, newest first.
+    pub fn all_released(&self) -> impl Iterator<Item = &Released> {
+        let newest = self.releases.iter().rev();
+        newest.filter_map(|first| self.released.get(first))
     }
     /// What the marketplace has not yet, by first order.
     pub fn unhanded(&self) -> impl Iterator<Item = (&Digest, &Released)> {

@@ -2,13 +2,17 @@
 //! custodian in one process, over TCP and HTTP: dealings are taken, checked and
 //! answered; orders are opened, alone and together; nodes stop in between; the
 //! marketplace lies.
+//!
+//! Over 500 lines: one case a refusal or an attack, over the same three tables.
 
 mod support;
 
 use std::sync::OnceLock;
 use support::{committee::*, server::*, terms::*, *};
 use veilbourse_core::{digest::Digest, program::Program};
-use veilbourse_documents::{Key, PIECE_BYTES, PieceContext, Signed, SubmittedDigest, api::Deliver};
+use veilbourse_documents::{
+    Chain, Key, PIECE_BYTES, PieceContext, Signed, SubmittedDigest, api::Deliver,
+};
 use veilbourse_node::{Log, Record};
 use veilbourse_quorum::deal::Dealt;
 
@@ -93,6 +97,20 @@ async fn an_order_is_opened_and_a_crash_between_release_and_delivery_changes_not
     nodes.server.until("delivered", both).await;
     let both = delivered(&nodes.server.market(), &first.order());
     assert_eq!(value(0, &first, &both), sum(0, &first.terms.program));
+    let papers = Chain {
+        marketplace: &key(&signer(MARKETPLACE)),
+        policy: &first.job.policy,
+        quote: &first.job.quote,
+        order: &first.job.order,
+    };
+    for d in both.iter().map(|d| &d.orders[0]) {
+        let opening = &d.opened.as_ref().unwrap().opening;
+        let grant = &first.job.grant;
+        papers.check_opening(grant, &[1], opening).unwrap();
+        papers
+            .check_delivery(grant, Some(opening), &d.delivery)
+            .unwrap();
+    }
     let d = &both[0].orders[0].delivery.body;
     assert_eq!((d.values, d.counter_before, d.counter_after), (1, 0, 1));
     // Eight checked the key, one was opened.
@@ -172,7 +190,12 @@ async fn an_order_is_opened_and_a_crash_between_release_and_delivery_changes_not
     );
     cut(&nodes.log(0));
     cut(&nodes.store_log(0));
+    // The other was handed its part in, and has started anew since.
     nodes.server.market().broken = false;
+    let one = |m: &Market| delivered(m, &third.order()).len() == 1;
+    nodes.server.until("one delivered", one).await;
+    nodes.stop(1).await;
+    nodes.start(1).await;
     nodes.start(0).await;
     assert_eq!(nodes.health(0).withheld, 1, "signed, not released");
     let both = |m: &Market| delivered(m, &third.order()).len() == 2;

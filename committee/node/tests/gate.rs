@@ -155,7 +155,7 @@ fn another_node_or_dataset_or_custodian_is_refused() {
 
 #[test]
 fn a_joint_order_is_not_for_a_custodians_own_node() {
-    // ORD-8: opened one by one, each would be seen.
+    // KEY-13: opened one by one, each would be seen.
     let mut t = terms();
     let quote = t.papers().quote.digest().unwrap();
     t.joint = vec![quote, Digest([0xff; 32])];

@@ -1,10 +1,12 @@
 //! The gate of a committee's node (KEY-8, OPN-5, ORD-8): a good order and a good
 //! joint order are admitted, everything else is refused by its own code, and a
 //! refusal that reveals nothing ends its grant and no other.
+//!
+//! Over 500 lines: one case a refusal or an attack, over the same three tables.
 
 mod support;
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::{collections::BTreeSet, slice::from_ref, sync::OnceLock};
 use support::{committee::*, terms::*, *};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{ClassTerms, Key, Opener, Openers, Signed, Tickets, api::NodeJob};
@@ -318,7 +320,7 @@ fn who_has_signed_opens_for_that_grant_alone_and_never_says_nothing_was_revealed
     newer.quota_values = 0;
     node.node.learn_policy(&newer.papers().policy, NOW).unwrap();
     assert_eq!(
-        judged(&mut node, &[case.job.clone()], &[signed.clone()]),
+        judged(&mut node, from_ref(&case.job), from_ref(&signed)),
         Vec::new()
     );
     // Another grant: another quorum's, or a replay of an earlier one's.
@@ -326,7 +328,7 @@ fn who_has_signed_opens_for_that_grant_alone_and_never_says_nothing_was_revealed
     second.number = 1;
     second.policy_version += 1;
     let found = alone(&mut node, &second, signed.clone()).unwrap();
-    assert_eq!(found.1, true, "{found:?}");
+    assert!(found.1, "{found:?}");
     let mut fresh = self::node();
     let mut second = t.clone();
     second.number = 1;
@@ -454,7 +456,7 @@ fn a_joint_order_that_is_none_is_refused() {
     // The same dataset twice, under two listings.
     let (mut a, d) = good();
     a.custodian = signer(70);
-    let mut all = vec![a.clone(), a.clone(), a];
+    let mut all = [a.clone(), a.clone(), a];
     for (i, t) in all.iter_mut().enumerate() {
         t.listing = 40 + i as u8;
         t.nonce = 50 + i as u8;
@@ -504,7 +506,7 @@ fn each_order_of_a_joint_one_passes_the_gate_by_itself() {
 
 #[test]
 fn an_order_is_opened_in_one_company_ever() {
-    // OPN-9: A with B and C, then A with B' and C, would show B - B'.
+    // OPN-9, KEY-13: A with B and C, then A with B' and C, would show B - B'.
     let (jobs, facts) = joint(&three(), &|_, _| {});
     let mut node = node();
     {

@@ -1,17 +1,20 @@
 //! A committee's node from start to stop: the peers' endpoint, a look at the
 //! server for dealings and for jobs, what is still to be delivered.
 
-use super::{End, Inner, MemberConfig, MemberError, lock, rendezvous::Rendezvous, stores::Stores};
+use super::{
+    End, Inner, MemberConfig, MemberError, finish::known, lock, rendezvous::Rendezvous,
+    stores::Stores,
+};
 use crate::{config::NodeConfig, node::KeyNode};
 use rand_chacha::ChaCha20Rng;
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{OnceCell, Semaphore, watch},
     task::JoinSet,
 };
 use veilbourse_core::digest::Digest;
@@ -86,6 +89,7 @@ impl Member {
             Ok::<_, MemberError>((node, stores))
         });
         let (node, stores) = opened?;
+        let known = known(node.state());
         let peers = seat.committee.nodes.iter().zip(0u8..);
         let peers = peers.map(|(m, number)| Peer {
             number,
@@ -114,9 +118,10 @@ impl Member {
             config,
             rng: Mutex::new(rng),
             at_work: Mutex::new(HashSet::new()),
-            known: Mutex::new(VecDeque::new()),
+            known: Mutex::new(known),
             resent: Mutex::new(HashMap::new()),
             told: Mutex::new(HashSet::new()),
+            waited: OnceCell::new(),
             stop: watch::channel(false).0,
         });
         let mut tasks = JoinSet::new();

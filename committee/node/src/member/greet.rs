@@ -24,6 +24,7 @@ impl Inner {
         if *done {
             return;
         }
+        self.connected().await;
         let health = self.endpoint.health();
         let there = health.iter().filter(|h| h.connected);
         let greeted = join_all(there.map(|h| self.greet(served, h.peer))).await;
@@ -32,6 +33,15 @@ impl Inner {
             tracing::info!(error = %e, "a peer was not greeted");
         }
         *done = true;
+    }
+
+    /// Waits for the peers, once after a start, and not for long.
+    async fn connected(&self) {
+        let wait = || async {
+            let all: Vec<u8> = self.endpoint.health().iter().map(|h| h.peer).collect();
+            let _ = timeout(self.config.greeting, self.endpoint.connected(&all)).await;
+        };
+        self.waited.get_or_init(wait).await;
     }
 
     /// Greets one peer.

@@ -9,7 +9,7 @@ use super::{
     stores::Served,
 };
 use crate::node::NodeError;
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use veilbourse_core::{ciphertext::Glwe, digest::Digest, wire::Reader};
@@ -21,16 +21,23 @@ use veilbourse_peers::busy;
 use veilbourse_quorum::COEFFICIENTS;
 use veilbourse_ticket_store::{Dealing, QuorumSet, Stage};
 
+/// Listings at once: a quorum that is not all there is waited for.
+const LISTINGS: usize = 16;
+/// Most dealings in a report.
+const REPORTED: usize = 512;
+
 impl Inner {
     /// One look at what is announced; dealings that are not all there yet wait
     /// for the next.
     pub(super) async fn dealings(&self) -> Result<(), MemberError> {
         let asked: Option<DealingJobs> = self.machine.post("/v1/node/dealings", &json!({})).await?;
-        for listing in asked.map(|a| a.listings).unwrap_or_default() {
+        let listings = asked.map(|a| a.listings).unwrap_or_default();
+        let each = stream::iter(listings).for_each_concurrent(LISTINGS, |listing| async {
             if let Err(e) = self.listing(listing).await {
                 tracing::warn!(error = %e, "dealings of a listing");
             }
-        }
+        });
+        each.await;
         self.report().await
     }
 
@@ -93,6 +100,7 @@ impl Inner {
     /// The dealings of a quorum's epoch.
     async fn group(&self, terms: &Terms, group: Vec<Dealing>) -> Result<(), MemberError> {
         let dataset = terms.policy.body.dataset;
+        let scope = crate::dealt_by(&dataset, &terms.policy.key);
         for dealing in &group {
             let digest = dealing.digest();
             let took = match self.take(terms, dealing).await? {
@@ -101,11 +109,17 @@ impl Inner {
             };
             match took {
                 Took::Here(stage) => tracing::debug!(%digest, stage = stage.name(), "dealing"),
-                Took::Later(why) => tracing::info!(%digest, why, "dealing"),
-                Took::Wrong(why) => self.answer(&dataset, &digest, Some(why)).await?,
+                // Those after it wait for the same members.
+                Took::Later(why) => {
+                    tracing::info!(%digest, why, "dealing");
+                    break;
+                }
+                Took::Wrong(why) => {
+                    self.give_up(&scope, &digest, &why).await?;
+                    self.answer(&dataset, &digest, Some(why)).await?;
+                }
             }
         }
-        let scope = crate::dealt_by(&dataset, &terms.policy.key);
         let (Some(served), Some(first)) = (self.stores.get(&scope), group.first()) else {
             return Ok(());
         };
@@ -130,6 +144,26 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// What came of a dealing that is not what it must be is destroyed.
+    async fn give_up(
+        &self,
+        scope: &Digest,
+        digest: &Digest,
+        why: &Wrong,
+    ) -> Result<(), MemberError> {
+        let Some(served) = self.stores.get(scope) else {
+            return Ok(());
+        };
+        let keeper = &served.keeper;
+        let stage = keeper.read(|s| s.state().dealing(digest).map(|d| d.stage));
+        match stage {
+            Some(Stage::Receiving | Stage::Received) => {
+                Ok(keeper.refuse(digest, &why.reason).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// TKT-4, with the whole quorum.
@@ -291,11 +325,10 @@ impl Inner {
                 }
             }
         }
-        if tickets.is_empty() {
-            return Ok(());
+        for some in tickets.chunks(REPORTED) {
+            let body = json!({ "tickets": some });
+            let _: Option<Value> = self.machine.post("/v1/node/tickets", &body).await?;
         }
-        let body = json!({ "tickets": tickets });
-        let _: Option<Value> = self.machine.post("/v1/node/tickets", &body).await?;
         Ok(())
     }
 }

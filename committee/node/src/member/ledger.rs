@@ -5,7 +5,7 @@
 use crate::{
     admitted::Admitted,
     gate::{self, Past},
-    log::Record,
+    log::{OpenedRequest, Record},
     node::{KeyNode, NodeError},
     quorum_gate::{self, Usable},
     refusal::GateRefusal,
@@ -103,7 +103,7 @@ impl KeyNode {
                 counted: spent.is_some(),
                 tickets: facts.and_then(|f| f.tickets.as_ref()),
             };
-            // OPN-9: a mask share goes into one sum, ever.
+            // OPN-9, KEY-13: a mask share goes into one sum, ever.
             if spent.is_some_and(|s| s.joint != company) {
                 let reason = format!("order {at} was spent for in other company");
                 return Err(GateRefusal::Joint { reason });
@@ -195,10 +195,16 @@ impl KeyNode {
     }
 
     /// KEY-11: on disk before it leaves.
-    pub fn released(&mut self, order_id: Id, deliver: Deliver) -> Result<(), NodeError> {
+    pub fn released(
+        &mut self,
+        order_id: Id,
+        deliver: Deliver,
+        requests: Vec<OpenedRequest>,
+    ) -> Result<(), NodeError> {
         self.record(Record::Released {
             order_id,
             deliver: Box::new(deliver),
+            requests,
         })
     }
 

@@ -4,11 +4,13 @@
 //! it may stop anywhere.
 
 mod daemon;
+mod finish;
 mod greet;
 mod intake;
 pub(crate) mod ledger;
 mod opening;
 mod receive;
+mod release;
 mod rendezvous;
 mod setup;
 mod signer;
@@ -24,17 +26,18 @@ use crate::{
     node::{KeyNode, NodeError},
     refusal::GateRefusal,
 };
-use opening::Known;
+use finish::Known;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use rendezvous::{Met, Rendezvous, What};
+use rendezvous::{Met, Purpose, Rendezvous, What};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use stores::Stores;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{CommitteeFile, DocumentError, Key, SealingSecret, SigningKey};
 use veilbourse_machine::{Machine, MachineError};
@@ -131,6 +134,8 @@ pub(crate) struct Inner {
     resent: Mutex<HashMap<Digest, u32>>,
     /// Dealings whose end was told since the node started.
     told: Mutex<HashSet<Digest>>,
+    /// That the peers were waited for.
+    waited: OnceCell<()>,
     /// Whether the node is to end.
     stop: watch::Sender<bool>,
 }
@@ -164,7 +169,7 @@ impl Inner {
         seed
     }
 
-    /// Waits until all of these nodes want this.
+    /// Waits until all of these nodes want this (KEY-12).
     async fn meet(
         &self,
         what: What,
@@ -172,14 +177,31 @@ impl Inner {
         members: &[u8],
         about: &Digest,
     ) -> Result<Met, MemberError> {
-        let (now, patience) = (self.machine.now(), self.config.patience);
+        let patience = self.config.patience;
+        self.meet_within(what, scope, members, about, patience)
+            .await
+    }
+
+    async fn meet_within(
+        &self,
+        what: What,
+        scope: &Digest,
+        members: &[u8],
+        about: &Digest,
+        patience: Duration,
+    ) -> Result<Met, MemberError> {
+        let now = self.machine.now();
+        let purpose = Purpose {
+            what,
+            scope,
+            members,
+            about,
+        };
         let mut stopped = self.stop.subscribe();
         let met = tokio::select! {
             // Nothing has begun: a node that is to end waits for nobody.
             _ = stopped.wait_for(|over| *over) => None,
-            met = self
-                .rendezvous
-                .meet(&self.endpoint, what, scope, members, about, now, patience) => met,
+            met = self.rendezvous.meet(&self.endpoint, purpose, now, patience) => met,
         };
         met.ok_or_else(|| MemberError::Absent {
             what: what.name(),

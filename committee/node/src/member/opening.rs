@@ -4,6 +4,7 @@
 
 use super::{
     Inner, MemberError,
+    finish::opened_request,
     ledger::{Facts, Judged},
     rendezvous::What,
     signer::OpeningSigner,
@@ -12,18 +13,13 @@ use super::{
 use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, state::Released};
 use futures::future::join_all;
 use serde_json::Value;
-use std::sync::Arc;
-use veilbourse_core::{
-    ciphertext::{Glwe, OutputCiphertext},
-    digest::Digest,
-};
+use std::{sync::Arc, time::Duration};
+use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
-    Bytes, Id, MaskedResult, NonDelivery, Opener, SealedMasks, Signed,
-    api::{Deliver, Delivered, NodeJob, NodeJobs, OpenedByQuorum, Refuse},
-    seal_masks,
+    Id, NonDelivery, Opener, Signed,
+    api::{NodeJob, NodeJobs, Refuse},
 };
 use veilbourse_peers::busy;
-use veilbourse_protocol::{MaskShare, TicketPath};
 use veilbourse_quorum::{Output, Request, SignedOutcome};
 use veilbourse_ticket_store::SessionStage;
 
@@ -36,15 +32,6 @@ pub enum End {
     Refused(String, String),
     /// This node is at work on the order already.
     UnderWay,
-}
-
-/// An order that a quorum opened or is to open, as a peer may ask for it again
-/// (QRM-5): without its ciphertexts.
-pub(super) struct Known {
-    pub(super) name: Digest,
-    pub(super) scope: Digest,
-    pub(super) members: Vec<u8>,
-    pub(super) request: Request,
 }
 
 /// The orders that a task is at work on.
@@ -125,10 +112,14 @@ impl Inner {
         let deliver = self.seal(&admitted, &opened)?;
         let released = {
             let order_id = order_id(&jobs)?;
-            busy(|| self.node().released(order_id.clone(), deliver.clone()))?;
+            let requests = admitted.iter().map(|one| opened_request(one));
+            let requests: Vec<_> = requests.collect::<Result<_, _>>()?;
+            let (id, said) = (order_id.clone(), deliver.clone());
+            busy(|| self.node().released(id, said, requests))?;
             Released {
                 order_id,
                 deliver: Box::new(deliver),
+                requests: Vec::new(),
                 handed: false,
             }
         };
@@ -161,7 +152,7 @@ impl Inner {
         facts.collect()
     }
 
-    fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
+    pub(super) fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
         let scope = one.scope;
         self.stores
             .get(&scope)
@@ -199,12 +190,25 @@ impl Inner {
             Opener::CustodianHeld { .. } => Vec::new(),
         };
         let about = request.digest();
-        self.remember(&served, &members, &request);
+        self.remember(&opened_request(one)?);
         let what = match signed(&served, &one.order) {
             Some(_) => What::Resume,
             None => What::Open,
         };
-        let met = self.meet(what, &served.scope, &members, &about).await?;
+        // What is not signed is begun while the grant lasts, and not after.
+        let left = one
+            .job
+            .grant
+            .body
+            .expires
+            .saturating_sub(self.machine.now());
+        let patience = match what {
+            What::Open => self.config.patience.min(Duration::from_millis(left)),
+            _ => self.config.patience,
+        };
+        let met = self
+            .meet_within(what, &served.scope, &members, &about, patience)
+            .await?;
         request.trial = met.trial;
         let signer = self.signer();
         let opened = match what {
@@ -232,137 +236,6 @@ impl Inner {
             signing: &self.signing,
         }
     }
-
-    /// Mask shares, alone or summed (OPN-9), sealed to the buyer; and what this
-    /// node says of each order.
-    fn seal(
-        &self,
-        admitted: &[Box<Admitted<'_>>],
-        opened: &[SignedOutcome],
-    ) -> Result<Deliver, MemberError> {
-        let signer = self.signer();
-        let (mut shares, mut said) = (Vec::new(), Vec::new());
-        for (one, signed) in admitted.iter().zip(opened) {
-            let released = busy(|| {
-                self.served(one)?
-                    .keeper
-                    .release(signed)
-                    .map_err(MemberError::from)
-            })?;
-            let (mut masks, mut paths): (Vec<MaskShare>, Vec<TicketPath>) = Default::default();
-            for r in released {
-                masks.push(r.mask);
-                paths.push(r.path);
-            }
-            let outcome = signed.outcome();
-            let masked = MaskedResult::new(&outcome.y, &paths);
-            let masked = masked.ok_or(MemberError::Masked { order: one.order })?;
-            let opening = signer.opening(outcome);
-            let opening = opening.map_err(|reason| MemberError::Signing { reason })?;
-            shares.push(masks);
-            said.push((
-                outcome.session,
-                OpenedByQuorum {
-                    opening,
-                    masked: Bytes(masked.encode()),
-                },
-            ));
-        }
-        let masks = sums(&shares);
-        let sessions: Vec<Digest> = said.iter().map(|(s, _)| *s).collect();
-        let context = SealedMasks {
-            sessions: &sessions,
-            node_key: self.node_key,
-        };
-        let key = admitted.first().map(|a| &a.job.order.body.result_key.0);
-        let key = key.map_or(&[][..], |k| k);
-        let sealed = seal_masks(&masks, key, &context, &mut self.fork())?;
-        let node = self.node();
-        let orders = admitted.iter().zip(said).map(|(one, (session, opened))| {
-            Ok(Delivered {
-                delivery: node.delivery(one, session, &sealed)?,
-                opened: Some(opened),
-            })
-        });
-        Ok(Deliver {
-            orders: orders.collect::<Result<_, MemberError>>()?,
-            sealed_result: Bytes(sealed),
-        })
-    }
-
-    /// Sends what is on disk. The marketplace has it, does not want it any more,
-    /// or cannot be reached: then it is sent again later.
-    pub(super) async fn hand_in(
-        &self,
-        first: Digest,
-        released: &Released,
-    ) -> Result<End, MemberError> {
-        let path = format!("/v1/node/jobs/{}/delivery", released.order_id);
-        let sent: Result<Option<Value>, _> = self.machine.post(&path, &*released.deliver).await;
-        match sent {
-            Ok(_) => {}
-            Err(e) if e.transient() || e.code().is_none() => return Err(e.into()),
-            Err(e) => tracing::warn!(order = %first, error = %e, "delivery not taken"),
-        }
-        if !released.handed {
-            busy(|| self.node().handed(first))?;
-        }
-        Ok(End::Delivered)
-    }
-
-    /// Keeps what a peer may need to finish after a crash.
-    fn remember(&self, served: &Served, members: &[u8], request: &Request) {
-        let light = |o: &Output| Output {
-            index: o.index,
-            digest: o.digest,
-            // Of a ciphertext a request's digest has the number of values alone.
-            ciphertext: OutputCiphertext::Rows {
-                glwe: Glwe::default(),
-                rows: o.ciphertext.values(),
-            },
-        };
-        let about = request.digest();
-        let known = Known {
-            name: super::rendezvous::name(What::Resume, &served.scope, members, &about),
-            scope: served.scope,
-            members: members.to_vec(),
-            request: Request {
-                outputs: request.outputs.iter().map(light).collect(),
-                ..request.clone()
-            },
-        };
-        let mut all = self.known();
-        all.retain(|k| k.name != known.name);
-        if all.len() >= super::KNOWN {
-            all.pop_front();
-        }
-        all.push_back(Arc::new(known));
-    }
-
-    /// A peer finishes what this node has signed, and perhaps released, already.
-    pub(super) async fn finish_with(&self, known: &Known) -> Result<(), MemberError> {
-        let scope = known.scope;
-        let served = self
-            .stores
-            .get(&scope)
-            .ok_or(MemberError::NoStore { scope })?;
-        let order = known.request.order;
-        if signed(&served, &order).is_none() || self.at_work().contains(&order) {
-            return Ok(());
-        }
-        let about = known.request.digest();
-        let met = self
-            .meet(What::Resume, &scope, &known.members, &about)
-            .await?;
-        let mut request = known.request.clone();
-        request.trial = met.trial;
-        let signer = self.signer();
-        served
-            .keeper
-            .resume(&self.endpoint, &signer, &request)
-            .await?;
-        Ok(())
-    }
 }
 
 fn order_id(jobs: &[NodeJob]) -> Result<Id, MemberError> {
@@ -382,7 +255,7 @@ pub(super) fn signed(served: &Served, order: &Digest) -> Option<Digest> {
     })
 }
 
-fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
+pub(super) fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
     let grant = &one.job.grant.body;
     let dealing = match &grant.opener {
         Opener::Committee { dealing, .. } => *dealing,
@@ -404,11 +277,4 @@ fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
             .collect(),
         trial: 0,
     })
-}
-
-/// Value by value over the orders (OPN-9).
-fn sums(shares: &[Vec<MaskShare>]) -> Vec<MaskShare> {
-    let count = shares.iter().map(Vec::len).min().unwrap_or_default();
-    let of = |i: usize| MaskShare::sum(shares.iter().filter_map(|s| s.get(i)));
-    (0..count).map(of).collect()
 }

@@ -63,7 +63,7 @@ impl Inner {
             ));
         }
         let (found, expected) = (dealing.class.k(), terms.manifest.message_log2);
-        if u32::from(found) != u32::from(expected) {
+        if u32::from(found) != expected {
             return Err(wrong(
                 "CLASS",
                 format!("k is {found}, the dataset has {expected}"),
@@ -131,9 +131,7 @@ impl Inner {
                 if found != expected {
                     let part = stream.suffix();
                     let reason = format!("{part} at {offset}: {found} bytes, expected {expected}");
-                    let why = wrong("PIECE", reason);
-                    keeper.refuse(&digest, &why.reason).await?;
-                    return Ok(Took::Wrong(why));
+                    return Ok(Took::Wrong(wrong("PIECE", reason)));
                 }
                 keeper.put(&digest, stream, offset, &bytes)?;
             }
@@ -149,12 +147,6 @@ impl Inner {
                 };
                 if times <= RESENT {
                     return Ok(Took::Later(e.to_string()));
-                }
-                // An empty stream's has refused the dealing already.
-                let alive =
-                    keeper.read(|s| s.state().dealing(&digest).is_some_and(|d| d.stage.alive()));
-                if alive {
-                    keeper.refuse(&digest, &e.to_string()).await?;
                 }
                 Ok(Took::Wrong(wrong("STREAM", e)))
             }

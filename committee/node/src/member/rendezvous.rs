@@ -1,4 +1,4 @@
-//! When the members of a quorum do something together (KEY-11): everybody who is
+//! When the members of a quorum do something together (KEY-12): everybody who is
 //! ready tells the member of the smallest number, again and again; when all are,
 //! it says under which number of trial, and all begin. So nobody waits in a
 //! session for a peer whose gate is still at work, and a quorum does one thing at
@@ -80,6 +80,19 @@ impl Said {
             _ => None,
         }
     }
+}
+
+/// A rendezvous: who does what about what.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose<'a> {
+    /// What is done.
+    pub what: What,
+    /// Whose store.
+    pub scope: &'a Digest,
+    /// Who takes part, ascending.
+    pub members: &'a [u8],
+    /// A request, a dealing, a dataset.
+    pub about: &'a Digest,
 }
 
 /// Names a rendezvous.
@@ -170,13 +183,16 @@ impl Rendezvous {
     pub async fn meet(
         &self,
         endpoint: &Endpoint,
-        what: What,
-        scope: &Digest,
-        members: &[u8],
-        about: &Digest,
+        purpose: Purpose<'_>,
         now: u64,
         patience: Duration,
     ) -> Option<Met> {
+        let Purpose {
+            what,
+            scope,
+            members,
+            about,
+        } = purpose;
         let first = *members.first()?;
         let own = endpoint.number();
         let name = name(what, scope, members, about);
@@ -258,6 +274,7 @@ mod tests {
 
     #[test]
     fn notes_have_one_form() {
+        // KEY-12
         for said in [Said::Ready, Said::Begin(7)] {
             assert_eq!(Said::decode(&said.encode()), Some(said));
         }
@@ -274,6 +291,7 @@ mod tests {
 
     #[test]
     fn trials_rise_whatever_the_clock_does() {
+        // KEY-12
         let r = Rendezvous::default();
         assert_eq!(
             [r.trial(5), r.trial(5), r.trial(3), r.trial(9)],

@@ -2,17 +2,18 @@
 //! comes, and from then on never made anew.
 
 use crate::{
-    config::{NodeConfig, Seat, dealt_by},
+    config::{Seat, dealt_by},
     node::{KeyNode, NodeError},
 };
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use thiserror::Error;
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::Key;
+use veilbourse_documents::{Key, SigningKey};
 use veilbourse_quorum::Keeper;
 use veilbourse_ticket_store::{Config, Folder, LogError, Stage, Store, StoreError};
 
@@ -35,7 +36,7 @@ pub enum StoresError {
         /// Who deals it.
         custodian: Key,
         /// Why.
-        cause: StoreError,
+        cause: Box<StoreError>,
     },
     /// The folder.
     #[error("{}: {cause}", path.display())]
@@ -85,8 +86,9 @@ impl Stores {
         let Some(seat) = &node.config.seat else {
             return Ok(stores);
         };
+        let signing = &node.config.signing;
         for (dataset, custodian) in node.state.served() {
-            let served = stores.served(&node.config, seat, dataset, custodian, false)?;
+            let served = stores.served(seat, signing, dataset, custodian, false)?;
             stores.lock().insert(served.scope, Arc::new(served));
         }
         Ok(stores)
@@ -124,11 +126,10 @@ impl Stores {
             return Err(StoresError::Many { limit });
         }
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = node.config.clone();
-        let Some(seat) = &config.seat else {
+        let Some(seat) = &node.config.seat else {
             return Err(StoresError::Many { limit: 0 });
         };
-        let served = self.served(&config, seat, dataset, custodian, true)?;
+        let served = self.served(seat, &node.config.signing, dataset, custodian, true)?;
         node.serve(dataset, custodian)?;
         let served = Arc::new(served);
         open.insert(scope, Arc::clone(&served));
@@ -137,8 +138,8 @@ impl Stores {
 
     fn served(
         &self,
-        config: &NodeConfig,
         seat: &Seat,
+        signing: &SigningKey,
         dataset: &Digest,
         custodian: &Key,
         new: bool,
@@ -146,7 +147,10 @@ impl Stores {
         let scope = dealt_by(dataset, custodian);
         let path = self.folder.join(scope.to_string());
         if new {
-            std::fs::create_dir_all(&path).map_err(|cause| StoresError::Folder {
+            // That it is there must be durable before the log says so.
+            let made = std::fs::create_dir_all(&path);
+            let synced = made.and_then(|()| File::open(&self.folder)?.sync_all());
+            synced.map_err(|cause| StoresError::Folder {
                 path: path.clone(),
                 cause,
             })?;
@@ -168,13 +172,13 @@ impl Stores {
         let store = store.map_err(|cause| StoresError::Store {
             dataset: *dataset,
             custodian: *custodian,
-            cause,
+            cause: Box::new(cause),
         })?;
         Ok(Served {
             dataset: *dataset,
             custodian: *custodian,
             scope,
-            keeper: Keeper::new(store, config.signing.clone()),
+            keeper: Keeper::new(store, signing.clone()),
             greeted: tokio::sync::Mutex::new(false),
         })
     }

@@ -138,6 +138,8 @@ pub fn terms(world: &World, dealing: &Dealing) -> Terms {
     let mut t = Terms::of(world, world.aggregate());
     let plain = class(world, "plain", Mechanism::None);
     t.openers = openers();
+    // Members wait for each other while the grant lasts.
+    t.expires = NOW + 9_000;
     t.opener = Opener::Committee {
         quorum: dealing.quorum.members(),
         dealing: dealing.digest(),
