@@ -132,7 +132,12 @@ pub async fn buy(
 
 /// Tickets that an order spent, by its receipt; none in custodian-held custody.
 pub fn tickets(done: &Done) -> Result<u64> {
-    let receipt: Signed<Receipt> = Signed::parse(&done.opened.receipt)?;
+    tickets_of(&done.opened.receipt)
+}
+
+/// The same of a receipt.
+pub fn tickets_of(receipt: &[u8]) -> Result<u64> {
+    let receipt: Signed<Receipt> = Signed::parse(receipt)?;
     let opened = receipt.body.openings.first();
     Ok(opened.map_or(0, |o| o.body.values))
 }

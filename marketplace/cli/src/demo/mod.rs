@@ -5,6 +5,7 @@
 
 pub mod attacks;
 pub mod custody;
+mod joint;
 pub mod journey;
 mod table;
 pub mod world;
@@ -82,6 +83,9 @@ fn folder(a: &DemoArgs) -> Result<PathBuf> {
 
 /// Runs the journey; whether every check held.
 pub async fn run(a: DemoArgs, json: bool) -> Result<bool> {
+    if !a.joint.is_empty() {
+        return joint::run(&a, json).await;
+    }
     let started = Instant::now();
     let tell = Teller(json);
     let progress = Bars::new(json);

@@ -106,7 +106,7 @@ impl Plain {
                 "randhie_ols (least squares)".into(),
             ),
             (None, false) => (
-                least_squares(&built, &float, &target)?,
+                least_squares(&built, &float, &target, None)?,
                 format!("least squares on {target}"),
             ),
         };
@@ -181,12 +181,18 @@ fn build_from<R: Read + Seek>(r: R, config: &SchemaConfig) -> Result<Built> {
 
 /// Ordinary least squares on the plaintext, by normal equations with a ridge of
 /// 10^-9 of the trace, so that collinear columns do not stop it.
-fn least_squares(built: &Built, float: &FloatTable, target: &str) -> Result<LinearModel> {
+pub fn least_squares(
+    built: &Built,
+    float: &FloatTable,
+    target: &str,
+    only: Option<&[String]>,
+) -> Result<LinearModel> {
     let encrypted: Vec<&str> = built.columns.iter().map(|c| c.name.as_str()).collect();
     let columns: Vec<String> = float
         .names
         .iter()
         .filter(|n| n.as_str() != "1" && n.as_str() != target && encrypted.contains(&n.as_str()))
+        .filter(|n| only.is_none_or(|only| only.contains(n)))
         .cloned()
         .collect();
     if columns.is_empty() {
