@@ -221,7 +221,10 @@ async fn whole_objects_are_put_at_once() {
     let dir = tempfile::tempdir().expect("a folder");
     let o = FileObjects::new(dir.path()).expect("opened");
     let name = "0123456789abcdef".repeat(4);
-    assert_eq!(o.append(listing(), &name, 0, 300, &bytes(7, 9)).await, Ok(2));
+    assert_eq!(
+        o.append(listing(), &name, 0, 300, &bytes(7, 9)).await,
+        Ok(2)
+    );
     for _ in 0..2 {
         assert_eq!(o.put(listing(), &name, &bytes(0, 100)).await, Ok(()));
         assert_eq!(o.read(listing(), &name).await, Ok(bytes(0, 100)));
