@@ -1,8 +1,6 @@
 //! Ports: what the domain needs from outside. Ids, tokens and the time come
 //! in as arguments; each method that changes something is one transaction with
 //! its postings and its audit record (ORD-5).
-//!
-//! Over 500 lines: signatures and their meaning alone.
 
 use crate::{
     Millis, MinorUnits, Result,

@@ -1,6 +1,8 @@
 //! Committee custody over the server's routes (DOC-14, KEY-1, KEY-10, KEY-11,
 //! ORD-7, SET-7, REC-7). Nothing is encrypted or proven here: listing and
 //! submission are put into the store as if they had been.
+//!
+//! Over 500 lines: one market and its documents, used by every case.
 
 use crate::{
     App, ServerConfig,
@@ -460,9 +462,9 @@ impl Market {
     }
 
     async fn deal(&self) {
-        for q in 0..2 {
+        for (q, quorum) in QUORUMS.into_iter().enumerate() {
             self.announce(q).await;
-            for node in QUORUMS[q] {
+            for node in quorum {
                 assert_eq!(self.answer(q, node, self.accepted(q, node)).await.0, 200);
             }
         }

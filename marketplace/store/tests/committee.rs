@@ -6,6 +6,10 @@
 mod common;
 
 use common::*;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 use veilbourse_documents::Key;
 use veilbourse_domain::{
     Digest, DomainError,
@@ -100,11 +104,11 @@ async fn place_of(url: &str) -> SqlStore {
     s.update_policy(listing_id(), dealt(2), signed("policy", 2), "a", 3)
         .await
         .expect("DOC-3");
-    for q in 0..3 {
+    for (q, quorum) in QUORUMS.into_iter().enumerate() {
         s.announce(listing_id(), dealing(q), &[1, 2, 3], 3)
             .await
             .expect("announced");
-        for node in QUORUMS[q] {
+        for node in quorum {
             accept(&s, node, q).await.expect("accepted");
         }
     }
@@ -218,7 +222,8 @@ async fn a_quorum_opens() {
     for place in Place::each("quorum_opens").await {
         let s = place_of(&place.url).await;
         let o = verified(&s, 1).await;
-        assert_eq!(s.ungranted(None, 9).await.expect("listed"), [o.clone()]);
+        let waiting = s.ungranted(None, 9).await.expect("listed");
+        assert_eq!(waiting, std::slice::from_ref(&o));
         assert!(s.settling(9).await.expect("listed").is_empty());
         assert_eq!(
             s.masked(o.id).await,
@@ -568,5 +573,74 @@ async fn joint_orders_end_together() {
             s.place_order(third, 130).await,
             Err(DomainError::JointEnded)
         );
+    }
+}
+
+/// Does something, stopped at each statement in turn and after its commit; in
+/// between nothing is half done, and again it goes on.
+async fn stopped_everywhere<T: std::fmt::Debug>(
+    s: &SqlStore,
+    act: impl AsyncFn(&SqlStore) -> Result<T, DomainError>,
+) -> u32 {
+    for k in 0.. {
+        let hit = Arc::new(AtomicU32::new(0));
+        let seen = hit.clone();
+        let failing = s.with_fail_points(Arc::new(move |p| {
+            let stop = p.step == k && seen.load(Ordering::SeqCst) == 0;
+            if stop {
+                seen.store(1 + u32::from(p.committed), Ordering::SeqCst);
+            }
+            stop
+        }));
+        let done = act(&failing).await;
+        invariants(s).await;
+        match hit.load(Ordering::SeqCst) {
+            0 => {
+                done.expect("the whole transaction");
+                return k;
+            }
+            1 => assert!(matches!(done, Err(DomainError::Storage { .. })), "{done:?}"),
+            _ => {
+                let before = s.count("audit_log").await;
+                let again = act(s).await;
+                let idle = matches!(again, Err(DomainError::OrderState { .. }));
+                assert!(idle || again.is_ok(), "{again:?}");
+                assert_eq!(s.count("audit_log").await, before, "wrote twice");
+                return k + 1;
+            }
+        }
+    }
+    0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joint_orders_stopped_at_every_step() {
+    // ORD-5, SET-6, SET-8: grant, refusal, the next grant, both deliveries.
+    for place in Place::each("joint_crash").await {
+        let (s, ids) = joint_market(&place.url).await;
+        for n in [1, 2] {
+            evaluated(&s, n).await;
+            step(&s, n, "verify", 110).await.expect("verified");
+        }
+        let group = s.joint(ids[0]).await.expect("listed");
+        let both = |number, q| {
+            let all = group.iter().map(|o| grant_of(o, number, q));
+            all.collect::<Vec<_>>()
+        };
+        let mut stops =
+            stopped_everywhere(&s, async |s| s.grant_quorum(both(0, 0), 200).await).await;
+        stops += stopped_everywhere(&s, async |s| refuse(s, ids[0], 0, 1, false).await).await;
+        stops += stopped_everywhere(&s, async |s| s.grant_quorum(both(1, 1), 320).await).await;
+        for node in [0, 2] {
+            assert_eq!(paid(&s).await, 0);
+            let all = || {
+                let one = |o: &OrderId| delivery(*o, 1, node, &[7; 9]);
+                ids.iter().map(one).collect::<Vec<_>>()
+            };
+            let give = async |s: &SqlStore| s.deliver_quorum(key(node), all(), vec![1], 330).await;
+            stops += stopped_everywhere(&s, give).await;
+        }
+        assert_eq!(paid(&s).await, 2 * PRICE);
+        assert!(stops > 150, "only {stops} stops");
     }
 }
