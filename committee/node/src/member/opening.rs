@@ -23,6 +23,9 @@ use veilbourse_peers::busy;
 use veilbourse_quorum::{Output, Request, SignedOutcome};
 use veilbourse_ticket_store::SessionStage;
 
+/// How often a lease's sessions are tried again; then with the next lease.
+const AGAIN: u32 = 3;
+
 /// How a lease ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -87,28 +90,28 @@ impl Inner {
             let served = self.served(one)?;
             self.greet_all(&served).await;
         }
-        // Fetching took its time: a grant may be over, a policy replaced, a quota
-        // spent for another order. Judged again and counted, in one.
-        let facts = self.facts(&jobs)?;
-        let judged = {
-            let (now, mut rng) = (self.machine.now(), self.fork());
-            busy(|| {
-                let mut node = self.node();
-                let judged = node.judge(&jobs, &facts, now, &mut rng)?;
-                if let Judged::Admitted(_) = &judged {
-                    node.spend(&admitted)?;
+        let mut again = AGAIN;
+        let opened = loop {
+            // Fetching took its time, and so does a session: a grant may be over,
+            // a policy replaced, a quota spent for another order. Judged again and
+            // counted, in one.
+            match self.judge_and_spend(&jobs, &admitted)? {
+                Judged::Released(released) => return self.hand_in(first, &released).await,
+                Judged::Refused(refusals) => return self.tell(&jobs, refusals).await,
+                Judged::Admitted(_) => {}
+            }
+            // All to their end: a session that is cut off may freeze its quorum.
+            let opened = join_all(admitted.iter().map(|one| self.open(one))).await;
+            match opened.into_iter().collect::<Result<Vec<_>, _>>() {
+                Ok(opened) => break opened,
+                // A session that ended: the members are there, and try again.
+                Err(MemberError::Quorum(e)) if again > 0 => {
+                    again -= 1;
+                    tracing::warn!(order = %first, error = %e, "session: tried again");
                 }
-                Ok::<_, MemberError>(judged)
-            })?
+                Err(e) => return Err(e),
+            }
         };
-        match judged {
-            Judged::Released(released) => return self.hand_in(first, &released).await,
-            Judged::Refused(refusals) => return self.tell(&jobs, refusals).await,
-            Judged::Admitted(_) => {}
-        }
-        // All to their end: a session that is cut off may freeze its quorum.
-        let opened = join_all(admitted.iter().map(|one| self.open(one))).await;
-        let opened = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
         let deliver = self.seal(&admitted, &opened)?;
         let released = {
             let order_id = order_id(&jobs)?;
@@ -130,6 +133,23 @@ impl Inner {
         let facts = self.facts(jobs)?;
         let (now, mut rng) = (self.machine.now(), self.fork());
         Ok(busy(|| self.node().judge(jobs, &facts, now, &mut rng))?)
+    }
+
+    fn judge_and_spend<'a>(
+        &self,
+        jobs: &'a [NodeJob],
+        admitted: &[Box<Admitted<'_>>],
+    ) -> Result<Judged<'a>, MemberError> {
+        let facts = self.facts(jobs)?;
+        let (now, mut rng) = (self.machine.now(), self.fork());
+        busy(|| {
+            let mut node = self.node();
+            let judged = node.judge(jobs, &facts, now, &mut rng)?;
+            if let Judged::Admitted(_) = &judged {
+                node.spend(admitted)?;
+            }
+            Ok(judged)
+        })
     }
 
     /// What the stores say of the jobs. Whatever a job says of its policy: an
