@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     time::{Duration, Instant},
 };
+use tokio::net::TcpListener;
 use veilbourse_client::{
     buyer::{self, ClassView},
     dataset::DatasetFolder,
@@ -42,20 +43,13 @@ pub struct Committee {
     members: Vec<Member>,
 }
 
-/// A port that nobody listens on; the committee's file names it before its node
-/// takes it.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
-}
-
 impl Committee {
     /// Makes, registers, approves and starts its nodes, each in a folder of its
     /// own, reached over loopback only.
     pub async fn start(world: &World, size: CommitteeSize) -> Result<Self> {
         let mut rng = crate::rng(None);
         let operator = &world.operator;
-        let (mut folders, mut nodes): (Vec<(NodeFolder, u16)>, Vec<MemberEntry>) =
+        let (mut folders, mut nodes): (Vec<(NodeFolder, TcpListener)>, Vec<MemberEntry>) =
             Default::default();
         for n in 0..size.nodes {
             let name = format!("key node {n}");
@@ -71,9 +65,10 @@ impl Committee {
                     .await?;
             folder.set_machine(id.clone())?;
             world.approve(&id).await?;
-            let port = free_port()?;
-            nodes.push(folder.entry(&name, &format!("127.0.0.1:{port}"), &mut rng)?);
-            folders.push((folder, port));
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?.to_string();
+            nodes.push(folder.entry(&name, &address, &mut rng)?);
+            folders.push((folder, listener));
         }
         let file = CommitteeFile {
             marketplace: market::marketplace_of(&world.marketplace),
@@ -84,9 +79,9 @@ impl Committee {
         let path = world.dir.join("committee.json");
         crate::files::put_whole(&path, &serde_json::to_vec_pretty(&file)?)?;
         let mut members = Vec::new();
-        for (folder, port) in folders {
+        for (folder, listener) in folders {
             folder.seat(&file)?;
-            members.push(start(world, &folder, port).await?);
+            members.push(start(world, &folder, listener).await?);
         }
         Ok(Self { file, members })
     }
@@ -99,7 +94,7 @@ impl Committee {
     }
 }
 
-async fn start(world: &World, folder: &NodeFolder, port: u16) -> Result<Member> {
+async fn start(world: &World, folder: &NodeFolder, listener: TcpListener) -> Result<Member> {
     let mut rng = crate::rng(None);
     let settings = folder.settings()?;
     // The demo's SRS is local, which the demo alone accepts.
@@ -110,11 +105,11 @@ async fn start(world: &World, folder: &NodeFolder, port: u16) -> Result<Member> 
         marketplace: settings.marketplace,
     };
     let config = config.seated(folder.committee()?, None)?;
-    let listen = (Ipv4Addr::LOCALHOST, port).into();
-    let mut member = MemberConfig::new(folder.0.clone(), listen);
+    let mut member = MemberConfig::new(folder.0.clone(), listener.local_addr()?);
     member.poll = super::world::IDLE * 4;
     let machine = world.machine(identity);
-    Ok(Member::start(member, config, folder.sealing()?, machine, rng).await?)
+    let sealing = folder.sealing()?;
+    Ok(Member::start_on(listener, member, config, sealing, machine, rng).await?)
 }
 
 /// What the demo's custodian deals.
