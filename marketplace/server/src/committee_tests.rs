@@ -144,6 +144,7 @@ fn dealing(q: usize) -> Dealing {
         root: Digest([70; 32]),
         parties: members.map(|n| node_key(n).0).to_vec(),
         packages: vec![Digest([71; 32]); 2],
+        bases: vec![Digest([72; 32]); 2],
     }
 }
 fn announcement(q: usize) -> Vec<u8> {

@@ -408,7 +408,8 @@ pub fn check(announced: &Dealing, received: &[Received]) -> Result<(), String> {
         .iter()
         .map(|r| read_proofs(&r.streams[3], announced.first, announced.count).unwrap())
         .collect();
-    for batch in 0..proofs[0].len() {
+    let batches = proofs[0].len();
+    for batch in 0..batches {
         let from = batch * MAX_CHECKED;
         let mut checks = Vec::new();
         for (p, shares) in all.iter().enumerate() {
