@@ -408,8 +408,8 @@ pub fn check(announced: &Dealing, received: &[Received]) -> Result<(), String> {
         .iter()
         .map(|r| read_proofs(&r.streams[3], announced.first, announced.count).unwrap())
         .collect();
-    let batches = proofs[0].len();
-    for batch in 0..batches {
+    let proof = |party: usize, batch: usize| &proofs[party][batch];
+    for batch in 0..proofs[0].len() {
         let from = batch * MAX_CHECKED;
         let mut checks = Vec::new();
         for (p, shares) in all.iter().enumerate() {
@@ -421,8 +421,8 @@ pub fn check(announced: &Dealing, received: &[Received]) -> Result<(), String> {
                 first: announced.first + from as u64,
                 tickets: &shares.tickets[from..to],
                 data_key: key.unwrap_or(&[]),
-                levels: &proofs[p][batch].levels,
-                explicit: last.then_some(&proofs[p][batch].explicit[..]),
+                levels: &proof(p, batch).levels,
+                explicit: last.then_some(&proof(p, batch).explicit[..]),
             };
             let seed = &received[p].offer.seed;
             let live = Live::new(seed, &shape.quorum, p as u8, parties as u8);
