@@ -199,7 +199,7 @@ impl SimDisk {
     }
     /// Writes to files whose name ends so fail.
     pub fn fail(&self, suffix: &str) {
-        self.0.borrow_mut().failing.push(suffix.into());
+        self.0.lock().unwrap().failing.push(suffix.into());
     }
     /// Files deleted so far whose bytes are not all zero on disk, or that were
     /// cut and what was cut off was not.
