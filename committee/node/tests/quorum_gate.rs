@@ -67,11 +67,11 @@ fn good() -> (Terms, Dealing) {
 
 fn usable(dealing: &Dealing) -> Facts {
     Facts {
-        signed: None,
         tickets: Some(Usable {
             dealing: dealing.clone(),
             left: 100,
         }),
+        ..Facts::default()
     }
 }
 
