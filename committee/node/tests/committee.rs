@@ -524,7 +524,7 @@ async fn a_hostile_marketplace_gets_nothing_opened() {
         // A grant of its own for each: a refusal ends a grant.
         let attempt = case;
         let mut grant = attempt.job.grant.body.clone();
-        grant.number = 10 + n as u32;
+        (grant.number, grant.expires) = (n as u32 % 3, grant.expires - 1 - n as u64);
         attempt.job.grant = Signed::sign(grant, &signer(MARKETPLACE)).unwrap();
         named(attempt, 130 + n as u8);
         let count = nodes.server.market().refused.len();
