@@ -42,11 +42,14 @@ impl Scene {
         let copies = usable(&world, &dealings);
         let open = |(n, c)| Arc::new(world.open_store(n, SimDisk::of(c)).unwrap());
         let keepers = (0u8..).zip(&copies).map(open).collect();
+        let sched = Scheduler::new(7);
+        // As on one connection: what was said before a leaving is heard.
+        sched.net.fifo();
         let first = dealings.into_iter().map(|(m, mut d)| (m, d.remove(0)));
         Self {
             dealt: first.collect(),
             world,
-            sched: Scheduler::new(7),
+            sched,
             keepers,
             trials: 100,
         }
@@ -94,6 +97,9 @@ impl Scene {
             f.leaves = f.from == 1 && f.kind == Kind::Signatures;
             true
         })));
+        // Nothing binds node 1, which shall sign wherever it is asked.
+        let (own, _) = self.latest(1);
+        let _ = self.keepers[1].forgo(&own);
         let ends = self.run(members, false);
         let honest = members.iter().find(|m| **m != 1).unwrap();
         assert!(ends[honest].is_err());
@@ -163,9 +169,18 @@ fn a_member_that_withholds_its_signature_holds_no_order() {
 fn signatures_that_come_after_it_release_nothing() {
     // OPN-6, QRM-4: node 0 forgoes while the last signature is on its way.
     let mut scene = Scene::new();
-    let ends = scene.start(&[0, 1], false);
-    while scene.latest(0).1 != "signed" || scene.latest(1).1 != "signed" {
-        scene.sched.step();
+    let mut ends = scene.start(&[0, 1], false);
+    for seed in 8.. {
+        while !["signed", "released"].contains(&scene.latest(0).1) {
+            scene.sched.step();
+        }
+        if scene.latest(0).1 == "signed" {
+            break;
+        }
+        // The last signature was there first: another order of steps.
+        scene = Scene::new();
+        scene.sched = Scheduler::new(seed);
+        ends = scene.start(&[0, 1], false);
     }
     let session = scene.latest(0).0;
     scene.keepers[0].forgo(&session).unwrap();
