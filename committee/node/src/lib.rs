@@ -29,5 +29,5 @@ pub use node::{Begun, KeyNode, NodeError, Outcome};
 pub use quorum_gate::{Usable, together};
 pub use refusal::GateRefusal;
 pub use run::{Ended, PollError, poll};
-pub use state::{Released, Revealed, Standing, State};
+pub use state::{BegunGrant, Released, Revealed, Standing, State};
 pub use veilbourse_ticket_store::LogError;

@@ -91,6 +91,17 @@ pub enum Record {
         /// Who deals it.
         custodian: Key,
     },
+    /// A committee's node begins to open an order under this grant, and gives up
+    /// what it has signed and not released of it under grants of a lower number
+    /// (KEY-11).
+    Begun {
+        /// Digest of the order.
+        order: Digest,
+        /// Digest of the grant.
+        grant: Digest,
+        /// The grant's number.
+        number: u32,
+    },
     /// A committee's node opens nothing under this grant any more (KEY-11).
     GrantOver {
         /// Digest of the grant.

@@ -67,6 +67,8 @@ refusals! {
     NonceReplayed { order: Digest } => "NONCE_REPLAYED", "the nonce was spent for order {order}";
     /// Another grant or other outputs than the values were spent for.
     SecondOpening => "SECOND_OPENING", "this order was spent for another grant or other outputs";
+    /// An opening was begun under a later grant (KEY-11).
+    GrantReplaced { seen: u32, found: u32 } => "GRANT_REPLACED", "grant {found} of the order, an opening was begun under grant {seen}";
     /// Query kind, cohort, conformance or budget.
     Program { cause: DemandError } => "PROGRAM", "program: {cause}";
     /// A result key that nothing can be sealed to.

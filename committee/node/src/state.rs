@@ -34,6 +34,15 @@ pub struct SpentOrder {
     pub joint: Vec<Digest>,
 }
 
+/// A grant that an opening was begun under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BegunGrant {
+    /// Its digest.
+    pub grant: Digest,
+    /// Its number.
+    pub number: u32,
+}
+
 /// What a committee's node delivers, as it is on disk.
 #[derive(Debug, Clone)]
 pub struct Released {
@@ -108,6 +117,10 @@ pub struct State {
     ended: HashMap<Digest, Ended>,
     served: Vec<(Digest, Key)>,
     over: HashMap<Digest, Box<Signed<NonDelivery>>>,
+    /// The newest grant that an opening of each order was begun under.
+    newest: HashMap<Digest, BegunGrant>,
+    /// The number of every such grant.
+    numbers: HashMap<Digest, u32>,
     /// By first order.
     released: HashMap<Digest, Released>,
     /// First orders as they were released.
@@ -197,6 +210,14 @@ impl State {
                 self.ended.insert(order, Ended::Refused(refusal));
             }
             Record::Served { dataset, custodian } => self.served.push((dataset, custodian)),
+            Record::Begun {
+                order,
+                grant,
+                number,
+            } => {
+                self.newest.insert(order, BegunGrant { grant, number });
+                self.numbers.insert(grant, number);
+            }
             Record::GrantOver { grant, refusal } => {
                 self.over.insert(grant, refusal);
             }
@@ -287,6 +308,14 @@ impl State {
     /// Datasets that have a ticket store here, and who deals them.
     pub fn served(&self) -> impl Iterator<Item = (&Digest, &Key)> {
         self.served.iter().map(|(d, c)| (d, c))
+    }
+    /// The newest grant that an opening of an order was begun under (KEY-11).
+    pub fn begun(&self, order: &Digest) -> Option<BegunGrant> {
+        self.newest.get(order).copied()
+    }
+    /// The number of a grant that an opening was begun under.
+    pub fn number(&self, grant: &Digest) -> Option<u32> {
+        self.numbers.get(grant).copied()
     }
     /// Why nothing is opened under a grant any more (KEY-11).
     pub fn over(&self, grant: &Digest) -> Option<&Signed<NonDelivery>> {

@@ -67,11 +67,11 @@ fn good() -> (Terms, Dealing) {
 
 fn usable(dealing: &Dealing) -> Facts {
     Facts {
-        signed: None,
         tickets: Some(Usable {
             dealing: dealing.clone(),
             left: 100,
         }),
+        ..Facts::default()
     }
 }
 
@@ -343,6 +343,119 @@ fn who_has_signed_opens_for_that_grant_alone_and_never_says_nothing_was_revealed
     };
     let found = alone(&mut fresh, &t, gone).unwrap();
     assert_eq!(found, ("DEALING".into(), true));
+}
+
+/// Judged, admitted, and counted, as before an opening begins.
+fn begun(node: &mut Node, jobs: &[NodeJob], facts: &[Facts]) {
+    let judged = node.node.judge(jobs, facts, NOW, &mut rng(1)).unwrap();
+    let Judged::Admitted(admitted) = judged else {
+        panic!("{judged:?}")
+    };
+    node.node.spend(&admitted).unwrap();
+}
+
+fn reopened(node: Node) -> Node {
+    let Node { folder, node: open } = node;
+    drop(open);
+    let log = folder.path().join("log");
+    let open = KeyNode::open(config(0, still()), &log).unwrap();
+    Node { folder, node: open }
+}
+
+#[test]
+fn a_later_grant_frees_what_was_signed_and_not_released() {
+    // KEY-11, OPN-6
+    let (t, dealing) = good();
+    let with = |number: u32| {
+        let mut other = t.clone();
+        other.number = number;
+        other.unproven()
+    };
+    let [zero, one, two] = [with(0), with(1), with(2)];
+    let mut node = node();
+    begun(&mut node, from_ref(&one.job), &[usable(&dealing)]);
+    let signed = Facts {
+        signed: Some(one.grant()),
+        ..usable(&dealing)
+    };
+    let judge = |node: &mut Node, case: &Case, facts: &Facts| {
+        judged(node, from_ref(&case.job), from_ref(facts)).pop()
+    };
+    for _ in 0..2 {
+        // A lower number never frees it; nor does another grant of the same.
+        let mut same = t.clone();
+        (same.number, same.expires) = (1, t.expires - 1);
+        for other in [&zero, &same.unproven()] {
+            let found = judge(&mut node, other, &signed);
+            assert_eq!(found, Some(("GRANT_REPLACED".into(), true)));
+        }
+        // Its own goes on, the later one is let through.
+        assert_eq!(judge(&mut node, &one, &signed), None);
+        assert_eq!(judge(&mut node, &two, &signed), None);
+        // Not once anything was released.
+        let released = Facts {
+            released: true,
+            ..signed.clone()
+        };
+        let found = judge(&mut node, &two, &released);
+        assert_eq!(found, Some(("SECOND_OPENING".into(), true)));
+        node = reopened(node);
+    }
+    // For the later one the clock and the tickets count again.
+    let mut few = signed.clone();
+    few.tickets.as_mut().unwrap().left = 0;
+    assert_eq!(judge(&mut node, &one, &few), None);
+    let mut late = t.clone();
+    (late.number, late.expires) = (2, NOW);
+    let found = judge(&mut node, &late.unproven(), &signed);
+    assert_eq!(found, Some(("GRANT_EXPIRED".into(), true)));
+    // Begun with: values are counted once, the earlier grant is over, and once
+    // its session is forgone, nothing of it is revealed, whatever is signed since.
+    begun(&mut node, from_ref(&two.job), from_ref(&signed));
+    let scope = dealt_by(&one.job.order.body.dataset, &one.job.policy.key);
+    assert_eq!(node.node.state().revealed(&scope).values, 1);
+    let mut node = reopened(node);
+    assert_eq!(
+        judge(&mut node, &two, &signed),
+        None,
+        "a crash before it forgoes"
+    );
+    let since = Facts {
+        signed: Some(two.grant()),
+        forgone: true,
+        ..usable(&dealing)
+    };
+    let found = judge(&mut node, &one, &since);
+    assert_eq!(found, Some(("GRANT_REPLACED".into(), false)));
+    let number = node.node.state().begun(&one.order()).map(|b| b.number);
+    assert_eq!(number, Some(2));
+}
+
+#[test]
+fn a_joint_order_is_given_up_whole_or_not_at_all() {
+    // KEY-13, OPN-9: what was released of one stays with what is signed of all.
+    let (jobs, facts) = joint(&three(), &|_, _| {});
+    let (later, _) = joint(&three(), &|_, t| t.number = 1);
+    let mut node = node();
+    begun(&mut node, &jobs, &facts);
+    let signed: Vec<Facts> = facts
+        .iter()
+        .zip(&jobs)
+        .map(|(f, job)| Facts {
+            signed: Some(job.grant.digest().unwrap()),
+            ..f.clone()
+        })
+        .collect();
+    assert_eq!(judged(&mut node, &later, &signed), Vec::new());
+    // A crash while it forwent: one is given up, the others are still signed.
+    let mut half = signed.clone();
+    half[0] = facts[0].clone();
+    assert_eq!(judged(&mut node, &later, &half), Vec::new());
+    let mut released = signed;
+    released[2].released = true;
+    for (code, revealed) in judged(&mut node, &later, &released) {
+        assert_eq!((code.as_str(), revealed), ("SECOND_OPENING", true));
+    }
 }
 
 /// A joint order over these worlds, each with its own custodian; changed.

@@ -91,6 +91,12 @@ pub enum QuorumError {
         /// Its number.
         peer: u8,
     },
+    /// QRM-5: a member gave up for good what it had signed for this request.
+    #[error("node {peer}: forwent what it had signed for this request (QRM-5)")]
+    Forgone {
+        /// Its number.
+        peer: u8,
+    },
     /// QRM-6: what this node was dealt is not what was committed to.
     #[error("dealing {dealing}: {reason} (QRM-6)")]
     Dealing {

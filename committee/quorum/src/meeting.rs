@@ -40,6 +40,9 @@ pub(crate) const COIN_STEP: u8 = 5;
 /// Times that members meet before they give up.
 const MEETINGS: u32 = 4;
 
+/// In the place of a session signed: it was given up for good (QRM-5).
+pub(crate) const FORGONE: Digest = Digest([0xff; 32]);
+
 /// Names a meeting.
 pub(crate) fn name(
     purpose: Purpose,
@@ -64,7 +67,7 @@ pub(crate) struct Agenda {
     pub(crate) attempt: u32,
     /// Its first unspent ticket of the dealing.
     pub(crate) next: u64,
-    /// The session that it has signed, or zeros (QRM-5).
+    /// The session that it has signed, zeros, or [`FORGONE`] (QRM-5).
     pub(crate) session: Digest,
 }
 
@@ -261,7 +264,11 @@ impl<D: Disk> Keeper<D> {
     }
 
     /// Everybody shows what it holds (CST-11).
-    async fn hear(&self, channel: &mut impl Exchange, members: &[u8]) -> Result<(), QuorumError> {
+    pub(crate) async fn hear(
+        &self,
+        channel: &mut impl Exchange,
+        members: &[u8],
+    ) -> Result<(), QuorumError> {
         let own = self.lock().held()?.encode();
         let shown = exchange(channel, Kind::Meeting, HELD_STEP, &own, members).await?;
         for (peer, bytes) in shown {

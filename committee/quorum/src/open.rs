@@ -45,7 +45,7 @@ impl<D: Disk> Keeper<D> {
         let store = self.lock();
         for o in &request.outputs {
             if let Some(s) = store.latest(&request.order, o.index)
-                && s.stage != SessionStage::Abandoned
+                && !s.stage.given_up()
             {
                 return Err(StoreError::SecondOpening {
                     order: request.order,

@@ -5,7 +5,7 @@
 use crate::{
     error::QuorumError,
     keeper::Keeper,
-    meeting::{AGENDA_STEP, Agenda, Purpose, exchange, expect, name},
+    meeting::{AGENDA_STEP, Agenda, FORGONE, Purpose, exchange, expect, name},
     request::Request,
 };
 use veilbourse_core::{digest::Digest, field::Fq};
@@ -134,7 +134,8 @@ impl<D: Disk> Keeper<D> {
 
     /// Finishes what was signed, in a session of its own: every member signs the
     /// y that is on its disk again (QRM-5). All members call it, with the same
-    /// request.
+    /// request. What they hold of each other is shown first (CST-11): an old copy
+    /// may have forgone what it still holds as signed.
     pub async fn resume<N: Network>(
         &self,
         network: &N,
@@ -143,6 +144,7 @@ impl<D: Disk> Keeper<D> {
     ) -> Result<SignedOutcome, QuorumError> {
         request.check()?;
         let signed = self.signed_for(request)?;
+        let forwent = self.read(|s| s.forwent(&request.order, &request.grant));
         let (dataset, own, members) = self.read(|s| {
             let unknown = StoreError::UnknownDealing {
                 dealing: request.dealing,
@@ -161,18 +163,28 @@ impl<D: Disk> Keeper<D> {
             about,
             attempt: 0,
             next: 0,
-            session: signed.as_ref().map(|o| o.session).unwrap_or_default(),
+            session: match &signed {
+                Some(outcome) => outcome.session,
+                None if forwent => FORGONE,
+                None => Digest::default(),
+            },
         };
         let mut channel = network.session(name, &members)?;
         expect(&mut channel)?;
         expect_signatures(&mut channel, signer)?;
         let first = agenda.encode();
         let said = exchange(&mut channel, Kind::Meeting, AGENDA_STEP, &first, &members).await?;
-        let outcome = signed.ok_or(QuorumError::NotSigned { peer: own })?;
+        let outcome = signed.ok_or(match forwent {
+            true => QuorumError::Forgone { peer: own },
+            false => QuorumError::NotSigned { peer: own },
+        })?;
         for (peer, bytes) in said {
             let theirs = agenda.read(peer, &bytes)?.session;
             if theirs == Digest::default() {
                 return Err(QuorumError::NotSigned { peer });
+            }
+            if theirs == FORGONE {
+                return Err(QuorumError::Forgone { peer });
             }
             if theirs != outcome.session {
                 return Err(QuorumError::Agenda {
@@ -183,7 +195,15 @@ impl<D: Disk> Keeper<D> {
                 });
             }
         }
+        self.hear(&mut channel, &members).await?;
         countersign(channel, signer, outcome).await
+    }
+
+    /// Gives up what this node signed and did not release (OPN-6): on disk when
+    /// it returns, and from then on nothing of the session is released here,
+    /// whatever signatures come. Another session may then open its outputs.
+    pub fn forgo(&self, session: &Digest) -> Result<(), QuorumError> {
+        Ok(busy(|| self.lock().forgo(session))?)
     }
 
     /// Releases this node's part of every value (OPN-3): `released` is on disk

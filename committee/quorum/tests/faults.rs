@@ -67,6 +67,7 @@ fn name(e: &QuorumError) -> &'static str {
         QuorumError::Agenda { .. } => "agenda",
         QuorumError::Beyond { .. } => "beyond",
         QuorumError::Store(StoreError::Statement { .. }) => "statement",
+        QuorumError::Store(StoreError::Altered { .. }) => "altered",
         QuorumError::Signature { .. } => "signature",
         QuorumError::NotSigned { .. } => "not signed",
         QuorumError::Coin { .. } => "coin of all",
@@ -601,7 +602,8 @@ fn a_dealing_that_does_not_hold_is_refused() {
     for (node, file, at, says, after) in [
         (1, "explicit", 0, "dealing", Stage::Refused),
         (1, "explicit", 8, "mac", Stage::Destroyed),
-        (1, "key", 0, "dealing", Stage::Refused),
+        // CST-5: seen before anything is said, and no fault of the dealing's.
+        (1, "key", 0, "altered", Stage::Received),
         (0, "proof", 4, "dealing", Stage::Refused),
         (1, "proof", 4, "dealing", Stage::Refused),
         (0, "commitments", 0, "masks", Stage::Refused),

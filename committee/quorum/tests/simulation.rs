@@ -62,8 +62,12 @@ impl Ground {
 /// What came out of the nodes, whatever became of them since.
 #[derive(Default)]
 struct Ledger {
-    /// By node, order and output: the session and the y that it signed.
+    /// By node, order and output: the session and the y that it signed last.
     signed: BTreeMap<(u8, Digest, u32), (Digest, Vec<Fq>)>,
+    /// Everything that it signed, by node and session.
+    ever: BTreeMap<(u8, Digest), Vec<Fq>>,
+    /// What it forwent, by its log.
+    forgone: BTreeSet<(u8, Digest)>,
     released: BTreeMap<(u8, Digest, u32), Digest>,
     /// Parts that the buyer has, by session.
     parts: BTreeMap<Digest, (Outcome, BTreeMap<u8, Vec<Released>>)>,
@@ -72,6 +76,8 @@ struct Ledger {
     exempt: BTreeSet<u8>,
     liar: Option<u8>,
     resumed: u64,
+    /// Signatures of an output whose earlier session was forgone.
+    again: u64,
     refused_masks: u64,
     ends: BTreeMap<String, u64>,
 }
@@ -107,9 +113,21 @@ impl Signer for Notary {
             for o in &outcome.binding.outputs {
                 let at = (self.node, outcome.binding.order, o.output);
                 let now = (outcome.session, outcome.y.clone());
-                let before = ledger.signed.entry(at).or_insert_with(|| now.clone());
-                assert_eq!(*before, now, "an output is signed once, with one y");
+                let before = ledger.signed.insert(at, now.clone());
+                if let Some(before) = before.filter(|b| *b != now) {
+                    let gone = (self.node, before.0);
+                    assert!(before.0 != now.0, "a session is signed with one y");
+                    let late = ledger.ever.contains_key(&(self.node, now.0));
+                    assert!(!late, "what was forgone is not signed anew");
+                    assert!(
+                        ledger.forgone.contains(&gone),
+                        "an output is signed once but for what was forgone"
+                    );
+                    ledger.again += 1;
+                }
             }
+            let at = (self.node, outcome.session);
+            ledger.ever.insert(at, outcome.y.clone());
         }
         Ok(signature(self.node, outcome))
     }
@@ -144,6 +162,11 @@ struct Tally {
     seen: u64,
     refused_masks: u64,
     finished: u64,
+    /// Sessions forgone; outputs signed anew after one; orders that only a
+    /// quorum that forwent finished.
+    forgone: u64,
+    again: u64,
+    freed: u64,
     stuck: u64,
     steps: u64,
     violations: u64,
@@ -232,7 +255,8 @@ impl Sim<'_> {
 
     /// ... and of what its log adds up to.
     fn settled(&mut self, n: u8) {
-        let ledger = self.ledger.lock().unwrap();
+        let mut guard = self.ledger.lock().unwrap();
+        let ledger = &mut *guard;
         let node = &mut self.nodes[usize::from(n)];
         let (exposed, remaining, floors) = (&node.exposed, &mut node.remaining, &mut node.floors);
         node.keeper.read(|store| {
@@ -246,12 +270,33 @@ impl Sim<'_> {
                     "spent stays spent"
                 );
             }
+            for (session, s) in state.sessions() {
+                if s.stage == SessionStage::Forgone {
+                    ledger.forgone.insert((n, *session));
+                }
+            }
+            for (_, session) in ledger.forgone.iter().filter(|(node, _)| *node == n) {
+                let stage = state.session_of(session).unwrap().stage.name();
+                assert_eq!(stage, "forgone", "for good");
+            }
             for ((node, order, output), (session, _)) in &ledger.signed {
                 if *node == n {
                     let stage = state.session_of(session).unwrap().stage.name();
-                    assert!(["signed", "released"].contains(&stage), "{stage}");
+                    assert!(
+                        ["signed", "released", "forgone"].contains(&stage),
+                        "{stage}"
+                    );
                     let latest = store.latest(order, *output).unwrap();
-                    assert_eq!(latest.spent.session, *session, "no second opening");
+                    let only = latest.spent.session == *session || stage == "forgone";
+                    assert!(only, "no second opening");
+                }
+            }
+            for ((node, order, output), session) in &ledger.released {
+                if *node == n {
+                    let stage = state.session_of(session).unwrap().stage.name();
+                    assert_eq!(stage, "released");
+                    let latest = store.latest(order, *output).unwrap();
+                    assert_eq!(latest.spent.session, *session, "nothing after a release");
                 }
             }
             for c in store.counts().iter().filter(|c| c.stage >= Stage::Usable) {
@@ -362,12 +407,16 @@ impl Sim<'_> {
         let mut ledger = self.ledger.lock().unwrap();
         ledger.exempt.insert(n);
         ledger.signed.retain(|(node, _, _), _| *node != n);
+        ledger.ever.retain(|(node, _), _| *node != n);
+        ledger.released.retain(|(node, _, _), _| *node != n);
+        ledger.forgone.retain(|(node, _)| *node != n);
         drop(ledger);
         self.come_up(n, store);
     }
 
-    /// All members that are up try to open an order, or to finish it.
-    fn work(&mut self, at: usize, members: &[u8], lie: bool) {
+    /// All members that are up try to open an order, or to finish it; or, under
+    /// a later grant, forgo what they have signed of it and open it anew.
+    fn work(&mut self, at: usize, members: &[u8], lie: bool, later: bool) {
         let world = &self.ground.world;
         let epochs = &self.ground.dealings[members];
         let usable = |n: &u8, d: &&Dealt| {
@@ -403,6 +452,17 @@ impl Sim<'_> {
                     node: n,
                     ledger: ledger_of,
                 };
+                if later {
+                    let owed = |s: &Store<SimDisk>| {
+                        let owed = s.owed(&request.order).into_iter();
+                        owed.map(|s| s.spent.session).collect::<Vec<_>>()
+                    };
+                    for session in keeper.read(owed) {
+                        if let Err(e) = keeper.forgo(&session) {
+                            return ledger.lock().unwrap().end("forgo", &e);
+                        }
+                    }
+                }
                 let latest = keeper.read(|s| {
                     let latest = s.latest(&request.order, 0)?;
                     let digest = latest.spent.session;
@@ -557,11 +617,14 @@ fn buy(
     for (member, s) in members.iter().zip(signed.signatures()) {
         assert_eq!(*s, signature(*member, &outcome));
         for o in &outcome.binding.outputs {
-            let of = ledger.signed.get(&(*member, order, o.output));
+            let of = ledger.ever.contains_key(&(*member, session));
             let honest = !ledger.exempt.contains(member);
-            assert!(!honest || of.is_some_and(|(s, _)| *s == session));
+            assert!(!honest || of, "output {}", o.output);
         }
     }
+    // OPN-6: nothing of a forgone session ever leaves its node.
+    let forgone = ledger.forgone.contains(&(node, session));
+    assert!(!forgone || ledger.exempt.contains(&node));
     for o in &outcome.binding.outputs {
         let at = (node, order, o.output);
         let before = *ledger.released.entry(at).or_insert(session);
@@ -706,7 +769,8 @@ fn simulate(seed: u64, ground: &Ground, tally: &mut Tally) {
             let members = &quorums[r.random_range(0..quorums.len())];
             let at = r.random_range(0..ORDERS as usize);
             let lie = r.random_range(0..4) == 0;
-            sim.work(at, members, lie);
+            let later = r.random_range(0..3) == 0;
+            sim.work(at, members, lie, later);
         }
         let members = &quorums[r.random_range(0..quorums.len())];
         let set = QuorumSet::of_members(members).unwrap();
@@ -741,8 +805,10 @@ fn simulate(seed: u64, ground: &Ground, tally: &mut Tally) {
     finish(&mut sim, &quorums, &mut r);
 }
 
-/// Whether a session for an order may be, at all members: opened, or finished.
-fn eligible(sim: &Sim<'_>, at: usize, members: &[u8]) -> bool {
+/// Whether a session for an order may be, at all members: what all have signed is
+/// finished (`Some(false)`), or what some have signed is forgone and another one
+/// opened (`Some(true)`).
+fn eligible(sim: &Sim<'_>, at: usize, members: &[u8]) -> Option<bool> {
     let outputs = sim.orders[at].len() as u32;
     let quorum = QuorumSet::of_members(members).unwrap();
     let digest = sim
@@ -750,12 +816,13 @@ fn eligible(sim: &Sim<'_>, at: usize, members: &[u8]) -> bool {
         .world
         .request(Digest::default(), order(at), &[], 0)
         .order;
-    let mut signed = BTreeSet::new();
+    let mut open = BTreeSet::new();
+    let mut released = false;
     let mut epochs = BTreeSet::new();
     for n in members {
         let node = &sim.nodes[usize::from(*n)];
         if sim.liar == Some(*n) || node.old {
-            return false;
+            return None;
         }
         let fit = node.keeper.read(|s| {
             let state = s.state();
@@ -763,15 +830,12 @@ fn eligible(sim: &Sim<'_>, at: usize, members: &[u8]) -> bool {
                 return false;
             }
             for o in 0..outputs {
-                let latest = s
-                    .latest(&digest, o)
-                    .filter(|s| s.stage != SessionStage::Abandoned);
-                // Of an epoch that is destroyed it never will be.
+                let latest = s.latest(&digest, o).filter(|s| !s.stage.given_up());
+                released |= latest.is_some_and(|s| matches!(s.stage, SessionStage::Released(_)));
                 let dealing = latest.and_then(|s| state.dealing(&s.spent.dealing));
-                if dealing.is_some_and(|d| !d.stage.alive()) {
-                    return false;
-                }
-                signed.insert(latest.map(|s| s.spent.session));
+                // Its masks are destroyed: it will never be finished.
+                let gone = dealing.is_some_and(|d| !d.stage.alive());
+                open.insert(latest.map(|s| (s.spent.session, gone)));
             }
             let usable = state
                 .dealings()
@@ -781,12 +845,18 @@ fn eligible(sim: &Sim<'_>, at: usize, members: &[u8]) -> bool {
             true
         });
         if !fit {
-            return false;
+            return None;
         }
     }
-    let one = signed.len() == 1 && epochs.len() == 1;
-    // Nothing signed, or by all the same.
-    one && epochs.first().is_some_and(Option::is_some)
+    if epochs.len() != 1 || !epochs.first().is_some_and(Option::is_some) {
+        return None;
+    }
+    match open.iter().next() {
+        // Nothing signed, or by all the same.
+        Some(None | Some((_, false))) if open.len() == 1 => Some(false),
+        // Who released takes part in nothing else.
+        _ => (!released).then_some(true),
+    }
 }
 
 /// Everybody is up, reaches everybody, and who lied does so no more: every order
@@ -802,7 +872,7 @@ fn finish(sim: &mut Sim<'_>, quorums: &[Vec<u8>], r: &mut ChaCha20Rng) {
     }
     sim.run(r, false);
     for members in quorums {
-        let none = !(0..sim.orders.len()).any(|at| eligible(sim, at, members));
+        let none = !(0..sim.orders.len()).any(|at| eligible(sim, at, members).is_some());
         if none && members.iter().all(|n| sim.honest(*n)) {
             sim.redeal(members);
             sim.run(r, false);
@@ -818,12 +888,16 @@ fn finish(sim: &mut Sim<'_>, quorums: &[Vec<u8>], r: &mut ChaCha20Rng) {
         if done(sim) {
             continue;
         }
-        let Some(members) = quorums.iter().find(|m| eligible(sim, at, m)) else {
+        let may = |later: bool| quorums.iter().find(|m| eligible(sim, at, m) == Some(later));
+        // Nothing is forgone where something can be finished.
+        let quorum = may(false).map(|m| (m, false));
+        let Some((members, later)) = quorum.or_else(|| may(true).map(|m| (m, true))) else {
             sim.tally.stuck += 1;
             continue;
         };
+        sim.tally.freed += u64::from(later);
         let members = members.clone();
-        sim.work(at, &members, false);
+        sim.work(at, &members, false, later);
         sim.run(r, false);
         let ends = sim.ledger.lock().unwrap().ends.clone();
         assert!(
@@ -836,6 +910,8 @@ fn finish(sim: &mut Sim<'_>, quorums: &[Vec<u8>], r: &mut ChaCha20Rng) {
     let tally = &mut *sim.tally;
     tally.accepted += ledger.accepted.len() as u64;
     tally.resumed += ledger.resumed;
+    tally.forgone += ledger.forgone.len() as u64;
+    tally.again += ledger.again;
     tally.refused_masks += ledger.refused_masks;
     tally.steps += sim.sched.steps;
     tally.violations += sim.sched.net.violations();
@@ -882,14 +958,18 @@ fn whatever_happens_nothing_is_opened_twice_or_wrongly() {
         seen,
         refused_masks,
         finished,
+        forgone,
+        again,
+        freed,
         stuck,
         ..
     } = tally;
-    let often = [accepted, crashes, epochs, resumed, finished];
-    let seldom = [frozen, restores, seen, refused_masks];
+    let often = [accepted, crashes, epochs, resumed, finished, forgone, again];
+    let seldom = [freed, frozen, restores, seen, refused_masks];
     assert!(often.iter().all(|n| *n >= seeds / 10), "{tally:#?}");
     assert!(seldom.iter().all(|n| *n >= seeds / 50), "{tally:#?}");
-    // Orders that no quorum may finish: signed by one node alone, that is all.
+    // Orders that no quorum may finish: a member released, or all quorums have one
+    // that lies, is an old copy, or has no tickets left.
     assert!(stuck * 10 < seeds * ORDERS, "{tally:#?}");
     if std::env::var("QUORUM_TALLY").is_ok() {
         panic!("{tally:#?}");

@@ -198,6 +198,9 @@ pub enum Record {
         /// The key's digest.
         key: Digest,
     },
+    /// What was signed of a session is given up: its mask shares never leave
+    /// (CST-6, OPN-6).
+    Forgone(Digest),
 }
 
 impl Record {
@@ -284,6 +287,9 @@ impl Record {
             Self::KeyChecked { quorum, epoch, key } => {
                 w.u8(20).u8(quorum.bits()).u32(*epoch).raw(&key.0);
             }
+            Self::Forgone(s) => {
+                w.u8(21).raw(&s.0);
+            }
         }
         out.finish()
     }
@@ -354,10 +360,11 @@ impl Record {
                 epoch: r.u32("epoch")?,
                 key: digest(r)?,
             },
+            21 => Self::Forgone(digest(r)?),
             found => {
                 return Err(WireError::TooLarge {
                     field: "record",
-                    limit: 20,
+                    limit: 21,
                     value: found.into(),
                 }
                 .into());

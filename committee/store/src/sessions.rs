@@ -251,8 +251,8 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// OPN-6: every earlier session of each output is abandoned, and the
-    /// attempt is later than all before in this quorum.
+    /// OPN-6: every earlier session of each output is abandoned or forgone, and
+    /// the attempt is later than all before in this quorum.
     fn admits_opening(&self, spent: &Spent, quorum: QuorumSet) -> Result<(), StoreError> {
         if let Some(s) = self.state.sessions.get(&spent.session) {
             return Err(StoreError::Session {
@@ -265,7 +265,7 @@ impl<D: Disk> Store<D> {
             let earlier = self.state.openings.get(&(spent.order, o.output));
             let earlier = earlier.and_then(|s| self.state.sessions.get(s));
             if let Some(s) = earlier
-                && s.stage != SessionStage::Abandoned
+                && !s.stage.given_up()
             {
                 return Err(StoreError::SecondOpening {
                     order: spent.order,
@@ -336,7 +336,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Before this node's signature of (session, y) leaves: from here on the
-    /// output is not opened a second time (OPN-6). Signing the same y again is
+    /// output is not opened a second time unless this session is forgone (OPN-6). Signing the same y again is
     /// no harm; another y is refused.
     pub fn signed(&mut self, session: &Digest, y: &[Fq]) -> Result<(), StoreError> {
         let y: Vec<u64> = y.iter().map(|y| y.word()).collect();
@@ -401,6 +401,28 @@ impl<D: Disk> Store<D> {
         }
     }
 
+    /// Gives up for good what was signed and not released (OPN-6): when this
+    /// returns, no mask share of the session leaves this node ever, whoever
+    /// signs it later, and another session may open its outputs. Again is no
+    /// harm; also where its masks are destroyed already.
+    pub fn forgo(&mut self, session: &Digest) -> Result<(), StoreError> {
+        self.serving()?;
+        let s = self.session(session)?;
+        match (&s.stage, s.key) {
+            (SessionStage::Forgone, _) => Ok(()),
+            (SessionStage::Signed(_), false) => self.commit(Record::Forgone(*session)),
+            (stage, key) => Err(StoreError::Session {
+                session: *session,
+                found: if key {
+                    "of a key's check"
+                } else {
+                    stage.name()
+                },
+                expected: "an opening signed and not released",
+            }),
+        }
+    }
+
     fn quorum_of(&self, session: &Session) -> Result<QuorumSet, StoreError> {
         let dealing = session.spent.dealing;
         let d = self.state.dealings.get(&dealing);
@@ -419,6 +441,27 @@ impl<D: Disk> Store<D> {
                 expected: "signed",
             }),
         }
+    }
+
+    /// Sessions of an order that are signed and neither released nor forgone,
+    /// of whatever quorum.
+    pub fn owed(&self, order: &Digest) -> Vec<&Session> {
+        let latest = self.state.openings.range((*order, 0)..=(*order, u32::MAX));
+        let mut out: Vec<&Session> = Vec::new();
+        for s in latest.filter_map(|(_, s)| self.state.sessions.get(s)) {
+            let seen = out.iter().any(|o| o.spent.session == s.spent.session);
+            if matches!(s.stage, SessionStage::Signed(_)) && !seen {
+                out.push(s);
+            }
+        }
+        out
+    }
+
+    /// Whether a session of an order under this grant was forgone here.
+    pub fn forwent(&self, order: &Digest, grant: &Digest) -> bool {
+        let of = |s: &Session| s.spent.order == *order && s.spent.grant == *grant;
+        let mut all = self.state.sessions.values();
+        all.any(|s| s.stage == SessionStage::Forgone && of(s))
     }
 
     /// Sessions of a quorum that are signed and not released: to be ended before

@@ -104,6 +104,8 @@ pub enum SessionStage {
     Released(Vec<u64>),
     /// Over, nothing signed.
     Abandoned,
+    /// Signed and given up for good: its mask shares never left and never will.
+    Forgone,
 }
 
 impl SessionStage {
@@ -116,7 +118,13 @@ impl SessionStage {
             Self::Signed(_) => "signed",
             Self::Released(_) => "released",
             Self::Abandoned => "abandoned",
+            Self::Forgone => "forgone",
         }
+    }
+    /// Whether its outputs may be opened by another (OPN-6): this node's mask
+    /// shares of it never left and never will.
+    pub fn given_up(&self) -> bool {
+        matches!(self, Self::Abandoned | Self::Forgone)
     }
     /// Whether nothing of it was signed yet.
     pub fn unsigned(&self) -> bool {
@@ -268,6 +276,12 @@ impl State {
             Record::Abandoned(s) => {
                 let from = |s: &_| matches!(s, SessionStage::Spent | SessionStage::CheckPassed);
                 self.session(&s, from, SessionStage::Abandoned)
+            }
+            Record::Forgone(s) => {
+                let key = self.sessions.get(&s).is_some_and(|s| s.key);
+                expect(!key, "a key's check is not forgone")?;
+                let from = |s: &_| matches!(s, SessionStage::Signed(_));
+                self.session(&s, from, SessionStage::Forgone)
             }
             Record::Frozen { quorum, why } => {
                 self.freeze(quorum);

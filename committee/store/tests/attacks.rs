@@ -216,7 +216,7 @@ fn a_seed_or_key_that_the_disk_altered_is_not_used() {
         match suffix {
             "key" => assert!(altered(&e.unwrap())),
             // The last party's shares of the key are its file's.
-            _ => assert!(altered(&store.live(&digest).unwrap_err())),
+            _ => assert!(altered(&store.live(&digest).err().unwrap())),
         }
     }
 }

@@ -248,7 +248,7 @@ fn a_second_opening_is_refused_under_another_quorum_too() {
         ),
         "{e}"
     );
-    // ... also when the quorum that signed is frozen, its masks gone for good.
+    // ... also when the quorum that signed is frozen, until it is forgone.
     a.freeze(ab.dealing.quorum, "a test").unwrap();
     let e = a.spend(&ac.binding(1, 0, 0, &[(0, 1)])).unwrap_err();
     assert!(matches!(e, StoreError::SecondOpening { .. }), "{e}");
@@ -260,6 +260,211 @@ fn a_second_opening_is_refused_under_another_quorum_too() {
     c.spend(&last).unwrap();
     let spent = |s: &Store<SimDisk>| s.counts().iter().map(|c| c.spent).sum::<u64>();
     assert_eq!((spent(&b), spent(&c)), (2, 1));
+}
+
+#[test]
+fn what_is_forgone_is_never_released_and_another_may_open() {
+    // CST-6, CST-7, OPN-6
+    for stage in [
+        "spent",
+        "check pending",
+        "check passed",
+        "released",
+        "abandoned",
+    ] {
+        let mut pair = Pair::new(4);
+        let session = pair.spend(1, 0, &[(0, 1)]);
+        match stage {
+            "spent" => {}
+            "abandoned" => pair.a.abandon(&session, "a test").unwrap(),
+            to => advance(&mut pair, &session, to, 1),
+        }
+        let e = pair.a.forgo(&session).unwrap_err();
+        assert!(
+            matches!(e, StoreError::Session { found, .. } if found == stage),
+            "{e}"
+        );
+    }
+    let mut pair = Pair::new(8);
+    let quorum = pair.dealt.dealing.quorum;
+    let session = pair.spend(1, 0, &[(0, 2), (1, 1)]);
+    advance(&mut pair, &session, "signed", 3);
+    let order = pair.a.state().session_of(&session).unwrap().spent.order;
+    let grant = pair.a.state().session_of(&session).unwrap().spent.grant;
+    let owed = |s: &Store<SimDisk>| -> Vec<Digest> {
+        s.owed(&order).iter().map(|s| s.spent.session).collect()
+    };
+    assert_eq!(owed(&pair.a), [session]);
+    assert!(!pair.a.forwent(&order, &grant));
+    pair.a.forgo(&session).unwrap();
+    let records = pair.a.records();
+    pair.a.forgo(&session).unwrap();
+    assert_eq!(pair.a.records(), records, "again is no harm");
+    for restart in 0..2 {
+        assert_eq!(stage_of(&pair.a, &session), "forgone");
+        let forgone = |e: StoreError| {
+            matches!(
+                e,
+                StoreError::Session {
+                    found: "forgone",
+                    ..
+                }
+            )
+        };
+        // All signatures may come now.
+        assert!(forgone(pair.a.released(&session).unwrap_err()));
+        assert!(forgone(pair.a.masks(&session).unwrap_err()));
+        assert!(forgone(pair.a.signed(&session, &y(3)).unwrap_err()));
+        assert!(forgone(pair.a.abandon(&session, "a test").unwrap_err()));
+        assert!(pair.a.signed_result(&session).is_err());
+        assert!(owed(&pair.a).is_empty() && pair.a.withheld(quorum).is_empty());
+        assert!(pair.a.forwent(&order, &grant));
+        pair.restart_a(restart);
+    }
+    // The other has not forgone, and takes part in no other.
+    pair.meet().unwrap();
+    let dealt = pair.dealt.clone();
+    let second = dealt.binding(1, 1, 3, &[(0, 2)]);
+    assert_eq!(second.order, order);
+    let next = pair.a.spend(&second).unwrap();
+    let e = pair.b.spend(&second).unwrap_err();
+    assert!(
+        matches!(
+            e,
+            StoreError::SecondOpening {
+                found: "signed",
+                ..
+            }
+        ),
+        "{e}"
+    );
+    pair.b.released(&session).unwrap();
+    assert!(pair.b.forgo(&session).is_err(), "released first");
+    // What was spent stays spent.
+    assert_eq!(
+        pair.a.state().session_of(&next).unwrap().spent.tickets(),
+        (3, 5)
+    );
+    pair.a.abandon(&next, "a test").unwrap();
+    pair.restart_a(5);
+    assert_eq!(stage_of(&pair.a, &session), "forgone");
+}
+
+#[test]
+fn a_frozen_quorums_signed_session_may_be_forgone() {
+    // OPN-6, CST-8: its masks are destroyed already.
+    let mut pair = Pair::new(4);
+    let session = pair.spend(1, 0, &[(0, 1)]);
+    advance(&mut pair, &session, "signed", 1);
+    pair.a.freeze(pair.dealt.dealing.quorum, "a test").unwrap();
+    assert_eq!(stage_of(&pair.a, &session), "signed");
+    pair.a.forgo(&session).unwrap();
+    pair.restart_a(1);
+    assert_eq!(stage_of(&pair.a, &session), "forgone");
+    pair.a.retire().unwrap();
+    assert!(matches!(pair.a.forgo(&session), Err(StoreError::Retired)));
+}
+
+#[test]
+fn power_fails_while_a_session_is_forgone() {
+    // OPN-6: before the record it is signed, after it forgone; nothing between,
+    // and nothing was released meanwhile.
+    let (mut before, mut after) = (0, 0);
+    for step in 1..8 {
+        for seed in 0..6 {
+            let mut pair = Pair::new(4);
+            let session = pair.spend(1, 0, &[(0, 1)]);
+            advance(&mut pair, &session, "signed", 1);
+            pair.a.disk().cut_in(step);
+            let done = pair.a.forgo(&session).is_ok();
+            assert!(!done || stage_of(&pair.a, &session) == "forgone");
+            // A store whose disk failed does nothing more.
+            if !done {
+                assert!(pair.a.released(&session).is_err());
+            }
+            pair.restart_a(seed);
+            match stage_of(&pair.a, &session) {
+                "signed" => {
+                    assert!(!done);
+                    before += 1;
+                    pair.a.forgo(&session).unwrap();
+                }
+                "forgone" => after += 1,
+                other => panic!("{other}"),
+            }
+            assert!(pair.a.released(&session).is_err());
+        }
+    }
+    assert!(before > 0 && after > 0, "{before} {after}");
+}
+
+#[test]
+fn of_release_and_forgoing_at_once_one_is_on_disk() {
+    // OPN-6: the store's lock decides.
+    for turn in 0..20 {
+        let mut pair = Pair::new(4);
+        let session = pair.spend(1, 0, &[(0, 1)]);
+        advance(&mut pair, &session, "signed", 1);
+        let store = std::sync::Mutex::new(&mut pair.a);
+        let (released, forgone) = std::thread::scope(|s| {
+            let release = || {
+                let mut store = store.lock().unwrap();
+                store.released(&session).is_ok() && store.masks(&session).is_ok()
+            };
+            let forgo = || store.lock().unwrap().forgo(&session).is_ok();
+            // Who begins alternates; who comes first does not matter.
+            if turn % 2 == 0 {
+                let a = s.spawn(release);
+                let b = s.spawn(forgo);
+                (a.join().unwrap(), b.join().unwrap())
+            } else {
+                let b = s.spawn(forgo);
+                let a = s.spawn(release);
+                (a.join().unwrap(), b.join().unwrap())
+            }
+        });
+        assert!(released != forgone);
+        pair.restart_a(turn);
+        let expected = if released { "released" } else { "forgone" };
+        assert_eq!(stage_of(&pair.a, &session), expected);
+        assert_eq!(pair.a.masks(&session).is_ok(), released);
+    }
+}
+
+#[test]
+fn an_old_copy_that_lacks_what_was_forgone_is_told_so_and_releases_nothing() {
+    // CST-11, OPN-6: node 0 signs with 1, forgoes it, and begins another with 2.
+    let world = World::new(3, 2);
+    let [mut a, mut b, mut c] = [0, 1, 2].map(|n| world.create(n));
+    let deal = |members: &[u8]| Dealt::random(&world, &world.plan(members), &mut rng(1));
+    let (ab, ac) = (deal(&[0, 1]), deal(&[0, 2]));
+    ab.usable(&mut a, 0).unwrap();
+    ab.usable(&mut b, 1).unwrap();
+    ac.usable(&mut a, 0).unwrap();
+    ac.usable(&mut c, 2).unwrap();
+    world.meet(&mut [(0, &mut a), (1, &mut b)]).unwrap();
+    let first = ab.binding(1, 0, 0, &[(0, 1)]);
+    let session = a.spend(&first).unwrap();
+    a.check_pending(&session).unwrap();
+    a.check_passed(&session).unwrap();
+    a.signed(&session, &y(1)).unwrap();
+    let copy = a.disk().copy();
+    a.forgo(&session).unwrap();
+    world.meet(&mut [(0, &mut a), (2, &mut c)]).unwrap();
+    a.spend(&ac.binding(1, 0, 0, &[(0, 1)])).unwrap();
+    // The copy still has it signed; whoever was there later tells it.
+    let mut old = Store::open(SimDisk::of(&copy), world.config(0)).unwrap();
+    assert_eq!(stage_of(&old, &session), "signed");
+    old.recall(1, &b.held().unwrap()).unwrap();
+    let e = old.recall(2, &c.held().unwrap()).unwrap_err();
+    assert!(matches!(e, StoreError::RolledBack { .. }), "{e}");
+    for _ in 0..2 {
+        let e = old.released(&session).unwrap_err();
+        assert!(matches!(e, StoreError::RolledBack { .. }), "{e}");
+        assert!(old.masks(&session).is_err() && old.forgo(&session).is_err());
+        assert_eq!(old.disk().names(), ["log"]);
+        old = Store::open(old.disk().restart(1), world.config(0)).unwrap();
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::{
     Inner, MemberError,
-    opening::{request, signed},
+    opening::{forwent, request, signed},
     rendezvous::{What, name},
 };
 use crate::{admitted::Admitted, log::OpenedRequest, state::State};
@@ -84,7 +84,10 @@ impl Inner {
             .get(&scope)
             .ok_or(MemberError::NoStore { scope })?;
         let order = known.request.order;
-        if signed(&served, &order).is_none() || self.at_work().contains(&order) {
+        // What was forgone is said to who asks (QRM-5).
+        let known_of =
+            signed(&served, &order).is_some() || forwent(&served, &order, &known.request.grant);
+        if !known_of || self.at_work().contains(&order) {
             return Ok(());
         }
         let about = known.request.digest();

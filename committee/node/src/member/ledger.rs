@@ -22,10 +22,23 @@ use veilbourse_documents::{
 /// What the ticket store says of one job.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The grant under which this node has signed an opening of the order.
+    /// The grant under which this node has signed an opening of the order that it
+    /// did not forgo.
     pub signed: Option<Digest>,
+    /// Whether mask shares of it were released.
+    pub released: bool,
+    /// Whether what was signed under the job's own grant was forgone.
+    pub forgone: bool,
     /// The granted dealing, where it is usable.
     pub tickets: Option<Usable>,
+}
+
+impl Facts {
+    /// Whether something of the order may be revealed, as far as a refusal of the
+    /// job's grant is concerned (KEY-11). What was forgone never is.
+    fn revealed(&self) -> bool {
+        self.signed.is_some() && (self.released || !self.forgone)
+    }
 }
 
 /// What becomes of the jobs of a lease.
@@ -92,10 +105,16 @@ impl KeyNode {
         }
         quorum_gate::together(jobs)?;
         let company = company(orders);
+        // KEY-13: what is opened together is given up together, or not at all.
+        let released = facts.iter().any(|f| f.released);
         let mut admitted = Vec::with_capacity(jobs.len());
         for ((job, order), at) in jobs.iter().zip(orders).zip(0usize..) {
             let facts = facts.get(at);
             let signed = facts.and_then(|f| f.signed);
+            self.newest_grant(job, order)?;
+            let number = job.grant.body.number;
+            let earlier = |g: &Digest| self.state.number(g).is_some_and(|n| n < number);
+            let signed = signed.filter(|g| released || !earlier(g));
             let outputs = job.grant.body.outputs.as_slice();
             let spent = self.state.spent(order);
             let past = Past {
@@ -115,6 +134,20 @@ impl KeyNode {
         Ok(admitted)
     }
 
+    /// KEY-11: grants of an order count up; a later one that was begun with is not
+    /// given up for an earlier one, or for another of the same number.
+    fn newest_grant(&self, job: &NodeJob, order: &Digest) -> Result<(), GateRefusal> {
+        let Some(seen) = self.state.begun(order) else {
+            return Ok(());
+        };
+        let (grant, found) = (job.grant.digest()?, job.grant.body.number);
+        if found > seen.number || grant == seen.grant {
+            return Ok(());
+        }
+        let seen = seen.number;
+        Err(GateRefusal::GrantReplaced { seen, found })
+    }
+
     /// Refuses all jobs of a lease for what is wrong with one. A refusal that
     /// reveals nothing ends this grant (KEY-11).
     pub fn refuse_all(
@@ -131,7 +164,7 @@ impl KeyNode {
                 out.push(said.clone());
                 continue;
             }
-            let revealed = facts.get(at).is_some_and(|f| f.signed.is_some());
+            let revealed = facts.get(at).is_some_and(Facts::revealed);
             let signed = self.non_delivery(order, grant, refusal, revealed)?;
             if !revealed {
                 self.record(Record::GrantOver {
@@ -145,7 +178,9 @@ impl KeyNode {
     }
 
     /// KEY-3: values are counted on disk before anything of them is opened, and
-    /// with them in which company each order is opened (OPN-9).
+    /// with them in which company each order is opened (OPN-9). They are counted
+    /// once, whatever was forgone since: nothing of that is ever shown. Then the
+    /// grants that the openings begin under are noted (KEY-11).
     pub fn spend(&mut self, admitted: &[Box<Admitted<'_>>]) -> Result<(), NodeError> {
         let orders: Vec<Digest> = admitted.iter().map(|a| a.order).collect();
         for a in admitted {
@@ -164,6 +199,16 @@ impl KeyNode {
                 custodian: Some(a.job.policy.key),
                 joint: company(&orders),
             })?;
+        }
+        for a in admitted {
+            let (order, grant) = (a.order, a.grant);
+            if self.state.begun(&order).is_none_or(|b| b.grant != grant) {
+                self.record(Record::Begun {
+                    order,
+                    grant,
+                    number: a.job.grant.body.number,
+                })?;
+            }
         }
         Ok(())
     }

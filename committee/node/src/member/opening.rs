@@ -100,6 +100,10 @@ impl Inner {
                 Judged::Refused(refusals) => return self.tell(&jobs, refusals).await,
                 Judged::Admitted(_) => {}
             }
+            // KEY-11, KEY-13: of all orders of the lease, before any is opened again.
+            for one in &admitted {
+                self.forgo_earlier(one)?;
+            }
             // All to their end: a session that is cut off may freeze its quorum.
             let opened = join_all(admitted.iter().map(|one| self.open(one))).await;
             match opened.into_iter().collect::<Result<Vec<_>, _>>() {
@@ -158,7 +162,9 @@ impl Inner {
         let all = self.stores.all();
         let facts = jobs.iter().map(|job| {
             let order = job.order.digest()?;
+            let grant = job.grant.digest()?;
             let signed = all.iter().find_map(|s| signed(s, &order));
+            let forgone = all.iter().any(|s| forwent(s, &order, &grant));
             let scope = crate::dealt_by(&job.order.body.dataset, &job.policy.key);
             let tickets = match &job.grant.body.opener {
                 Opener::Committee { dealing, .. } => {
@@ -167,9 +173,31 @@ impl Inner {
                 }
                 Opener::CustodianHeld { .. } => None,
             };
-            Ok(Facts { signed, tickets })
+            Ok(Facts {
+                signed: signed.map(|s| s.grant),
+                released: signed.is_some_and(|s| s.released),
+                forgone,
+                tickets,
+            })
         });
         facts.collect()
+    }
+
+    /// OPN-6: what this node signed of an order under earlier grants, and did not
+    /// release, it gives up for good. The gate has let the later grant through,
+    /// and it is on disk that it has.
+    fn forgo_earlier(&self, one: &Admitted<'_>) -> Result<(), MemberError> {
+        for served in self.stores.all() {
+            let owed: Vec<(Digest, Digest)> = served.keeper.read(|store| {
+                let owed = store.owed(&one.order).into_iter();
+                owed.map(|s| (s.spent.session, s.spent.grant)).collect()
+            });
+            for (session, _) in owed.into_iter().filter(|(_, g)| *g != one.grant) {
+                served.keeper.forgo(&session)?;
+                tracing::info!(order = %one.order, %session, "forgone for a later grant");
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn served(&self, one: &Admitted<'_>) -> Result<Arc<Served>, MemberError> {
@@ -263,16 +291,32 @@ fn order_id(jobs: &[NodeJob]) -> Result<Id, MemberError> {
     first.ok_or(MemberError::NoJob)
 }
 
-/// The grant under which this node has signed an opening of the order.
-pub(super) fn signed(served: &Served, order: &Digest) -> Option<Digest> {
+/// An opening of an order that this node has signed and did not forgo.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SignedOpening {
+    /// The grant that it is under.
+    pub(super) grant: Digest,
+    /// Whether its mask shares were released.
+    pub(super) released: bool,
+}
+
+/// What this node has signed of an order in one store.
+pub(super) fn signed(served: &Served, order: &Digest) -> Option<SignedOpening> {
     served.keeper.read(|store| {
         let session = store.latest(order, 0)?;
-        matches!(
-            session.stage,
-            SessionStage::Signed(_) | SessionStage::Released(_)
-        )
-        .then_some(session.spent.grant)
+        let released = match session.stage {
+            SessionStage::Signed(_) => false,
+            SessionStage::Released(_) => true,
+            _ => return None,
+        };
+        let grant = session.spent.grant;
+        Some(SignedOpening { grant, released })
     })
+}
+
+/// Whether what it signed under a grant was forgone.
+pub(super) fn forwent(served: &Served, order: &Digest, grant: &Digest) -> bool {
+    served.keeper.read(|store| store.forwent(order, grant))
 }
 
 pub(super) fn request(one: &Admitted<'_>) -> Result<Request, MemberError> {
