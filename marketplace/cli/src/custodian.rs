@@ -597,13 +597,20 @@ pub async fn withdraw(who: &Who, amount: &str, json: bool) -> Result<()> {
 
 async fn status(who: &Who, json: bool) -> Result<()> {
     let session = session(who).await?;
-    let selection = "id title state reason dataset reveals { values bits valuesLeft bitsLeft }
+    let selection = "id title state reason dataset reveals { values bits valuesLeft bitsLeft }";
+    let mine = ", filter: { mine: true }";
+    let mut found = market::all(&session.server, "listings", mine, selection).await?;
+    // One by one: the tickets of a whole page are more than a query may ask for.
+    let one = "query($id: String!) { listing(id: $id) {
         tickets { rhoLimit rhoDealt epsilonDealt delta
             classes { digest name law noiseDeviation dealt spent left }
             dealings { digest quorum epoch class first count next state
-                answers { node state code reason } } }";
-    let mine = ", filter: { mine: true }";
-    let found = market::all(&session.server, "listings", mine, selection).await?;
+                answers { node state code reason } } } } }";
+    for l in &mut found {
+        let variables = json!({ "id": l["id"] });
+        let mut answer = session.server.graphql("listing", one, variables).await?;
+        l["tickets"] = answer["tickets"].take();
+    }
     let balance = session
         .server
         .graphql("myBalance", "{ myBalance { posted available } }", json!({}))

@@ -108,13 +108,18 @@ pub async fn run(c: BuyerCommand, json: bool) -> Result<bool> {
 async fn catalogue(who: &Who, search: Option<String>, json: bool) -> Result<()> {
     let server = session(who).await?.server;
     let search = search.map_or(String::new(), |s| format!(", search: {}", json!(s)));
-    let selection = "id title description state priceOrder priceOutput reveals { valuesLeft }
-        tickets { classes { name offered law left } }";
+    let selection = "id title description state priceOrder priceOutput reveals { valuesLeft }";
     let mut found = market::all(&server, "listings", &search, selection).await?;
-    let one = "query($id: String!) { listing(id: $id) { manifest } }";
+    // One by one: the tickets of a whole page are more than a query may ask for.
+    let one = "query($id: String!) { listing(id: $id) { manifest
+        tickets { classes { name offered law left } } } }";
     for l in &mut found {
-        let answer = server.graphql("listing", one, json!({ "id": l["id"] }));
-        l["manifest"] = answer.await?["manifest"].take();
+        let mut answer = server
+            .graphql("listing", one, json!({ "id": l["id"] }))
+            .await?;
+        for field in ["manifest", "tickets"] {
+            l[field] = answer[field].take();
+        }
     }
     if json {
         out!("{}", json!(found));

@@ -24,7 +24,7 @@ use veilbourse_client::{
 };
 use veilbourse_core::program::{Program, Weights};
 use veilbourse_documents::{ClassTerms, CommitteeFile, Id, MemberEntry};
-use veilbourse_machine::Identity;
+use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::{Member, MemberConfig};
 use veilbourse_privacy::{Rho, conversion};
 
@@ -40,13 +40,18 @@ const DELTA: f64 = 1e-9;
 pub struct Committee {
     /// The file that names it.
     pub file: CommitteeFile,
-    members: Vec<Member>,
+    members: Vec<Option<Member>>,
 }
 
 impl Committee {
     /// Makes, registers, approves and starts its nodes, each in a folder of its
     /// own, reached over loopback only.
     pub async fn start(world: &World, size: CommitteeSize) -> Result<Self> {
+        Self::start_at(world, size, &world.url).await
+    }
+
+    /// The same with nodes that are told another address of the server.
+    pub async fn start_at(world: &World, size: CommitteeSize, url: &str) -> Result<Self> {
         let mut rng = crate::rng(None);
         let operator = &world.operator;
         let (mut folders, mut nodes): (Vec<(NodeFolder, TcpListener)>, Vec<MemberEntry>) =
@@ -81,20 +86,38 @@ impl Committee {
         let mut members = Vec::new();
         for (folder, listener) in folders {
             folder.seat(&file)?;
-            members.push(start(world, &folder, listener).await?);
+            members.push(Some(start(world, &folder, listener, url).await?));
         }
         Ok(Self { file, members })
     }
 
+    /// A node that runs.
+    pub fn member(&self, number: u8) -> Option<&Member> {
+        self.members.get(usize::from(number))?.as_ref()
+    }
+
+    /// Stops one node, for good.
+    pub async fn stop_node(&mut self, number: u8) {
+        let member = self.members.get_mut(usize::from(number));
+        if let Some(member) = member.and_then(Option::take) {
+            member.stop().await;
+        }
+    }
+
     /// Stops its nodes.
     pub async fn stop(self) {
-        for m in self.members {
+        for m in self.members.into_iter().flatten() {
             m.stop().await;
         }
     }
 }
 
-async fn start(world: &World, folder: &NodeFolder, listener: TcpListener) -> Result<Member> {
+async fn start(
+    world: &World,
+    folder: &NodeFolder,
+    listener: TcpListener,
+    url: &str,
+) -> Result<Member> {
     let mut rng = crate::rng(None);
     let settings = folder.settings()?;
     // The demo's SRS is local, which the demo alone accepts.
@@ -107,7 +130,7 @@ async fn start(world: &World, folder: &NodeFolder, listener: TcpListener) -> Res
     let config = config.seated(folder.committee()?, None)?;
     let mut member = MemberConfig::new(folder.0.clone(), listener.local_addr()?);
     member.poll = super::world::IDLE * 4;
-    let machine = world.machine(identity);
+    let machine = Machine::new(identity, url, world.clock.clone(), crate::rng(None));
     let sealing = folder.sealing()?;
     Ok(Member::start_on(listener, member, config, sealing, machine, rng).await?)
 }

@@ -314,8 +314,7 @@ async fn graphql_refused(server: &Server, surface: Surface, name: &str) -> bool 
     let arguments = match name {
         "listing" | "order" => format!("(id: {id}) {{ id }}"),
         "quote" => format!("(listing: {id}, program: {{}}) {{ digest }}"),
-        "me" => " { id }".into(),
-        "marketplace" => " { id }".into(),
+        "me" | "marketplace" | "keyNodes" => " { id }".into(),
         "myBalance" => " { posted }".into(),
         "ledgerCheck" => " { balanced }".into(),
         "auditCheck" => " { intact }".into(),
@@ -369,7 +368,13 @@ async fn http_refused(url: &str, token: Option<&str>, entry: &str) -> bool {
         .replace("{order}", "01900000-0000-7000-8000-000000000000")
         .replace("{name}", "sums")
         .replace("{index}", "0")
-        .replace("{digest}", "00");
+        .replace("{digest}", "00")
+        .replace("{listing}", "01900000-0000-7000-8000-000000000000")
+        .replace("{dealing}", &"0".repeat(64))
+        .replace("{party}", "0")
+        .replace("{part}", "offer")
+        .replace("{piece}", "0")
+        .replace("{node}", "0");
     let method: reqwest::Method = method.parse().expect("a method");
     let mut request = reqwest::Client::new().request(method.clone(), format!("{url}{path}"));
     // A body of the right shape, so that only the role can be in the way.
@@ -394,5 +399,6 @@ async fn http_refused(url: &str, token: Option<&str>, entry: &str) -> bool {
     );
     // Documents that do not parse are refused before the role is known.
     let unparsed = status == 400 && text.contains("body:");
-    matches!(status, 401 | 403) || (unparsed && entry.contains("/jobs/"))
+    let machine = entry.contains("/jobs/") || entry.contains("/v1/node/");
+    matches!(status, 401 | 403) || (unparsed && machine)
 }

@@ -14,7 +14,7 @@ use std::{
     },
 };
 use veilbourse::{
-    custodian::{PolicyFile, encrypt_to},
+    custodian::{Opening, PolicyFile, encrypt_to},
     demo::world::{Person, World},
     files::NodeFolder,
     progress::Bars,
@@ -118,7 +118,7 @@ pub async fn bare(config: ServerConfig) -> (tempfile::TempDir, World, Arc<Atomic
 /// A signed policy for the listing.
 pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, now: u64) -> Policy {
     PolicyFile {
-        node_key,
+        node_key: None,
         kinds: vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate],
         min_cohort: 10,
         quota_values: 200,
@@ -128,7 +128,13 @@ pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, no
         custodian_basis_points: 7_500,
         version: 1,
     }
-    .body(&m.marketplace, listing, folder.manifest.root(), now)
+    .body(
+        &m.marketplace,
+        listing,
+        folder.manifest.root(),
+        Opening::held_by(node_key),
+        now,
+    )
 }
 
 impl Market {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use veilbourse::{
-    custodian::{PolicyFile, encrypt_to},
+    custodian::{Opening, PolicyFile, encrypt_to},
     files::accepted_keys,
     progress::Bars,
 };
@@ -229,8 +229,9 @@ async fn nothing_is_lost_when_processes_are_killed() {
     dataset::upload(&custodian.server, &listing, &folder, &Silent)
         .await
         .expect("uploads");
+    let node_key = Key::from_hex(node["signing_key"].as_str().expect("a key")).expect("a key");
     let policy = PolicyFile {
-        node_key: Key::from_hex(node["signing_key"].as_str().expect("a key")).expect("a key"),
+        node_key: None,
         kinds: vec![QueryKind::AggregatePublic],
         min_cohort: 10,
         quota_values: 1_000,
@@ -244,6 +245,7 @@ async fn nothing_is_lost_when_processes_are_killed() {
         &marketplace,
         &listing,
         folder.manifest.root(),
+        Opening::held_by(node_key),
         veilbourse::clock()(),
     );
     let signed = Signed::sign(policy, &custodian_key).expect("signs");

@@ -4,11 +4,13 @@
 mod abuse;
 mod accounts;
 mod command_line;
+mod committee;
 mod common;
 mod faults;
 mod hostile;
 mod limits;
 mod money;
 mod orders;
+mod processes;
 mod training;
 mod uploads;

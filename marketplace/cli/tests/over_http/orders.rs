@@ -11,7 +11,7 @@ use veilbourse::demo::{
 };
 use veilbourse_client::{buyer, market, query};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{Bytes, Id, Key, Nonce, Order, Receipt, Signed};
+use veilbourse_documents::{Bytes, Id, Key, Nonce, Openers, Order, Receipt, Signed};
 use veilbourse_pod::Circuits;
 use veilbourse_verify::{Trust, verify_receipt};
 
@@ -179,9 +179,9 @@ async fn each_difference_from_the_quote_is_its_own_refusal() {
         }),
         ("pod key", "INVALID", Box::new(move |o| o.pod_key = k)),
         (
-            "node key",
-            "ORDER_NODE_KEY_DIFFERS",
-            Box::new(move |o| o.node_key = k),
+            "openers",
+            "ORDER_OPENERS_DIFFER",
+            Box::new(move |o| o.openers = Openers::CustodianHeld { node_key: k }),
         ),
         (
             "verifying keys",
