@@ -102,6 +102,8 @@ impl MigrationTrait for Migration {
                 )",
                 "ALTER TABLE orders ADD COLUMN committee BIGINT NOT NULL DEFAULT 0",
                 "ALTER TABLE orders ADD COLUMN joint TEXT",
+                // Orders that the joint one has when it is placed whole.
+                "ALTER TABLE orders ADD COLUMN joint_size BIGINT",
                 "ALTER TABLE orders ADD COLUMN quote TEXT NOT NULL DEFAULT ''",
                 "ALTER TABLE orders ADD COLUMN grant_expires BIGINT",
                 "CREATE INDEX orders_listing ON orders (listing, state)",
@@ -119,6 +121,7 @@ impl MigrationTrait for Migration {
                 "DROP INDEX orders_listing",
                 "ALTER TABLE orders DROP COLUMN grant_expires",
                 "ALTER TABLE orders DROP COLUMN quote",
+                "ALTER TABLE orders DROP COLUMN joint_size",
                 "ALTER TABLE orders DROP COLUMN joint",
                 "ALTER TABLE orders DROP COLUMN committee",
             ],

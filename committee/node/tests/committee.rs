@@ -365,6 +365,7 @@ fn piece<'a>(m: &'a mut Market, dealing: &Digest, part: &str) -> &'a mut Vec<u8>
 fn sealed(bytes: &[u8], dealing: &Digest, party: u8, part: &str) -> Vec<u8> {
     let context = PieceContext {
         dealing,
+        dealer: &key(&terms_of(0).custodian),
         party,
         part,
         offset: 0,
@@ -439,6 +440,26 @@ async fn announcements_that_are_not_the_policys_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tickets_of_a_smaller_k_are_not_taken() {
+    // KEY-10, OPN-5: k too small would open the phase's noise, and with it the key.
+    let mut other = World::numbered(0);
+    other.dataset.manifest.message_log2 -= 1;
+    let small = deal(&other, &QUORUM, 16);
+    let mut t = terms(&worlds()[0], &small.dealing);
+    let tickets = t.tickets.as_mut().unwrap();
+    tickets.classes = vec![class(&other, "small", veilbourse_privacy::Mechanism::None)];
+    let mut nodes = Nodes::new().await;
+    announce(&nodes.server, &worlds()[0], &t, &small);
+    nodes.start(0).await;
+    let digest = small.digest();
+    let answered = |m: &Market| !m.said(&digest).is_empty();
+    nodes.server.until("answered", answered).await;
+    let said = nodes.server.market().said(&digest);
+    assert_eq!(said[0].1.as_deref(), Some("CLASS"));
+    nodes.stop(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_dealer_without_the_datasets_key_is_found_before_anything_opens() {
     // KEY-9, TKT-4: somebody deals another's dataset with a key of its own.
     let mut other = World::numbered(0);
@@ -473,6 +494,42 @@ async fn a_dealer_without_the_datasets_key_is_found_before_anything_opens() {
             ("DEALING", false)
         );
     }
+    for node in QUORUM {
+        nodes.stop(usize::from(node)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_one_custodian_dealt_serves_no_other_ones_policy() {
+    // KEY-9, DOC-14: the marketplace has announcement and sealed pieces of an
+    // honest dealing. Under a key of its own it signs a policy that names the
+    // dealing, with terms to its liking: the nodes would open the dataset under
+    // these, and every ticket a second time.
+    let mut nodes = ready(&[0]).await;
+    let (before, digest) = (nodes.health(0).tickets, dealt(0).digest());
+    let mut stolen = terms_of(0);
+    stolen.custodian = signer(STRANGER);
+    (stolen.listing, stolen.nonce) = (90, 90);
+    stolen.quota_values = u64::MAX;
+    {
+        let mut market = nodes.server.market();
+        market.dealings[0].policy = stolen.papers().policy;
+        market.answers.clear();
+    }
+    let both = |m: &Market| m.said(&digest).len() >= 2;
+    nodes.server.until("answered again", both).await;
+    for (_, code) in nodes.server.market().said(&digest) {
+        assert_eq!(code.as_deref(), Some("PIECE"));
+    }
+    let case = stolen.proven(&worlds()[0]);
+    nodes.grant(&[&case]);
+    let both = |m: &Market| m.refused.len() >= 2;
+    nodes.server.until("refused", both).await;
+    for (_, r) in &nodes.server.market().refused {
+        assert_eq!(r.refusal.body.code, "DEALING");
+        assert!(!r.refusal.body.revealed);
+    }
+    assert_eq!(nodes.health(0).tickets, before);
     for node in QUORUM {
         nodes.stop(usize::from(node)).await;
     }

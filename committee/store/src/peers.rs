@@ -114,6 +114,7 @@ impl<D: Disk> Store<D> {
         let floors = self.state.floors.iter();
         Statement {
             dataset: self.config.dataset,
+            custodian: self.config.custodian,
             committee: {
                 let committee = &self.config.committee;
                 (committee.nodes(), committee.threshold())
@@ -208,7 +209,7 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         let config = &self.config;
-        held.verify(&config.dataset, &config.committee, config.node, &held.key)?;
+        held.verify(config, config.node, &held.key)?;
         let s = &held.statement;
         let head = match s.sequence.checked_sub(1) {
             None => Some(Digest::default()),
@@ -237,7 +238,7 @@ impl<D: Disk> Store<D> {
             expected: format!("another than {}", self.config.node),
         })?;
         let config = &self.config;
-        signed.verify(&config.dataset, &config.committee, peer, key)?;
+        signed.verify(config, peer, key)?;
         let known = self.state.peers.get(&peer);
         let known = known.into_iter().flat_map(Known::all);
         for known in known.filter(|k| k.key == signed.key) {

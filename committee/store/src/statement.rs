@@ -4,13 +4,13 @@
 use crate::{
     dealing::{QuorumSet, bool_of},
     error::StoreError,
+    store::Config,
 };
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use veilbourse_core::{
     digest::Digest,
     wire::{Reader, WireError, Writer},
 };
-use veilbourse_protocol::Committee;
 
 /// Most counters of a statement.
 pub const MAX_COUNTERS: u32 = 2048;
@@ -41,6 +41,8 @@ pub struct Counter {
 pub struct Statement {
     /// D.
     pub dataset: Digest,
+    /// Who deals it: of what anybody else deals of the same D it has another log.
+    pub custodian: [u8; 32],
     /// n and t of its committee: in another one of the dataset it has another
     /// log, and what it said there is not of this one.
     pub committee: (u8, u8),
@@ -62,6 +64,7 @@ impl Statement {
     fn encode(&self) -> Vec<u8> {
         let Self {
             dataset,
+            custodian,
             committee: (nodes, threshold),
             node,
             sequence,
@@ -71,7 +74,7 @@ impl Statement {
             counters,
         } = self;
         let mut out = Writer::new();
-        out.u16(VERSION).raw(&dataset.0);
+        out.u16(VERSION).raw(&dataset.0).raw(custodian);
         out.u8(*nodes).u8(*threshold).u8(*node);
         out.u64(*sequence).raw(&head.0).u8((*retired).into());
         out.len(floors.len());
@@ -97,6 +100,7 @@ impl Statement {
         }
         Ok(Self {
             dataset: Digest(input.array("dataset")?),
+            custodian: input.array("custodian")?,
             committee: (input.u8("nodes")?, input.u8("threshold")?),
             node: input.u8("node")?,
             sequence: input.u64("sequence")?,
@@ -192,13 +196,13 @@ impl SignedStatement {
 
     /// That this node said this of this dataset and committee, under this key
     /// (CST-10).
-    pub fn verify(
-        &self,
-        dataset: &Digest,
-        committee: &Committee,
-        node: u8,
-        key: &[u8; 32],
-    ) -> Result<(), StoreError> {
+    pub fn verify(&self, config: &Config, node: u8, key: &[u8; 32]) -> Result<(), StoreError> {
+        let Config {
+            dataset,
+            custodian,
+            committee,
+            ..
+        } = config;
         let differs = |field, found: String, expected: String| {
             Err(StoreError::Statement {
                 field,
@@ -209,6 +213,10 @@ impl SignedStatement {
         let s = &self.statement;
         if s.dataset != *dataset {
             return differs("dataset", s.dataset.to_string(), dataset.to_string());
+        }
+        if s.custodian != *custodian {
+            let [found, expected] = [s.custodian, *custodian].map(|k| Digest(k).to_string());
+            return differs("custodian", found, expected);
         }
         let expected = (committee.nodes(), committee.threshold());
         if s.committee != expected {

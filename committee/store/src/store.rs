@@ -24,6 +24,9 @@ pub(crate) const BLOCK: usize = 1 << 16;
 pub struct Config {
     /// D: a folder serves one dataset.
     pub dataset: Digest,
+    /// Who deals it: another one's dealings of the same D have a store, a log and
+    /// counters of their own (KEY-9).
+    pub custodian: [u8; 32],
     /// n and t.
     pub committee: Committee,
     /// This node's number.

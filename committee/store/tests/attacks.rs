@@ -159,6 +159,35 @@ fn what_a_node_said_in_another_committee_does_not_destroy_it() {
 }
 
 #[test]
+fn what_a_node_said_of_another_custodians_dealings_does_not_destroy_it() {
+    // CST-10, CST-11, KEY-9: anybody may announce a dealing of the same dataset,
+    // and has the node make a store and speak for it. What it signed there is
+    // shown to it in the honest custodian's store.
+    let mut stranger = Pair::new(4);
+    let mut world = stranger.world.clone();
+    stranger.spend(1, 0, &[(0, 1)]);
+    stranger.meet().unwrap();
+    let said = stranger.b.held().unwrap();
+    assert_eq!(said.0[0].statement.node, 0);
+    world.custodian = [8; 32];
+    assert_ne!(said.0[0].statement.custodian, world.custodian);
+    let mut node = world.create(0);
+    let dealt = Dealt::random(&world, &world.plan(&[0, 1]), &mut rng(1));
+    let digest = dealt.usable(&mut node, 0).unwrap();
+    let refused = |e: StoreError| match e {
+        StoreError::Statement { field, .. } => assert_eq!(field, "custodian"),
+        e => panic!("{e}"),
+    };
+    refused(node.recall(1, &said).unwrap_err());
+    assert!(node.state().rolled_back().is_none());
+    assert_eq!(node.state().dealing(&digest).unwrap().stage, Stage::Usable);
+    // Nor does it count against a peer.
+    let mut peer = world.create(1);
+    refused(peer.meet(0, &said.0[0]).unwrap_err());
+    world.meet(&mut [(0, &mut node), (1, &mut peer)]).unwrap();
+}
+
+#[test]
 fn the_tickets_of_a_session_are_read_once() {
     // CST-6: a session run twice would open two values under one mask.
     let mut pair = Pair::new(4);

@@ -499,6 +499,10 @@ pub struct DealArgs {
     /// The committee's file (JSON).
     #[arg(long, value_name = "FILE")]
     pub committee: PathBuf,
+    /// The signing key of the policies that what is dealt is for, and of no
+    /// others.
+    #[arg(long, default_value = "custodian.key")]
+    pub key: PathBuf,
     /// A class of tickets: NAME or NAME:KEY=VALUE,... with `tickets` (a quorum;
     /// 2048 by default) and, for noise, one of `rho` or `epsilon` (what a ticket
     /// costs at most), `variance` (Gaussian) or `scale` (Laplace); beside it what

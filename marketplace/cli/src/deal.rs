@@ -1,6 +1,6 @@
 //! `veilbourse custodian deal`: classes said in a line, dealt to files, shown.
 
-use crate::{args::DealArgs, progress::Bars, show::table};
+use crate::{args::DealArgs, files::existing_key, progress::Bars, show::table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -12,6 +12,7 @@ use veilbourse_client::{
     },
 };
 use veilbourse_core::manifest::Manifest;
+use veilbourse_documents::Key;
 use veilbourse_privacy::{Rational, Rho, Sensitivity, conversion};
 use veilbourse_verify::terminal::printable;
 
@@ -105,6 +106,8 @@ fn law(asked: &Asked) -> String {
 /// `veilbourse custodian deal`.
 pub fn run(a: &DealArgs, json: bool) -> Result<()> {
     let folder = DatasetFolder::open(&a.dataset)?;
+    // What is dealt serves policies of this key and no other (DOC-14).
+    let custodian = existing_key(&a.key)?;
     let committee = crate::member::committee(&a.committee)?;
     let mut rng = crate::rng(None);
     let mut dealer = DealerFolder::open(&folder, &mut rng)?;
@@ -155,7 +158,8 @@ pub fn run(a: &DealArgs, json: bool) -> Result<()> {
     let secret = folder.secret()?;
     let bars = Bars::new(json);
     let dealt = tokio::task::block_in_place(|| {
-        veilbourse_client::dealing::deal(&mut dealer, &secret, &committee, &mut rng, &bars)
+        let by = Key(custodian.verifying_key().to_bytes());
+        veilbourse_client::dealing::deal(&mut dealer, &secret, &by, &committee, &mut rng, &bars)
     })?;
     let tickets = dealer.tickets(None)?;
     let cost = tickets.cost()?;

@@ -247,7 +247,7 @@ const COMMITTEE: &[Arrow] = &[
     arrow(
         "key nodes",
         "everybody",
-        "a node of the quorum does not conspire with all the others",
+        "the nodes of the quorum do not all conspire, nor one of them with the custodian",
         "nothing; fewer than the threshold learn nothing",
         Binding::Assumed,
     ),
@@ -366,7 +366,7 @@ mod tests {
             assumed,
             [
                 "the noise in the tickets has its declared law",
-                "a node of the quorum does not conspire with all the others"
+                "the nodes of the quorum do not all conspire, nor one of them with the custodian"
             ]
         );
     }

@@ -2,7 +2,7 @@
 //! sealed to the node by itself, so that an upload that breaks goes on where it
 //! was and whoever carries the pieces learns their number and nothing else.
 
-use crate::{DocumentError, SealingSecret, seal};
+use crate::{DocumentError, Key, SealingSecret, seal};
 use rand_core::CryptoRng;
 use veilbourse_core::{digest::Digest, wire::Writer};
 use zeroize::Zeroizing;
@@ -18,6 +18,9 @@ const INFO: &[u8] = b"veilbourse v1 dealing";
 pub struct PieceContext<'a> {
     /// Digest of the announced dealing.
     pub dealing: &'a Digest,
+    /// The custodian's signing key: what one dealt is nobody else's, whatever
+    /// policy names it (KEY-9).
+    pub dealer: &'a Key,
     /// The party that it is for.
     pub party: u8,
     /// The part: "offer", or a stream's name.
@@ -30,12 +33,14 @@ impl PieceContext<'_> {
     fn aad(&self) -> Vec<u8> {
         let Self {
             dealing,
+            dealer,
             party,
             part,
             offset,
         } = self;
         let mut w = Writer::new();
-        w.raw(&dealing.0).u8(*party).str(part).u64(*offset);
+        w.raw(&dealing.0).raw(&dealer.0);
+        w.u8(*party).str(part).u64(*offset);
         w.finish()
     }
 }
@@ -85,10 +90,12 @@ mod tests {
     }
 
     const DEALING: Digest = Digest([7; 32]);
+    const DEALER: Key = Key([9; 32]);
 
     fn context() -> PieceContext<'static> {
         PieceContext {
             dealing: &DEALING,
+            dealer: &DEALER,
             party: 1,
             part: "explicit",
             offset: PIECE_BYTES as u64,
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_piece_opens_at_its_place_alone() {
-        // DOC-14: announcement, party, part, offset, and the node's key.
+        // DOC-14: announcement, dealer, party, part, offset, and the node's key.
         let secret = SealingSecret::generate(&mut rng(1));
         let public = secret.public().unwrap();
         let sealed = seal_piece(b"shares", &public, &context(), &mut rng(2)).unwrap();
@@ -116,6 +123,13 @@ mod tests {
             ..context()
         };
         refused(open_piece(&sealed, &secret, &dealing), "dealing");
+        for other in [Key([8; 32]), Key([0; 32]), Key(DEALING.0)] {
+            let dealer = PieceContext {
+                dealer: &other,
+                ..context()
+            };
+            refused(open_piece(&sealed, &secret, &dealer), "dealer");
+        }
         for party in [0, 2, 255] {
             let party = PieceContext { party, ..context() };
             refused(open_piece(&sealed, &secret, &party), "party");

@@ -564,6 +564,30 @@ impl Order {
             at: now,
         }))
     }
+    /// Refunds an order whose joint order was not placed whole while its quote
+    /// stood (SET-8): no pod has begun.
+    pub fn end_incomplete(self, now: Millis) -> Result<Self> {
+        let found = self.state.name();
+        let (joint, why) = (
+            !self.terms.joint.is_empty(),
+            "the joint order was not placed whole while its quotes stood".into(),
+        );
+        match &self.state {
+            OrderState::Funded(Funded { escrow, .. }) if joint => {
+                let escrow = *escrow;
+                let reason = RefundReason::Undeliverable { why };
+                Ok(self.with(Refunded {
+                    escrow,
+                    reason,
+                    at: now,
+                }))
+            }
+            _ => {
+                let wanted = "funded";
+                Err(DomainError::OrderState { found, wanted })
+            }
+        }
+    }
     /// Refunds an order past its deadline, unless the one key node is opening it
     /// or it is over (SET-5, SET-7).
     pub fn expire(self, now: Millis) -> Result<Self> {

@@ -351,8 +351,9 @@ pub trait Dealings: Send + Sync {
     /// The tickets of a listing.
     async fn ticket_facts(&self, listing: ListingId) -> Result<TicketFacts>;
     /// Dealings that published listings' newest policies list for a quorum with
-    /// this node and that it has not answered, oldest listing first.
-    async fn dealings_asked(&self, node: PublicKey) -> Result<Vec<DealingsAsked>>;
+    /// this node and that it has not answered: of some listings, those from
+    /// `turn` on, counted in a circle from the oldest.
+    async fn dealings_asked(&self, node: PublicKey, turn: u64) -> Result<Vec<DealingsAsked>>;
     /// The listing whose newest policy names the dealing for a quorum with this
     /// node, and the node's party number there.
     async fn dealing_of(&self, node: PublicKey, dealing: Digest) -> Result<(ListingId, u8)>;

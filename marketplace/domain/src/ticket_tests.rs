@@ -5,7 +5,7 @@ use crate::{
     admit_tests::{Case, decide, listing, policy, with_policy},
     id::{AccountId, ListingId, OrderId, PublicKey, TransferId},
     joint::{JointPart, MIN_CUSTODIANS},
-    order::{Granted, Order, OrderState, RefundReason, Verified},
+    order::{Granted, Order, OrderState, Placed, RefundReason, Verified},
     terms::{Opener, Openers, PolicyTerms, Tickets},
     tickets::{
         Candidate, DealingFacts, DealingState, Excluded, NodeAnswer, TicketFacts, UnderWay,
@@ -470,6 +470,25 @@ fn joint_orders_end_together() {
     let mut held = order;
     held.terms.openers = policy().openers;
     assert!(held.end_with(other, 5).is_err(), "one node's grant stands");
+}
+
+#[test]
+fn a_joint_order_not_placed_whole_ends() {
+    // SET-8
+    let (verified, _) = verified();
+    let escrow = verified.state.escrow().expect("funded");
+    let funded = verified.clone().with(Placed { at: 1 }.fund(escrow));
+    assert!(funded.clone().end_incomplete(5).is_err(), "alone");
+    let joint = |mut o: Order| {
+        o.terms.joint = vec![Digest([1; 32]), Digest([2; 32])];
+        o.end_incomplete(5)
+    };
+    let OrderState::Refunded(r) = joint(funded).expect("waits for others").state else {
+        panic!("not refunded")
+    };
+    assert_eq!((r.escrow, r.at), (escrow, 5));
+    assert!(matches!(r.reason, RefundReason::Undeliverable { .. }));
+    assert!(joint(verified).is_err(), "placed whole: a pod had it");
 }
 
 proptest! {

@@ -41,7 +41,7 @@ use veilbourse_documents::{
     },
 };
 use veilbourse_domain::{
-    MinorUnits,
+    DomainError, MinorUnits,
     access::{MachineKind, Pass, Role, Surface, Viewer, authorize},
     id::{
         AccountId, CashRequestId, LeaseToken, ListingId, MachineId, OrderId, PublicKey, SessionId,
@@ -756,6 +756,62 @@ async fn announcements_and_pieces() {
     let lost = update(|t| drop(t.dealings.pop())).await;
     assert_eq!(lost.map_err(|e| e.code()), Err("DEALINGS_NOT_KEPT"));
     assert_eq!(update(|_| ()).await, Ok(()));
+}
+
+#[actix_web::test]
+async fn a_seat_that_is_filled_anew_leaves_old_dealings_listed() {
+    // DOC-12, CST-9: node 0 is replaced by a node with a key of its own. The
+    // dealings of before stay in every later policy, whoever has the seat now;
+    // a new one is for the nodes of now.
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let seat = |p: &mut Policy| {
+        let Openers::Committee { nodes, .. } = &mut p.openers else {
+            panic!("a committee")
+        };
+        nodes[0] = key(90);
+    };
+    let listing = m.app.store.listing(m.listing).await.expect("there");
+    let taken = |p: Signed<Policy>| {
+        let (app, listing) = (m.app.clone(), listing.clone());
+        let value = serde_json::to_value(&p).expect("a value");
+        async move { app.owners_policy(&listing, &value).await.map(|(t, _)| t) }
+    };
+    let replaced = taken(m.policy(2, seat)).await.expect("taken");
+    assert_eq!(replaced.openers.keys()[0], key(90));
+    // Announced for the old node, in no policy before: not for this committee.
+    let old = Dealing {
+        first: 40,
+        ..dealing(0)
+    };
+    let mut w = Writer::new();
+    old.encode(&mut w);
+    let store = &m.app.store;
+    store
+        .announce(m.listing, old.digest(), &w.finish(), NOW)
+        .await
+        .expect("announced");
+    let more = |p: &mut Policy| {
+        seat(p);
+        let all = &mut p.tickets.as_mut().expect("tickets").dealings;
+        all.push(DealingTerms {
+            digest: old.digest(),
+            first: 40,
+            ..listed(0)
+        });
+    };
+    assert_eq!(
+        taken(m.policy(2, more)).await,
+        Err(DomainError::DealingDiffers { what: "parties" })
+    );
+    // As it was announced, or not at all.
+    let other = |p: &mut Policy| p.tickets.as_mut().expect("tickets").dealings[0].count -= 1;
+    assert_eq!(
+        taken(m.policy(2, other)).await,
+        Err(DomainError::DealingDiffers {
+            what: "number of tickets"
+        })
+    );
 }
 
 #[actix_web::test]

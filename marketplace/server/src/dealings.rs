@@ -78,9 +78,7 @@ fn decode(bytes: &[u8]) -> Result<Dealing> {
 }
 
 /// DOC-12, CST-2: what a policy lists is what was announced.
-fn as_listed(d: &Dealing, terms: &DealingTerms, openers: &Openers) -> Result<()> {
-    let keys = openers.quorum(&terms.quorum).unwrap_or_default();
-    let parties: Vec<[u8; 32]> = keys.iter().map(|k| k.0).collect();
+fn as_listed(d: &Dealing, terms: &DealingTerms) -> Result<()> {
     for (what, same) in [
         ("quorum", d.quorum.members() == terms.quorum),
         ("epoch", d.epoch == terms.epoch),
@@ -88,7 +86,6 @@ fn as_listed(d: &Dealing, terms: &DealingTerms, openers: &Openers) -> Result<()>
         ("first ticket", d.first == terms.first),
         ("number of tickets", d.count == terms.count),
         ("root", d.root == terms.root),
-        ("parties", d.parties == parties),
     ] {
         if !same {
             return Err(DomainError::DealingDiffers { what });
@@ -97,18 +94,33 @@ fn as_listed(d: &Dealing, terms: &DealingTerms, openers: &Openers) -> Result<()>
     Ok(())
 }
 
+/// CST-2: a dealing is for the committee's nodes of now.
+fn for_members(d: &Dealing, openers: &Openers) -> Result<()> {
+    let keys = openers.quorum(&d.quorum.members()).unwrap_or_default();
+    match keys.iter().map(|k| &k.0).eq(&d.parties) {
+        true => Ok(()),
+        false => Err(DomainError::DealingDiffers { what: "parties" }),
+    }
+}
+
 impl App {
     /// A policy's dealings that were announced here are as it lists them.
     pub(crate) async fn announced_as_listed(
         &self,
-        listing: ListingId,
+        listing: &Listing,
         policy: &PolicyTerms,
     ) -> Result<()> {
+        let before = listing.policy.as_ref().and_then(|p| p.tickets.as_ref());
         for terms in policy.tickets.iter().flat_map(|t| &t.dealings) {
-            match self.store.announcement(listing, terms.digest).await {
-                Ok(bytes) => as_listed(&decode(&bytes)?, terms, &policy.openers)?,
-                Err(DomainError::NotFound { .. }) => {}
+            let dealing = match self.store.announcement(listing.id, terms.digest).await {
+                Ok(bytes) => decode(&bytes)?,
+                Err(DomainError::NotFound { .. }) => continue,
                 Err(e) => return Err(e),
+            };
+            as_listed(&dealing, terms)?;
+            // What was dealt stays listed, whoever has its seats now (DOC-12).
+            if !before.is_some_and(|t| t.dealings.contains(terms)) {
+                for_members(&dealing, &policy.openers)?;
             }
         }
         Ok(())
@@ -146,7 +158,10 @@ impl App {
         }
         if let Some(p) = &listing.policy {
             let listed = p.tickets.as_ref().and_then(|t| t.dealing(&name));
-            listed.map_or(Ok(()), |terms| as_listed(&dealing, terms, &p.openers))?;
+            if let Some(terms) = listed {
+                as_listed(&dealing, terms)?;
+                for_members(&dealing, &p.openers)?;
+            }
         }
         self.store
             .announce(listing.id, name, bytes, self.now())
@@ -170,7 +185,8 @@ impl App {
 
     async fn asked_of(&self, node: PublicKey) -> Result<DealingJobs> {
         let mut listings = Vec::new();
-        for asked in self.store.dealings_asked(node).await? {
+        let turn = u64::from_le_bytes(self.random());
+        for asked in self.store.dealings_asked(node, turn).await? {
             let listing = self.store.listing(asked.listing).await?;
             let Some(terms) = &listing.policy else {
                 continue;

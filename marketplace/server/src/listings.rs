@@ -212,7 +212,7 @@ impl App {
         if terms.dataset != listing.dataset {
             return Err(DomainError::DatasetDiffers);
         }
-        self.announced_as_listed(listing.id, &terms).await?;
+        self.announced_as_listed(listing, &terms).await?;
         Ok((terms, stored(&signed)?))
     }
 

@@ -182,6 +182,15 @@ impl Dealings for SqlStore {
         now: Millis,
     ) -> Result<()> {
         transaction!(self, "dealing.announce", |tx| {
+            let (l, _) = listings::load(tx, listing).await?;
+            // Who announces first dealt it: with a copy of it nobody else's
+            // listing stands between its nodes and its dealer's.
+            let sql =
+                "SELECT d.listing AS listing FROM dealings d JOIN listings o ON o.id = d.listing
+                       WHERE d.digest = $1 AND d.announcement IS NOT NULL AND o.owner <> $2";
+            if tx.one(sql, vals![t(dealing), t(l.owner)]).await?.is_some() {
+                return Err(DomainError::Conflict { what: "dealing" });
+            }
             ensure(tx, listing, dealing).await?;
             // Its digest names it: what is there is the same.
             let made = tx
@@ -199,7 +208,6 @@ impl Dealings for SqlStore {
             if made == 0 {
                 return Ok(());
             }
-            let (l, _) = listings::load(tx, listing).await?;
             let actor = format!("account:{}", l.owner);
             let subject = format!("listing:{listing}");
             let details = json!({ "dealing": dealing });
@@ -293,18 +301,25 @@ impl Dealings for SqlStore {
         facts(&tx, listing).await
     }
 
-    async fn dealings_asked(&self, node: PublicKey) -> Result<Vec<DealingsAsked>> {
+    async fn dealings_asked(&self, node: PublicKey, turn: u64) -> Result<Vec<DealingsAsked>> {
         let tx = self.begin_read("dealing.asked").await?;
-        let sql = "SELECT l.body AS body FROM listings l
+        let sql = "SELECT l.id AS id FROM listings l
                    WHERE l.state = 'published' AND EXISTS (
                        SELECT 1 FROM dealings d
                        WHERE d.listing = l.id AND d.announcement IS NOT NULL AND NOT EXISTS (
                            SELECT 1 FROM dealing_answers a
                            WHERE a.listing = d.listing AND a.dealing = d.digest AND a.node = $1))
                    ORDER BY l.id";
-        let mut out = Vec::new();
+        let mut ids = Vec::new();
         for row in tx.all(sql, vals![t(node)]).await? {
-            let l: Listing = body(&row, "body")?;
+            ids.push(parsed::<ListingId>(&row, "id")?);
+        }
+        // Some listings may never be answered: they keep no other from its turn.
+        let first = turn.checked_rem(ids.len() as u64).unwrap_or(0);
+        ids.rotate_left(usize::try_from(first).unwrap_or(0));
+        let mut out = Vec::new();
+        for id in ids {
+            let (l, _) = listings::load(&tx, id).await?;
             let mut announced = Vec::new();
             for (d, _) in of_node(&l, node) {
                 let sql = "SELECT d.announcement AS announcement FROM dealings d
@@ -331,8 +346,10 @@ impl Dealings for SqlStore {
 
     async fn dealing_of(&self, node: PublicKey, dealing: Digest) -> Result<(ListingId, u8)> {
         let tx = self.begin_read("dealing.of").await?;
+        // Any policy may name any digest; only its dealer's listing announced it.
         let sql = "SELECT l.body AS body FROM listings l JOIN dealings d ON d.listing = l.id
-                   WHERE d.digest = $1 AND l.state IN ('published', 'paused') ORDER BY l.id";
+                   WHERE d.digest = $1 AND d.announcement IS NOT NULL
+                     AND l.state IN ('published', 'paused') ORDER BY l.id";
         for row in tx.all(sql, vals![t(dealing)]).await? {
             let l: Listing = body(&row, "body")?;
             let named = of_node(&l, node);

@@ -4,7 +4,7 @@
 use crate::{
     db::{SqlStore, Tx, transaction},
     orders::{load, load_for_pod, transit},
-    quorums::{come_to_nothing, live},
+    quorums::{PLACED_WHOLE, come_to_nothing, live},
     rows::{number, parsed, t, text, vals},
 };
 use veilbourse_domain::{
@@ -74,12 +74,12 @@ impl SqlStore {
     ) -> Result<Option<Order>> {
         transaction!(self, "order.lease", |tx| {
             approved(tx, pod).await?;
-            let row = tx
-                .one(
-                    "SELECT id FROM orders WHERE state = 'funded' AND pod = $1 AND deadline > $2 ORDER BY id LIMIT 1",
-                    vals![t(pod), now],
-                )
-                .await?;
+            let sql = format!(
+                "SELECT o.id AS id FROM orders o
+                 WHERE o.state = 'funded' AND o.pod = $1 AND o.deadline > $2 AND {PLACED_WHOLE}
+                 ORDER BY o.id LIMIT 1"
+            );
+            let row = tx.one(&sql, vals![t(pod), now]).await?;
             let Some(row) = row else { return Ok(None) };
             let l = load(tx, parsed(&row, "id")?).await?;
             let deadline = l.order.terms.deadline;
@@ -197,11 +197,13 @@ impl SqlStore {
 
     pub(crate) async fn end_what_is_over(&self, now: Millis, limit: u32) -> Result<Vec<Order>> {
         let sql = format!(
-            "SELECT id FROM orders
-             WHERE id > $2 AND ((state = 'leased' AND lease_end <= $1)
+            "SELECT o.id AS id FROM orders o
+             WHERE o.id > $2 AND ((state = 'leased' AND lease_end <= $1)
                 OR (state = 'opening' AND committee = 1 AND (deadline <= $1 OR grant_expires <= $1))
-                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1))
-             ORDER BY id LIMIT {limit}"
+                OR (state IN ('funded', 'leased', 'evaluated', 'verified') AND deadline <= $1)
+                OR (state = 'funded' AND NOT {PLACED_WHOLE} AND EXISTS (SELECT 1 FROM quotes q
+                    WHERE q.digest = o.quote AND q.expiry <= $1)))
+             ORDER BY o.id LIMIT {limit}"
         );
         let mut changed = Vec::new();
         let mut last = String::new();
@@ -241,6 +243,20 @@ impl SqlStore {
                 };
             }
             match l.order.state.clone() {
+                // SET-8: what is not placed whole by now never is.
+                OrderState::Funded(_) if !l.order.terms.joint.is_empty() => {
+                    let sql = format!(
+                        "SELECT o.id AS id FROM orders o JOIN quotes q ON q.digest = o.quote
+                         WHERE o.id = $1 AND NOT {PLACED_WHOLE} AND q.expiry <= $2"
+                    );
+                    if tx.one(&sql, vals![t(id), now]).await?.is_none() {
+                        return Ok(None);
+                    }
+                    let ended = l.order.clone().end_incomplete(now)?;
+                    transit(tx, &l, ended.state, "system", "order.end_joint", now)
+                        .await
+                        .map(Some)
+                }
                 OrderState::Leased(leased) if leased.lease.ended(now) => {
                     let next = leased.lapse(now)?;
                     transit(tx, &l, next, "system", "order.lapse", now)

@@ -337,8 +337,8 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     tx.exec_one(
         "order",
         "INSERT INTO orders (id, buyer, custodian, pod_operator, listing, pod, node_key, nonce, digest, escrow,
-                             state, deadline, version, body, committee, joint, quote)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $16)",
+                             state, deadline, version, body, committee, joint, joint_size, quote)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13, $14, $15, $16, $17)",
         vals![
             t(o.id),
             t(o.buyer),
@@ -354,7 +354,8 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
             o.terms.deadline,
             json(&o)?,
             u64::from(o.terms.by_committee()),
-            group.map(|g| g.to_string()),
+            group.as_ref().map(ToString::to_string),
+            group.map(|_| o.terms.joint.len() as u64),
             t(o.terms.quote),
         ],
     )

@@ -66,6 +66,10 @@ pub(crate) async fn room_in_joint(tx: &Tx, group: &Digest, o: &Order) -> Result<
     Ok(())
 }
 
+/// SET-8, in SQL: an order `o` by itself, or of a joint order with all its orders.
+pub(crate) const PLACED_WHOLE: &str = "(o.joint IS NULL OR o.joint_size =
+    (SELECT COUNT(*) FROM orders j WHERE j.joint = o.joint))";
+
 /// Whom none of these orders is granted to any more (SET-7, KEY-11).
 async fn excluded(tx: &Tx, orders: &[Loaded]) -> Result<Excluded> {
     let mut out = Excluded::default();

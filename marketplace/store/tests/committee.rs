@@ -6,17 +6,21 @@
 mod common;
 
 use common::*;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use veilbourse_documents::Key;
 use veilbourse_domain::{
     Digest, DomainError,
     access::MachineKind,
-    id::{MachineId, OrderId, PublicKey},
+    id::{ListingId, MachineId, OrderId, PublicKey},
     job::LEASE_MILLIS,
     ledger::LedgerAccount,
+    listing::{Listing, ListingState, ListingStep},
     order::{Granted, Order, OrderState, RefundReason},
     ports::{Dealings, Identities, LedgerPort, Listings, Orders},
     records::{
@@ -440,7 +444,115 @@ async fn pieces_and_answers() {
         let stranger = said(2, true);
         let told = s.answer_dealing(l, dealing(0), stranger, signed("x", 1), 5);
         assert_eq!(told.await, Err(missing));
-        assert_eq!(s.dealings_asked(key(0)).await, Ok(vec![]), "all answered");
+        for turn in [0, 1, u64::MAX] {
+            let asked = s.dealings_asked(key(0), turn).await;
+            assert_eq!(asked, Ok(vec![]), "all answered");
+        }
+    }
+}
+
+/// A published listing of another custodian, as old as its number says, whose
+/// policy names the same dealings for the same committee.
+async fn other_listing(s: &SqlStore, n: u64, dataset: Digest) -> ListingId {
+    let id = ListingId::new(n, [n as u8; 10]);
+    let l = Listing {
+        id,
+        owner: account(OPERATOR),
+        title: format!("other {n}"),
+        description: String::new(),
+        dataset,
+        created_at: 1,
+        policy: None,
+        state: ListingState::Draft,
+    };
+    s.create_listing(&l, "{}", &[], 1).await.expect("made");
+    let mut terms = dealt(1);
+    (terms.listing, terms.dataset) = (id, dataset);
+    let p = Some((terms, signed("other policy", n as u8)));
+    let actor = "account:other";
+    s.step_listing(id, ListingStep::Submit, p, actor, 2)
+        .await
+        .expect("submitted");
+    let by = account(ADMIN);
+    s.step_listing(id, ListingStep::Approve { by }, None, actor, 3)
+        .await
+        .expect("published");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_listing_stands_between_anothers_dealing_and_its_nodes() {
+    // KEY-10: a custodian with an older listing names another's dealings in its
+    // own policy, and keeps a place for them.
+    for place in Place::each("between").await {
+        let s = place_of(&place.url).await;
+        let older = other_listing(&s, 0, Digest([6; 32])).await;
+        assert!(older < listing_id());
+        let piece = DealingPiece {
+            dealing: dealing(0),
+            party: 0,
+            part: "offer".into(),
+            piece: 0,
+            length: 9,
+            digest: Digest([1; 32]),
+        };
+        s.add_piece(older, &piece, 1 << 20).await.expect("stored");
+        let own = Ok((listing_id(), 0));
+        assert_eq!(s.dealing_of(key(0), dealing(0)).await, own);
+        // A copy of the announcement, under a listing of the same dataset.
+        let what = "dealing";
+        assert_eq!(
+            s.announce(older, dealing(0), &[1, 2, 3], 5).await,
+            Err(DomainError::Conflict { what })
+        );
+        assert_eq!(s.dealing_of(key(0), dealing(0)).await, own);
+        // The nodes' counts are this dealing's.
+        s.tickets_spent(key(0), &[(dealing(0), 7)])
+            .await
+            .expect("told");
+        let facts = s.ticket_facts(listing_id()).await.expect("there");
+        let next = facts.dealings.iter().find(|d| d.digest == dealing(0));
+        assert_eq!(next.and_then(|d| d.next), Some(7));
+        // Its own dealer announces it as often as it likes.
+        s.announce(listing_id(), dealing(0), &[1, 2, 3], 6)
+            .await
+            .expect("again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_are_never_answered_take_no_others_turn() {
+    // KEY-10: twenty older listings whose dealings wait for ever, and one more.
+    for place in Place::each("turns").await {
+        let s = place_of(&place.url).await;
+        let mut all = BTreeSet::new();
+        for n in 2..22u8 {
+            let l = other_listing(&s, n.into(), Digest([n; 32])).await;
+            let mut terms = dealt(2);
+            (terms.listing, terms.dataset) = (l, Digest([n; 32]));
+            let tickets = terms.tickets.as_mut().expect("a committee's");
+            let mine = Digest([100 + n; 32]);
+            tickets.dealings.push(tickets.dealings[0].clone());
+            let last = tickets.dealings.last_mut().expect("there");
+            (last.digest, last.epoch) = (mine, 1);
+            s.update_policy(l, terms, signed("second", n), "a", 4)
+                .await
+                .expect("DOC-3");
+            s.announce(l, mine, &[n], 5).await.expect("announced");
+            all.insert(l);
+        }
+        let mut seen = BTreeSet::new();
+        // The first in the circle is the market's own, with nothing for this node.
+        for turn in 0..21u64 {
+            let asked = s.dealings_asked(key(0), turn).await.expect("asked");
+            assert_eq!(asked.len(), 16);
+            let first = all.iter().nth(turn.saturating_sub(1) as usize);
+            assert_eq!(first, Some(&asked[0].listing), "from its turn on");
+            seen.extend(asked.iter().map(|a| a.listing));
+        }
+        assert_eq!(seen, all);
+        let far = s.dealings_asked(key(0), u64::MAX).await.expect("asked");
+        assert_eq!(far.len(), 16);
     }
 }
 
@@ -448,13 +560,7 @@ async fn pieces_and_answers() {
 /// like, of another custodian.
 async fn joint_market(url: &str) -> (SqlStore, [OrderId; 2]) {
     let s = place_of(url).await;
-    for tag in [1u8, 2] {
-        let mut quote = s.quote(signed("quote", 0).digest).await.expect("there");
-        quote.terms.id = veilbourse_domain::id::QuoteId::new(9, [tag; 10]);
-        quote.signed = signed("joint quote", tag);
-        quote.terms.digest = quote.signed.digest;
-        s.save_quote(&StoredQuote { ..quote }).await.expect("saved");
-    }
+    joint_quotes(&s, DEADLINE).await;
     let mut ids = Vec::new();
     for n in [1u8, 2] {
         let p = joint_order(n);
@@ -462,6 +568,18 @@ async fn joint_market(url: &str) -> (SqlStore, [OrderId; 2]) {
         s.place_order(p, 100).await.expect("placed");
     }
     (s, [ids[0], ids[1]])
+}
+
+/// The two quotes of a joint order.
+async fn joint_quotes(s: &SqlStore, expiry: u64) {
+    for tag in [1u8, 2] {
+        let mut quote = s.quote(signed("quote", 0).digest).await.expect("there");
+        quote.terms.id = veilbourse_domain::id::QuoteId::new(9, [tag; 10]);
+        quote.terms.expiry = expiry;
+        quote.signed = signed("joint quote", tag);
+        quote.terms.digest = quote.signed.digest;
+        s.save_quote(&StoredQuote { ..quote }).await.expect("saved");
+    }
 }
 
 fn joint_order(n: u8) -> veilbourse_domain::records::PlaceOrder {
@@ -546,6 +664,48 @@ async fn joint_orders_are_granted_and_paid_together() {
         assert!(done.iter().all(|o| o.state.name() == "released"));
         assert_eq!(paid(&s).await, 2 * PRICE);
         invariants(&s).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joint_order_that_is_not_placed_whole_binds_nothing_for_long() {
+    // SET-8: no pod begins, and it ends with its quote; a whole one does not.
+    for place in Place::each("joint_part").await {
+        let s = place_of(&place.url).await;
+        joint_quotes(&s, 500).await;
+        let first = joint_order(1);
+        let id = first.order.id;
+        s.place_order(first, 100).await.expect("placed");
+        assert_eq!(s.lease_evaluation(pod(), TOKEN, 101).await, Ok(None));
+        assert_eq!(s.sweep(499, 9).await, Ok(vec![]));
+        // Others are served meanwhile.
+        s.place_order(order_of(5), 102).await.expect("placed");
+        let leased = s.lease_evaluation(pod(), TOKEN, 103).await.expect("asked");
+        assert_eq!(leased.map(|o| o.id), Some(order_of(5).order.id));
+        let ended = s.sweep(500, 9).await.expect("swept");
+        assert_eq!(ended.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
+        assert!(matches!(
+            &ended[0].state,
+            OrderState::Refunded(r) if matches!(r.reason, RefundReason::Undeliverable { .. })
+        ));
+        assert_eq!(
+            s.place_order(joint_order(2), 501).await,
+            Err(DomainError::JointEnded)
+        );
+        assert_eq!(paid(&s).await, 0);
+        let facts = s.ticket_facts(listing_id()).await.expect("there");
+        assert_eq!(facts.under_way.len(), 1, "the other order's");
+        invariants(&s).await;
+    }
+    for place in Place::each("joint_whole").await {
+        let s = place_of(&place.url).await;
+        joint_quotes(&s, 500).await;
+        for n in [1, 2] {
+            s.place_order(joint_order(n), 100).await.expect("placed");
+        }
+        assert_eq!(s.sweep(501, 9).await, Ok(vec![]), "in time");
+        let leased = s.lease_evaluation(pod(), TOKEN, 502).await.expect("asked");
+        assert_eq!(leased.map(|o| o.id), Some(joint_order(1).order.id));
     }
 }
 

@@ -6,7 +6,9 @@ use super::{Inner, MemberError, stores};
 use crate::terms::same_terms;
 use std::sync::Arc;
 use veilbourse_core::{ciphertext::PublicKey, digest::Digest, manifest::Manifest};
-use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD, PieceContext, Policy, Signed, open_piece};
+use veilbourse_documents::{
+    Key, PIECE_BYTES, PIECE_OVERHEAD, PieceContext, Policy, Signed, open_piece,
+};
 use veilbourse_machine::MachineError;
 use veilbourse_peers::busy;
 use veilbourse_quorum::QuorumError;
@@ -43,6 +45,13 @@ pub(super) enum Took {
 pub(super) struct Terms {
     pub(super) policy: Signed<Policy>,
     pub(super) manifest: Manifest,
+}
+
+/// Whose pieces: those of one party of a dealing, sealed by who deals it (KEY-9).
+struct Pieces<'a> {
+    dealing: &'a Digest,
+    dealer: &'a Key,
+    party: u8,
 }
 
 impl Inner {
@@ -96,7 +105,12 @@ impl Inner {
                 return Ok(Took::Here(stage));
             }
         }
-        let bytes = match self.piece(&digest, party, "offer", 0).await? {
+        let of = Pieces {
+            dealing: &digest,
+            dealer: &custodian,
+            party,
+        };
+        let bytes = match self.piece(&of, "offer", 0).await? {
             Ok(bytes) => bytes,
             Err(took) => return Ok(took),
         };
@@ -122,7 +136,7 @@ impl Inner {
                 if offset >= total {
                     break;
                 }
-                let bytes = match self.piece(&digest, party, stream.suffix(), offset).await? {
+                let bytes = match self.piece(&of, stream.suffix(), offset).await? {
                     Ok(bytes) => bytes,
                     Err(took) => return Ok(took),
                 };
@@ -160,11 +174,15 @@ impl Inner {
     /// A piece, opened; or why there is none.
     async fn piece(
         &self,
-        dealing: &Digest,
-        party: u8,
+        of: &Pieces<'_>,
         part: &str,
         offset: u64,
     ) -> Result<Result<Zeroizing<Vec<u8>>, Took>, MemberError> {
+        let Pieces {
+            dealing,
+            dealer,
+            party,
+        } = *of;
         let number = offset / PIECE_BYTES as u64;
         let path = format!("/v1/node/dealings/{dealing}/{part}/{number}");
         let limit = (PIECE_BYTES + PIECE_OVERHEAD) as u64;
@@ -183,6 +201,7 @@ impl Inner {
         };
         let context = PieceContext {
             dealing,
+            dealer,
             party,
             part,
             offset,

@@ -157,6 +157,7 @@ impl Stores {
         }
         let of = || Config {
             dataset: *dataset,
+            custodian: custodian.0,
             committee: seat.shape(),
             node: seat.number,
             keys: seat.openers().keys().iter().map(|k| k.0).collect(),

@@ -176,6 +176,7 @@ pub fn announce(server: &Server, world: &World, terms: &Terms, dealt: &Dealt) {
             for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
                 let context = PieceContext {
                     dealing: &digest,
+                    dealer: &key(&terms.custodian),
                     party,
                     part,
                     offset: (number * PIECE_BYTES) as u64,

@@ -120,6 +120,7 @@ impl World {
     pub fn config(&self, node: u8) -> Config {
         Config {
             dataset: self.dataset,
+            custodian: [7; 32],
             committee: self.committee,
             node,
             keys: self

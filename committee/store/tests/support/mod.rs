@@ -42,6 +42,7 @@ pub struct World {
     pub keys: Vec<SigningKey>,
     pub committee: Committee,
     pub dataset: Digest,
+    pub custodian: [u8; 32],
     pub sync_every: u64,
 }
 
@@ -52,6 +53,7 @@ impl World {
             keys: keys.collect(),
             committee: Committee::new(nodes, threshold).unwrap(),
             dataset: digest(1),
+            custodian: [7; 32],
             sync_every: 40_000,
         }
     }
@@ -61,6 +63,7 @@ impl World {
     pub fn config(&self, node: u8) -> Config {
         Config {
             dataset: self.dataset,
+            custodian: self.custodian,
             committee: self.committee,
             node,
             keys: (0..self.committee.nodes())

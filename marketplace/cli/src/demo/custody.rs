@@ -23,7 +23,7 @@ use veilbourse_client::{
     market::{self, Session},
 };
 use veilbourse_core::program::{Program, Weights};
-use veilbourse_documents::{ClassTerms, CommitteeFile, Id, MemberEntry};
+use veilbourse_documents::{ClassTerms, CommitteeFile, Id, Key, MemberEntry};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::{Member, MemberConfig};
 use veilbourse_privacy::{Rho, conversion};
@@ -159,9 +159,11 @@ pub struct Dealt {
     pub tickets: u64,
 }
 
-/// Deals to the committee: tickets for the demo's two orders.
+/// Deals to the committee: tickets for the demo's two orders, under the policies
+/// that `custodian` signs.
 pub fn deal(
     committee: &CommitteeFile,
+    custodian: &Key,
     folder: &DatasetFolder,
     wanted: &Wanted<'_>,
     progress: &Bars,
@@ -184,7 +186,14 @@ pub fn deal(
     let mut dealer = DealerFolder::open(folder, &mut rng)?;
     dealer.add(committee, &asked, &BTreeSet::new(), None)?;
     let secret = folder.secret()?;
-    dealing::deal(&mut dealer, &secret, committee, &mut rng, progress)?;
+    dealing::deal(
+        &mut dealer,
+        &secret,
+        custodian,
+        committee,
+        &mut rng,
+        progress,
+    )?;
     let opening = Opening::committee(committee, &dealer, None)?;
     let dealt = opening.tickets.iter().flat_map(|t| &t.dealings);
     Ok(Dealt {

@@ -453,7 +453,8 @@ async fn list(
             None,
         )?;
         let secret = folder.secret()?;
-        dealing::deal(&mut dealer, &secret, &committee.file, &mut rng, bars)?;
+        let by = files::public(&person.key);
+        dealing::deal(&mut dealer, &secret, &by, &committee.file, &mut rng, bars)?;
         Ok(dealer)
     })?;
     let opening = Opening::committee(&committee.file, &dealer, None)?;

@@ -473,7 +473,8 @@ impl Journey<'_> {
             noise: self.a.noise.as_deref(),
         };
         let dealt = tokio::task::block_in_place(|| {
-            custody::deal(&committee.file, self.folder, &wanted, self.progress)
+            let by = crate::files::public(&custodian.key);
+            custody::deal(&committee.file, &by, self.folder, &wanted, self.progress)
         })?;
         tell.say(format_args!(
             "{} key nodes, any {} of which open and fewer learn nothing; {} tickets for {} quorums dealt in {:.1} s",

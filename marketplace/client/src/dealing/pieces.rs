@@ -6,7 +6,7 @@ use crate::ClientError;
 use rand_core::CryptoRng;
 use std::{fs::File, io::Read, path::Path};
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{PIECE_BYTES, PieceContext, seal_piece};
+use veilbourse_documents::{Key, PIECE_BYTES, PieceContext, seal_piece};
 use veilbourse_ticket_store::Offer;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,8 @@ pub(super) struct Sealer<'a, R> {
     pub folder: &'a Path,
     /// Digest of the announcement.
     pub dealing: Digest,
+    /// The custodian's signing key.
+    pub dealer: &'a Key,
     /// The party.
     pub party: u8,
     /// Its sealing key.
@@ -34,6 +36,7 @@ impl<R: CryptoRng> Sealer<'_, R> {
     fn put(&mut self, part: &str, piece: u64, plain: &[u8]) -> Result<(), ClientError> {
         let context = PieceContext {
             dealing: &self.dealing,
+            dealer: self.dealer,
             party: self.party,
             part,
             offset: piece.saturating_mul(PIECE_BYTES as u64),

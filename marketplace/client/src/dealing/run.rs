@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use veilbourse_core::{digest::Digest, field::Fq, wire::Writer};
-use veilbourse_documents::{CommitteeFile, DealingTerms};
+use veilbourse_documents::{CommitteeFile, DealingTerms, Key};
 use veilbourse_eval::SecretKey;
 use veilbourse_protocol::{
     BatchProof, Dealer, Shape, TicketClass, Tree, leaf, quorum_name, write_share,
@@ -35,10 +35,12 @@ const PROVEN: usize = 4;
 const COMMITMENT: usize = 32;
 
 /// Deals everything that is planned and not dealt yet; what was dealt by now.
-/// Calling it again after any interruption goes on.
+/// Calling it again after any interruption goes on. `custodian` signs the
+/// policies: under no other key does a node take what is dealt here (DOC-14).
 pub fn deal(
     folder: &mut DealerFolder,
     key: &SecretKey,
+    custodian: &Key,
     committee: &CommitteeFile,
     rng: &mut impl CryptoRng,
     progress: &dyn Progress,
@@ -54,7 +56,7 @@ pub fn deal(
     let mut before = 0;
     for (index, d) in waiting() {
         let step = |done: u64| progress.step("deal", before + done, total);
-        let dealt = one(folder, d, key, committee, rng, &step)?;
+        let dealt = one(folder, d, (key, custodian), committee, rng, &step)?;
         folder.done(index, dealt)?;
         before += d.count;
     }
@@ -264,7 +266,7 @@ fn digest_of(path: &Path) -> Result<(Digest, u64), ClientError> {
 fn one(
     folder: &DealerFolder,
     planned: &Planned,
-    key: &SecretKey,
+    (key, custodian): (&SecretKey, &Key),
     committee: &CommitteeFile,
     rng: &mut impl CryptoRng,
     step: &dyn Fn(u64),
@@ -374,6 +376,7 @@ fn one(
         let mut sealer = Sealer {
             folder: &place,
             dealing: digest,
+            dealer: custodian,
             party,
             key: &node.sealing_key.0,
             rng,

@@ -14,7 +14,7 @@ use veilbourse_client::{
     http::{Progress, Silent},
 };
 use veilbourse_core::digest::Digest;
-use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD, PieceContext, open_piece};
+use veilbourse_documents::{Key, PIECE_BYTES, PIECE_OVERHEAD, PieceContext, open_piece};
 use veilbourse_protocol::Committee as Numbers;
 use veilbourse_ticket_store::{Config, Folder, Store, Stream};
 
@@ -56,6 +56,7 @@ fn nodes_take_in_and_check_what_was_dealt() {
                 .map(|k| k.verifying_key().to_bytes());
             let config = Config {
                 dataset: custodian.root(),
+                custodian: dealt_by().0,
                 committee: Numbers::new(3, 2).unwrap(),
                 node: *node,
                 keys: keys.collect(),
@@ -162,6 +163,7 @@ fn a_dealing_cut_off_is_gone_on_with_and_is_the_same() {
             deal(
                 &mut again,
                 &custodian.secret,
+                &dealt_by(),
                 &committee.file,
                 rng,
                 &Crash(at),
@@ -198,17 +200,23 @@ fn pieces_open_for_their_node_and_place_alone() {
     let d = dealer.dealt()[0].digest;
     let piece = dealer.piece(&d, 0, "commitments", 0).unwrap().unwrap();
     assert!(piece.len() <= PIECE_BYTES + PIECE_OVERHEAD);
-    let open = |node: usize, dealing: &Digest, party, part, offset| {
+    let opens = |dealer: &Key, node: usize, dealing: &Digest, party, part, offset| {
         let context = PieceContext {
             dealing,
+            dealer,
             party,
             part,
             offset,
         };
         open_piece(&piece, &committee.sealing[node], &context).is_ok()
     };
+    let open = |node, dealing: &Digest, party, part, offset| {
+        opens(&dealt_by(), node, dealing, party, part, offset)
+    };
     assert!(open(0, &d, 0, "commitments", 0));
     assert!(!open(1, &d, 0, "commitments", 0));
+    // KEY-9: under no other custodian's policy.
+    assert!(!opens(&key(&signer(98)), 0, &d, 0, "commitments", 0));
     assert!(!open(0, &Digest([1; 32]), 0, "commitments", 0));
     assert!(!open(0, &d, 1, "commitments", 0));
     assert!(!open(0, &d, 0, "proof", 0));
@@ -261,7 +269,8 @@ fn a_committee_other_than_the_planned_one_is_not_dealt_to() {
         .unwrap();
     let other = Committee::of(2, 2, 70);
     let rng = &mut rng(1);
-    let e = deal(&mut dealer, &custodian.secret, &other.file, rng, &Silent).unwrap_err();
+    let (secret, by) = (&custodian.secret, dealt_by());
+    let e = deal(&mut dealer, secret, &by, &other.file, rng, &Silent).unwrap_err();
     assert!(
         matches!(&e, ClientError::Dealing(d) if matches!(**d, DealingError::Committee { .. })),
         "{e}"

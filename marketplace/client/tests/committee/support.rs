@@ -121,6 +121,11 @@ impl Committee {
     }
 }
 
+/// Whose pieces all are here; which node takes whose is the node's (KEY-9).
+pub fn dealt_by() -> Key {
+    key(&signer(99))
+}
+
 /// A custodian with an encrypted table in a folder.
 pub struct Custodian {
     pub folder: TempDir,
@@ -206,7 +211,8 @@ impl Custodian {
 
     pub fn go_on(&self, committee: &Committee, dealer: &mut DealerFolder) {
         let rng = &mut rng(5);
-        deal(dealer, &self.secret, &committee.file, rng, &Silent).unwrap();
+        let by = dealt_by();
+        deal(dealer, &self.secret, &by, &committee.file, rng, &Silent).unwrap();
     }
 
     pub fn listed(&self) -> Listed {
@@ -340,6 +346,7 @@ pub fn receive(dealer: &DealerFolder, committee: &Committee, dealing: &Digest) -
                 let sealed = dealer.piece(dealing, party, part, piece).unwrap().unwrap();
                 let context = PieceContext {
                     dealing,
+                    dealer: &dealt_by(),
                     party,
                     part,
                     offset: piece * PIECE_BYTES as u64,

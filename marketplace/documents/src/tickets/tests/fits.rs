@@ -128,6 +128,52 @@ fn no_row_moves_an_output_by_more_than_its_class_admits() {
 }
 
 #[test]
+fn scaled_weights_and_packed_values_move_an_output_by_as_much_more() {
+    // OPN-5, PRV-5: a class whose noise is made for one column at weight 1. Weights
+    // scaled up would make the noise small beside the value; two columns packed as
+    // digits of a large base would be two values for one ticket's noise.
+    let class = of(200);
+    let found = |weights: [i64; 3], scale_log2: i32| {
+        let mut p = program(&[over(0, 0)]);
+        p.vectors[0].weights = Weights::Public {
+            values: weights.to_vec(),
+        };
+        p.vectors[0].scale_log2 = scale_log2;
+        match fits_class(&manifest(), &p, 1, &class) {
+            Ok(()) => None,
+            Err(DemandError::Sensitivity { found, .. }) => Some(found),
+            Err(e) => panic!("{e}"),
+        }
+    };
+    assert_eq!(found([1, 0, 0], 0), None);
+    assert_eq!(found([-1, 0, 1 << 40], 0), None, "a public column");
+    assert_eq!(found([0, 4, 0], 0), None, "50 four times");
+    // What the values are called does not count.
+    assert_eq!(found([1, 0, 0], 40), None);
+    assert_eq!(found([2, 0, 0], 40), Some(400));
+    for up in [1, 5, 20, 40] {
+        assert_eq!(found([1 << up, 0, 0], 0), Some(200 << up));
+        assert_eq!(found([-(1 << up), 0, 0], 0), Some(200 << up));
+        assert_eq!(found([1, 1 << up, 0], 0), Some(200 + (50 << up)), "packed");
+        // Private ones by their proven bound.
+        let mut p = program(&[over(0, 1)]);
+        p.vectors[1].weights = Weights::Private {
+            commitment: digest(9),
+            l1_bound: 100 << up,
+            l2_bound: 4,
+        };
+        assert_eq!(
+            fits_class(&manifest(), &p, 1, &class),
+            Err(DemandError::Sensitivity {
+                index: 0,
+                found: 200 << up,
+                limit: 200
+            })
+        );
+    }
+}
+
+#[test]
 fn a_class_is_for_the_datasets_k_and_a_session_s_values() {
     // OPN-5.
     let p = program(&[over(0, 0)]);
