@@ -311,7 +311,9 @@ impl Seller {
                 .add(file, &[Asked { class, tickets }], &anew, only.as_ref())
                 .expect("planned");
             let secret = self.folder.secret().expect("the data key");
-            dealing::deal(&mut self.dealer, &secret, file, &mut rng, &bars()).expect("dealt");
+            let by = veilbourse::files::public(&self.person.key);
+            let dealt = dealing::deal(&mut self.dealer, &secret, &by, file, &mut rng, &bars());
+            dealt.expect("dealt");
         });
     }
 
