@@ -2,9 +2,11 @@
 //! a server, a pod, the nodes, and custodians that deal to them (SET-7, SET-8,
 //! ORD-7, ORD-8, DOC-12, KEY-11).
 
+mod hostile;
 mod joint;
 mod liveness;
 mod proxy;
+mod tickets;
 
 use crate::common::{bare, built, settings, srs};
 use serde_json::{Value, json};
