@@ -333,7 +333,9 @@ fn what_is_stored_does_not_decode(
                     let sealed = seller.dealer.piece(&d.digest, party, part, n);
                     let sealed = sealed.expect("reads").expect("a piece");
                     assert!(held.contains(&sealed), "{part} {n} is stored");
+                    let dealer = veilbourse::files::public(&seller.person.key);
                     let context = PieceContext {
+                        dealer: &dealer,
                         dealing: &d.digest,
                         party,
                         part,
