@@ -154,15 +154,6 @@ fn another_node_or_dataset_or_custodian_is_refused() {
 }
 
 #[test]
-fn a_joint_order_is_not_for_a_custodians_own_node() {
-    // KEY-13: opened one by one, each would be seen.
-    let mut t = terms();
-    let quote = t.papers().quote.digest().unwrap();
-    t.joint = vec![quote, Digest([0xff; 32])];
-    refused(world().config(), &t.unproven(), "JOINT");
-}
-
-#[test]
 fn the_manifest_is_the_datasets() {
     // KEY-2, DS-5.
     let mut t = terms();

@@ -570,9 +570,9 @@ impl Market {
             quote: &job.quote,
             order: &job.order,
         };
-        let session = chain
-            .session(&job.grant, 0, first, &[1])
-            .expect("a session");
+        // None for tickets that are not the dealing's.
+        let session = chain.session(&job.grant, 0, first, &[1]);
+        let session = session.map_or(Digest::default(), |s| s.digest());
         let (order, grant) = (job.order.digest(), job.grant.digest());
         let (order, grant) = (order.expect("digest"), grant.expect("digest"));
         let opening = Opening {
@@ -580,7 +580,7 @@ impl Market {
             marketplace: self.app.id,
             order,
             grant,
-            session: session.digest(),
+            session,
             attempt: 0,
             first_ticket: first,
             values: 1,
@@ -598,7 +598,7 @@ impl Market {
             marketplace: self.app.id,
             order,
             grant,
-            session: Some(session.digest()),
+            session: Some(session),
             sealed_result: Delivery::digest_of_sealed_result(&sealed),
             values: 1,
             counter_before: 0,
