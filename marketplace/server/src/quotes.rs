@@ -253,9 +253,7 @@ fn expected_work(manifest: &Manifest, program: &Program, circuits: &[CircuitKey]
         work.weighted_values += columns * N as u64;
         if is_private(program, o.vector) {
             let traced = matches!(o.over, MatrixRef::Traced { .. });
-            let kind = |c: &&CircuitKey| {
-                (c.kind() == MatrixKind::Traced) == traced
-            };
+            let kind = |c: &&CircuitKey| (c.kind() == MatrixKind::Traced) == traced;
             work.constraints += circuits.iter().find(kind).map_or(0, CircuitKey::rows);
         }
     }
