@@ -87,7 +87,7 @@ async fn orders_are_counted_when_the_marketplace_has_their_end() {
     server.until("refused", |m| orders(m) == 3).await;
     nodes.until(0, |h| h.orders == 0).await;
     nodes.stop(0).await;
-    // Of the first custody one; of a lease that crossed a refusal, once more.
+    // One was the custodian's node's. A lease that crosses a refusal is told once more.
     let refusals = server.market().refused.len() as u32 - 1;
     let delivered = format!("{} 1", series::ORDERS_DELIVERED);
     let found = counted(&handle);
