@@ -15,6 +15,7 @@ mod node;
 mod quorum_gate;
 mod refusal;
 mod run;
+pub mod series;
 mod state;
 mod terms;
 

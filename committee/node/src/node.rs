@@ -69,6 +69,7 @@ impl KeyNode {
     /// [`Log::create`] makes it when the node is initialised.
     pub fn open(config: NodeConfig, log: &Path) -> Result<Self, NodeError> {
         let (log, records) = Log::open(log)?;
+        crate::series::counters();
         Ok(Self {
             config,
             log,

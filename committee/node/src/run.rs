@@ -1,6 +1,6 @@
 //! Asks the server for work and does it, in custodian-held custody (KEY-1).
 
-use crate::{Admitted, Begun, GateRefusal, KeyNode, NodeError, Outcome};
+use crate::{Admitted, Begun, GateRefusal, KeyNode, NodeError, Outcome, series};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
 use veilbourse_core::{
@@ -64,6 +64,7 @@ pub async fn poll<R: CryptoRng>(
             machine
                 .post::<_, Value>(&format!("{path}/delivery"), &body)
                 .await?;
+            series::delivered(1);
             None
         }
         Outcome::Refused(refusal) => {
@@ -72,6 +73,7 @@ pub async fn poll<R: CryptoRng>(
             machine
                 .post::<_, Value>(&format!("{path}/non-delivery"), &body)
                 .await?;
+            series::refused(said.0.clone());
             Some(said)
         }
     };

@@ -286,6 +286,11 @@ pub struct NodeArgs {
     /// the port of its own address, on all interfaces.
     #[arg(long)]
     pub listen: Option<std::net::SocketAddr>,
+    /// Serve this node's metrics (Prometheus, `/metrics`) and health (JSON,
+    /// `/health`) over plain HTTP at this address: bind to loopback or to a
+    /// network of the operator's. Without it, nothing is served.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "init")]
+    pub metrics: Option<std::net::SocketAddr>,
     /// Serve these custodians alone (public signing keys). May be repeated.
     #[arg(long, value_name = "KEY")]
     pub serve_only: Vec<String>,

@@ -35,6 +35,7 @@ mod srs;
 mod train;
 pub mod train_args;
 mod verify;
+mod watch;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};

@@ -4,15 +4,20 @@ use crate::{
     args::{NodeArgs, PodArgs, ServeArgs},
     files::{self, NodeFolder, PodFile, public},
     member,
+    watch::Bound,
 };
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use veilbourse_client::{
     dataset::DatasetFolder,
     http::Server,
     market::{self, Session},
 };
+use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Id, Key, Policy, Signed, SrsProvenance, api::AcceptedKeys};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::{KeyNode, NodeConfig};
@@ -250,6 +255,7 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         marketplace: settings.marketplace,
     };
     warn_of_srs(&config, a.accept_dev_srs);
+    let metrics = a.metrics.map(Bound::at).transpose()?;
     let datasets = config.datasets.len();
     let mut node = KeyNode::open(config, &folder.log())?;
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
@@ -268,16 +274,39 @@ pub async fn key_node(a: NodeArgs, json: bool) -> Result<()> {
         );
     }
     let head = node.log_head();
+    let health = |answers: Option<bool>, head: Digest| json!({ "key_node": "working", "datasets": datasets, "server_answers": answers, "log_head": head });
+    let latest = Arc::new(Mutex::new(health(None, head)));
+    let metrics_at = metrics.as_ref().map(|m| m.address);
+    let _watched = match metrics {
+        Some(bound) => {
+            let latest = Arc::clone(&latest);
+            let look = move || {
+                latest
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone()
+            };
+            Some(bound.serve(look)?)
+        }
+        None => None,
+    };
+    let also = metrics_at.map_or_else(String::new, |at| {
+        format!("\n  metrics and health at http://{at}")
+    });
     say(
         json,
-        &json!({ "key_node": "working", "server": a.server, "datasets": datasets, "log_head": head }),
+        &json!({ "key_node": "working", "server": a.server, "datasets": datasets, "log_head": head,
+            "metrics_at": metrics_at }),
         &format!(
-            "guarding {datasets} datasets for {}\n  log head {head} (compare it with the last one you noted)",
+            "guarding {datasets} datasets for {}\n  log head {head} (compare it with the last one you noted){also}",
             a.server
         ),
     );
     loop {
-        match veilbourse_node::poll(&mut node, &machine, &mut rng).await {
+        let polled = veilbourse_node::poll(&mut node, &machine, &mut rng).await;
+        let now = health(Some(polled.is_ok()), node.log_head());
+        *latest.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        match polled {
             Ok(Some(ended)) => {
                 let (order, head) = (&ended.order_id, ended.log_head);
                 let text = match &ended.refusal {

@@ -4,6 +4,7 @@ use crate::{
     args::{CommitteeCommand, NodeArgs},
     files::{self, NodeFolder, read_limited},
     show::table,
+    watch::Bound,
 };
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -11,6 +12,7 @@ use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use veilbourse_core::digest::Digest;
@@ -165,6 +167,7 @@ pub async fn serve(folder: NodeFolder, a: &NodeArgs, json: bool) -> Result<()> {
         marketplace: settings.marketplace,
     };
     let machine = Machine::new(identity, &a.server, crate::clock(), crate::rng(None));
+    let metrics = a.metrics.map(Bound::at).transpose()?;
     let member = MemberConfig::new(folder.0.clone(), listen);
     let running = Member::start(member, config, folder.sealing()?, machine, rng).await?;
     let ended = once(&running, a, json);
@@ -182,23 +185,45 @@ pub async fn serve(folder: NodeFolder, a: &NodeArgs, json: bool) -> Result<()> {
         out!("policy version {version} of listing {listing}: {how}");
     }
     let (head, listening) = (running.log_head(), running.listening());
+    // Taken out when the node ends.
+    let running = Arc::new(Mutex::new(Some(running)));
+    let look = {
+        let running = Arc::clone(&running);
+        move || {
+            let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.as_ref().map(Member::health)
+        }
+    };
+    let metrics_at = metrics.as_ref().map(|m| m.address);
+    let watched = match metrics {
+        Some(bound) => {
+            let look = look.clone();
+            let health = move || look().map_or_else(ending, |h| object(&h));
+            Some(bound.serve(health)?)
+        }
+        None => None,
+    };
     if json {
         out!(
             "{}",
-            json!({ "key_node": "working", "server": a.server, "peers_at": listening, "log_head": head })
+            json!({ "key_node": "working", "server": a.server, "peers_at": listening, "log_head": head,
+                "metrics_at": metrics_at })
         );
     } else {
         out!(
             "serving a committee for {}; the other nodes reach this one at {listening}\n  log head {head} (compare it with the last one you noted)",
             a.server
         );
+        if let Some(at) = metrics_at {
+            out!("  metrics and health at http://{at}");
+        }
     }
     let mut said = String::new();
     loop {
         tokio::select! {
             () = stopped() => break,
             () = tokio::time::sleep(LOOK) => {
-                let health = running.health();
+                let Some(health) = look() else { break };
                 let text = line(&health);
                 if text != said {
                     if json { out!("{}", object(&health)) } else { out!("{text}") }
@@ -208,7 +233,16 @@ pub async fn serve(folder: NodeFolder, a: &NodeArgs, json: bool) -> Result<()> {
         }
     }
     note!("ending: what is under way is finished first");
-    running.stop().await;
+    let ended = running
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(running) = ended {
+        running.stop().await;
+    }
+    if let Some(watched) = watched {
+        watched.stop().await;
+    }
     Ok(())
 }
 
@@ -267,8 +301,14 @@ fn line(h: &MemberHealth) -> String {
     )
 }
 
+/// It takes no more work, and finishes what has begun.
+fn ending() -> serde_json::Value {
+    json!({ "key_node": "ending" })
+}
+
 fn object(h: &MemberHealth) -> serde_json::Value {
     json!({
+        "key_node": "working",
         "peers": h.peers.iter().map(|p| json!({ "node": p.peer, "connected": p.connected })).collect::<Vec<_>>(),
         "tickets": h.tickets, "frozen": h.frozen, "withheld": h.withheld,
         "orders": h.orders, "deliveries_waiting": h.undelivered, "log_head": h.log_head,

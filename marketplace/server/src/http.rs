@@ -195,7 +195,8 @@ async fn ready(site: Data<Site>) -> Answer {
     Ok(HttpResponse::Ok().json(serde_json::json!({ "status": "ready" })))
 }
 
-fn recorder() -> &'static PrometheusHandle {
+/// What the process counts, from the first call on; the text of `/metrics`.
+pub fn recorder() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
         let recorder = PrometheusBuilder::new().build_recorder();

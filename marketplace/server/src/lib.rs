@@ -32,6 +32,6 @@ mod uploads;
 pub use app::{App, Clock};
 pub use auth::StaffRole;
 pub use config::{Limits, ServerConfig};
-pub use http::{NO_ROUTE, routes};
+pub use http::{NO_ROUTE, recorder, routes};
 pub use keys::{read_or_make_key, write_secret};
 pub use run::{Running, run};

@@ -5,7 +5,7 @@ use super::{
     End, Inner, MemberConfig, MemberError, finish::known, lock, rendezvous::Rendezvous,
     stores::Stores,
 };
-use crate::{config::NodeConfig, node::KeyNode};
+use crate::{config::NodeConfig, node::KeyNode, series};
 use rand_chacha::ChaCha20Rng;
 use std::{
     collections::{HashMap, HashSet},
@@ -124,6 +124,7 @@ impl Member {
             waited: OnceCell::new(),
             stop: watch::channel(false).0,
         });
+        series::gauges();
         let mut tasks = JoinSet::new();
         tasks.spawn(dealings(Arc::clone(&inner), inner.stop.subscribe()));
         tasks.spawn(jobs(Arc::clone(&inner), inner.stop.subscribe()));
@@ -219,14 +220,14 @@ impl Inner {
         };
         let orders = self.at_work().len() as u64;
         for (name, value) in [
-            ("key_node_tickets_left", tickets),
-            ("key_node_sessions_withheld", withheld),
-            ("key_node_quorums_frozen", frozen),
-            ("key_node_peers_connected", connected as u64),
-            ("key_node_deliveries_waiting", undelivered),
-            ("key_node_orders_at_work", orders),
+            (series::TICKETS_LEFT, tickets),
+            (series::SESSIONS_WITHHELD, withheld),
+            (series::QUORUMS_FROZEN, frozen),
+            (series::PEERS_CONNECTED, connected as u64),
+            (series::DELIVERIES_WAITING, undelivered),
+            (series::ORDERS_AT_WORK, orders),
         ] {
-            metrics::gauge!(name).set(value as f64);
+            series::measured(name, value);
         }
         MemberHealth {
             log_head,
@@ -307,11 +308,9 @@ fn said(inner: &Inner, order: Option<veilbourse_documents::Id>, end: &End) {
     let log_head = inner.node().log_head();
     match end {
         End::Delivered => {
-            metrics::counter!("key_node_orders_delivered").increment(1);
             tracing::info!(?order, %log_head, "delivered");
         }
         End::Refused(code, reason) => {
-            metrics::counter!("key_node_orders_refused", "code" => code.clone()).increment(1);
             tracing::warn!(?order, code, reason, %log_head, "refused");
         }
         End::UnderWay => {}

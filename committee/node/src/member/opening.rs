@@ -10,7 +10,7 @@ use super::{
     signer::OpeningSigner,
     stores::{Served, usable},
 };
-use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, state::Released};
+use crate::{admitted::Admitted, refusal::GateRefusal, run::fetch, series, state::Released};
 use futures::future::join_all;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -224,7 +224,9 @@ impl Inner {
             first.map_or_else(Default::default, |r| (r.code.clone(), r.reason.clone()));
         for (job, refusal) in jobs.iter().zip(refusals) {
             let path = format!("/v1/node/jobs/{}/non-delivery", job.order_id);
+            let code = refusal.body.code.clone();
             let _: Option<Value> = self.machine.post(&path, &Refuse { refusal }).await?;
+            series::refused(code);
         }
         Ok(End::Refused(code, reason))
     }

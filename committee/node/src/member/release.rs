@@ -3,7 +3,7 @@
 //! the marketplace (KEY-11).
 
 use super::{Inner, MemberError, opening::End};
-use crate::{admitted::Admitted, state::Released};
+use crate::{admitted::Admitted, series, state::Released};
 use serde_json::Value;
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{
@@ -83,6 +83,8 @@ impl Inner {
         let path = format!("/v1/node/jobs/{}/delivery", released.order_id);
         let sent: Result<Option<Value>, _> = self.machine.post(&path, &*released.deliver).await;
         match sent {
+            // Once, however often it was sent.
+            Ok(_) if !released.handed => series::delivered(released.deliver.orders.len()),
             Ok(_) => {}
             Err(e) if e.transient() || e.code().is_none() => return Err(e.into()),
             Err(e) => tracing::warn!(order = %first, error = %e, "delivery not taken"),

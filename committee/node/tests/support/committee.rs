@@ -9,22 +9,24 @@ use super::{
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use veilbourse_core::{digest::Digest, field::Fq, wire::Writer};
 use veilbourse_documents::{
-    Bytes, ClassTerms, CommitteeFile, DealingTerms, Id, MaskedResult, Opener, Openers, PIECE_BYTES,
-    PieceContext, SealedMasks, SealingSecret, Tickets,
+    Bytes, ClassTerms, CommitteeFile, DealingTerms, Id, Key, MaskedResult, Opener, Openers,
+    PIECE_BYTES, PieceContext, SealedMasks, SealingSecret, Tickets,
     api::{AcceptedKeys, DealingJob, Deliver},
     marketplace_id, open_masks, seal_piece,
 };
 use veilbourse_machine::{Identity, Machine};
-use veilbourse_node::{Member, MemberConfig, NodeConfig, init, member_entry};
+use veilbourse_node::{
+    KeyNode, Member, MemberConfig, MemberHealth, NodeConfig, dealt_by, init, member_entry,
+};
 use veilbourse_privacy::Mechanism;
-use veilbourse_protocol::{Masked, unmask};
+use veilbourse_protocol::{Committee, Masked, unmask};
 use veilbourse_quorum::deal::{Dealt, Plan};
-use veilbourse_ticket_store::{Dealing, QuorumSet, Stream};
+use veilbourse_ticket_store::{Config, Dealing, Folder, QuorumSet, Store, Stream};
 use zeroize::Zeroizing;
 
 /// Nodes' seeds: node 0 is the other tests' node.
@@ -121,7 +123,9 @@ pub fn deal(world: &World, quorum: &[u8], count: u64) -> Dealt {
         count,
         with_key: true,
     };
-    let seeds: Vec<[u8; 32]> = quorum.iter().map(|m| [40 + m; 32]).collect();
+    // A seed serves one quorum.
+    let of: u8 = quorum.iter().map(|m| 8 << m).sum();
+    let seeds: Vec<[u8; 32]> = quorum.iter().map(|m| [40 + of + m; 32]).collect();
     let words = world.secret.expose_words();
     let secret: Vec<Fq> = words.iter().map(|w| Fq::new(*w).unwrap()).collect();
     Dealt::new(
@@ -202,14 +206,15 @@ pub fn seal(piece: &[u8], node: usize, context: &PieceContext<'_>) -> Vec<u8> {
 /// Nodes with folders that outlive them.
 pub struct Nodes {
     pub server: Server,
-    file: CommitteeFile,
+    pub file: CommitteeFile,
     folders: Vec<TempDir>,
-    listen: Vec<SocketAddr>,
+    pub listen: Vec<SocketAddr>,
     /// Until the first start: nobody else takes the port.
     sockets: Vec<Option<TcpListener>>,
     pub running: Vec<Option<Member>>,
     starts: u64,
     pub dealing_bytes: u64,
+    pub patience: Duration,
 }
 
 impl Nodes {
@@ -235,6 +240,7 @@ impl Nodes {
             running: SEEDS.iter().map(|_| None).collect(),
             starts: 0,
             dealing_bytes: 1 << 30,
+            patience: Duration::from_secs(60),
         }
     }
 
@@ -243,6 +249,7 @@ impl Nodes {
         let mut settings = MemberConfig::new(self.folders[node].path().into(), self.listen[node]);
         settings.poll = Duration::from_millis(200);
         settings.dealing_bytes = self.dealing_bytes;
+        settings.patience = self.patience;
         settings.greeting = Duration::from_secs(2);
         let identity = Identity {
             id: id(60 + node as u8),
@@ -277,16 +284,56 @@ impl Nodes {
         }
     }
 
-    pub fn health(&self, node: usize) -> veilbourse_node::MemberHealth {
+    pub fn health(&self, node: usize) -> MemberHealth {
         self.running[node].as_ref().unwrap().health()
     }
 
-    pub fn log(&self, node: usize) -> std::path::PathBuf {
+    /// Until a node says so of itself.
+    pub async fn until(&self, node: usize, holds: impl Fn(&MemberHealth) -> bool) {
+        for _ in 0..2400 {
+            if holds(&self.health(node)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not in two minutes: {:?}", self.health(node));
+    }
+
+    pub fn log(&self, node: usize) -> PathBuf {
         self.folders[node].path().join("log")
     }
 
+    /// A node that does not run, without its network.
+    pub fn key_node(&self, node: usize) -> KeyNode {
+        KeyNode::open(config(node, self.file.clone()), &self.log(node)).unwrap()
+    }
+
+    fn store_folder(&self, node: usize, dataset: &Digest, custodian: &Key) -> PathBuf {
+        let scope = dealt_by(dataset, custodian).to_string();
+        self.folders[node].path().join("stores").join(scope)
+    }
+
+    /// The power failed at a node that does not run before its store's last record.
+    pub fn cut_store(&self, node: usize, dataset: &Digest, custodian: &Key) {
+        cut(&self.store_folder(node, dataset, custodian).join("log"));
+    }
+
+    /// A ticket store of a node that does not run.
+    pub fn store(&self, node: usize, dataset: &Digest, custodian: &Key) -> Store<Folder> {
+        let path = self.store_folder(node, dataset, custodian);
+        let config = Config {
+            dataset: *dataset,
+            custodian: custodian.0,
+            committee: Committee::new(3, 2).unwrap(),
+            node: node as u8,
+            keys: SEEDS.iter().map(|s| key(&signer(*s)).0).collect(),
+            sync_every: 1 << 20,
+        };
+        Store::open(Folder::new(&path), config).unwrap()
+    }
+
     /// The log of a node's only ticket store.
-    pub fn store_log(&self, node: usize) -> std::path::PathBuf {
+    pub fn store_log(&self, node: usize) -> PathBuf {
         let stores = self.folders[node].path().join("stores");
         let mut all = std::fs::read_dir(stores).unwrap();
         all.next().unwrap().unwrap().path().join("log")
@@ -294,6 +341,11 @@ impl Nodes {
 
     /// Gives a job to the nodes of the quorum.
     pub fn grant(&self, cases: &[&super::terms::Case]) {
+        self.grant_to(&QUORUM, cases);
+    }
+
+    /// Gives a job to these nodes.
+    pub fn grant_to(&self, nodes: &[u8], cases: &[&super::terms::Case]) {
         let mut market = self.server.market();
         for case in cases {
             let (order, parts) = (case.job.order_id.clone(), &case.parts);
@@ -307,8 +359,8 @@ impl Nodes {
             }
         }
         let jobs: Vec<_> = cases.iter().map(|c| c.job.clone()).collect();
-        for node in QUORUM {
-            let node = key(&signer(SEEDS[usize::from(node)]));
+        for node in nodes {
+            let node = key(&signer(SEEDS[usize::from(*node)]));
             market.jobs.entry(node).or_default().push(jobs.clone());
         }
     }

@@ -8,6 +8,7 @@
 pub mod committee;
 pub mod server;
 pub mod terms;
+pub mod withholding;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
@@ -39,6 +40,8 @@ use veilbourse_tabular::{Built, ColumnConfig, Kind, SchemaConfig, build};
 pub const ROWS: u64 = 600;
 /// Now, milliseconds since the epoch.
 pub const NOW: u64 = 1_800_000_000_000;
+/// What is fresh elsewhere: each session's own randomness.
+pub const SEEDED: [u8; 32] = [77; 32];
 /// Values of [`World::program`]: one aggregate and a score a row.
 pub const VALUES: u64 = 1 + ROWS;
 

@@ -117,9 +117,14 @@ impl Market {
                         DealingAnswer::Refused(s) => s.body.dealing == digest,
                     })
                 };
+                // To the members of its quorum: who has a package.
+                let member = |bytes: &[u8]| {
+                    let at = (*node, announced(bytes), "offer".to_owned(), 0);
+                    self.pieces.contains_key(&at)
+                };
                 let mut listings = self.dealings.clone();
                 for l in &mut listings {
-                    l.announced.retain(|b| !over(&b.0));
+                    l.announced.retain(|b| member(&b.0) && !over(&b.0));
                 }
                 listings.retain(|l| !l.announced.is_empty());
                 (200, serde_json::to_vec(&DealingJobs { listings }).unwrap())

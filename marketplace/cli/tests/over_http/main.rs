@@ -9,6 +9,7 @@ mod common;
 mod faults;
 mod hostile;
 mod limits;
+mod metrics;
 mod money;
 mod orders;
 mod processes;

@@ -8,7 +8,7 @@ use crate::common::{csv, srs};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -132,6 +132,16 @@ fn port() -> u16 {
 
 fn text(v: &Value) -> &str {
     v.as_str().unwrap_or_else(|| panic!("no text: {v}"))
+}
+
+/// What a node shows its operator.
+fn look(at: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(at).expect("connects");
+    let ask = format!("GET {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("text");
+    text
 }
 
 /// Asks until there is an answer.
@@ -262,12 +272,14 @@ fn everything_in_processes_and_folders_of_its_own() {
         e2,
     ]);
     let committee = public.file("committee.json");
-    let mut running = Vec::new();
+    let (mut running, mut watched) = (Vec::new(), Vec::new());
     for (n, (node, address)) in nodes.iter().zip(&addresses).enumerate() {
         let seat = node.does(&["key-node", "--committee", &committee]);
         assert_eq!(seat, json!({ "seat": n, "nodes": 3, "threshold": 2 }));
-        let (r, said) = node.starts(&["key-node", "--listen", address]);
+        let arguments = ["key-node", "--listen", address, "--metrics", "127.0.0.1:0"];
+        let (r, said) = node.starts(&arguments);
         assert_eq!(text(&said["peers_at"]), address);
+        watched.push(text(&said["metrics_at"]).to_owned());
         running.push(r);
     }
 
@@ -351,6 +363,16 @@ fn everything_in_processes_and_folders_of_its_own() {
     let second: Value = serde_json::from_str(second.lines().last().unwrap_or("")).expect("JSON");
     check_values(&second["result"], &table);
     assert_eq!(quorum(&second), json!([1, 2]));
+
+    // The operators see it: node 1 had a part in both, node 2 in one.
+    for (node, orders) in [(1, 2), (2, 1)] {
+        let delivered = format!("key_node_orders_delivered_total {orders}");
+        until("the metrics", || {
+            let text = look(&watched[node], "/metrics");
+            let there = text.lines().any(|l| l == delivered);
+            there.then_some(()).ok_or(text)
+        });
+    }
 
     // Whoever is handed the receipt checks it, with no server.
     let verifier = Actor::new(root, "verifier", "http://127.0.0.1:9");
