@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
-use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD};
+use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD, api::MAX_DELIVER_BYTES};
 use veilbourse_domain::{
     DomainError,
     access::{POLICY, Surface, Viewer},
@@ -29,8 +29,8 @@ use veilbourse_domain::{
 
 /// Most bytes of a body unless another limit is named.
 pub(crate) const MAX_PLAIN: usize = 1 << 20;
-/// Most bytes of a GraphQL request that places an order or makes a listing, of
-/// an upload's piece, and of a delivery.
+/// Most bytes of a GraphQL request that places an order or makes a listing, and
+/// of an upload's piece.
 pub(crate) const MAX_LARGE: usize = 8 << 20;
 /// Most bytes of an output that a pod puts.
 pub(crate) const MAX_OUTPUT: usize = 32 << 20;
@@ -51,7 +51,8 @@ const WHOLE: Duration = Duration::from_secs(60);
 fn limit_of(pattern: Option<&str>) -> usize {
     match pattern {
         Some("/graphql" | "/v1/listings/{id}/objects/{name}") => MAX_LARGE,
-        Some("/v1/node/jobs/{order}/delivery") => MAX_LARGE,
+        // ORD-8: no order is placed whose delivery is longer.
+        Some("/v1/node/jobs/{order}/delivery") => MAX_DELIVER_BYTES,
         Some("/v1/pod/jobs/{order}/outputs/{index}") => MAX_OUTPUT,
         Some("/v1/listings/{id}/dealings/{dealing}/announcement") => MAX_ANNOUNCEMENT,
         Some("/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}") => MAX_PIECE,
