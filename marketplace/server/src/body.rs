@@ -41,7 +41,7 @@ pub(crate) const MAX_PIECE: usize = PIECE_BYTES + PIECE_OVERHEAD;
 /// Most bytes of what machines say about themselves.
 const MAX_NOTICE: usize = 64 << 10;
 /// Bodies over [`MAX_PLAIN`] that an account or machine sends at once.
-const MAX_LARGE_AT_ONCE: usize = 8;
+pub(crate) const MAX_LARGE_AT_ONCE: usize = 8;
 /// A body must go on within this time.
 const IDLE: Duration = Duration::from_secs(15);
 /// And be whole within this, and a second for each 64 KiB of its limit.
@@ -203,8 +203,10 @@ impl Site {
         let mut held: Option<Holding> = None;
         let mut bytes = Vec::new();
         while let Some(part) = payload.next().await {
-            let part =
-                part.map_err(|e| self.refuse(DomainError::invalid("body", e.to_string())))?;
+            let part = part.map_err(|e| match e {
+                PayloadError::Overflow => self.refuse(too_large(most, most.saturating_add(1))),
+                e => self.refuse(DomainError::invalid("body", e.to_string())),
+            })?;
             let length = bytes.len().saturating_add(part.len());
             if length > most {
                 return Err(self.refuse(too_large(most, length)));

@@ -6,9 +6,10 @@
 
 use crate::{
     App, ServerConfig,
-    body::admit,
+    body::{MAX_LARGE_AT_ONCE, MAX_PLAIN, admit},
     convert::stored,
     http::{Site, routes},
+    nodes::MAX_DELIVERIES_AT_ONCE,
 };
 use actix_web::{
     App as ActixApp, body::to_bytes, http::Method, middleware::from_fn, test, web::Data,
@@ -1088,6 +1089,41 @@ async fn a_delivery_has_so_many_bytes_and_no_more() {
     );
     text.truncate(MAX_DELIVER_BYTES);
     assert_eq!(m.call("POST", &path, 4, text).await.0, 200);
+}
+
+#[actix_web::test]
+async fn a_node_has_so_many_deliveries_under_way() {
+    // UP-7, ACC-5: large bodies of a machine at once, and what is checked of a
+    // node at once; another node's turn is its own.
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let order = m.verified().await;
+    m.grant().await;
+    let job = m.lease(1).await.expect("granted");
+    let node = QUORUMS[granted(&job)].into_iter().find(|n| *n != 1);
+    let node = node.expect("another");
+    let path = format!("/v1/node/jobs/{order}/delivery");
+    let text = |n: u8| serde_json::to_vec(&m.delivery(&job, n, 5, 1)).expect("text");
+    let mut large = text(1);
+    large.resize(MAX_PLAIN + 1, b' ');
+    let held = |key: String, most: usize| -> Vec<_> {
+        let taken = |_| m.app.held.take(&key, most).expect("free");
+        (0..most).map(taken).collect()
+    };
+    let limited = (429, "RATE_LIMITED".to_owned());
+    let machine = MachineId::new(NOW, [1; 10]);
+    let bodies = held(format!("body:{machine}"), MAX_LARGE_AT_ONCE);
+    assert_eq!(m.refused("POST", &path, 4, large.clone()).await, limited);
+    drop(bodies);
+    let key = PublicKey(node_key(1).0);
+    let checks = held(format!("delivery:{key}"), MAX_DELIVERIES_AT_ONCE);
+    assert_eq!(m.refused("POST", &path, 4, text(1)).await, limited);
+    let other = m.call("POST", &path, 3 + usize::from(node), text(node));
+    assert_eq!(other.await.0, 200);
+    drop(checks);
+    assert_eq!(m.call("POST", &path, 4, large).await.0, 200);
+    let state = m.app.store.order(order).await.expect("there").state;
+    assert_eq!(state.name(), "released");
 }
 
 #[actix_web::test]

@@ -10,7 +10,7 @@ use crate::{
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Json, Path},
+    web::{Data, Json, Path, Payload},
 };
 use serde_json::json;
 use veilbourse_core::{
@@ -20,7 +20,7 @@ use veilbourse_core::{
 use veilbourse_documents::{
     Chain, ClassTerms, DealingTerms, Delivery, Grant, MaskedResult, Opener, Opening,
     Order as OrderDocument, Policy, Quote, Signed,
-    api::{Deliver, Delivered, NodeJob, NodeJobs, Refuse},
+    api::{Deliver, Delivered, MAX_DELIVER_BYTES, NodeJob, NodeJobs, Refuse},
 };
 use veilbourse_domain::{
     DomainError, Result,
@@ -31,7 +31,7 @@ use veilbourse_domain::{
 };
 
 /// Deliveries of one node that are checked at once.
-const MAX_DELIVERIES_AT_ONCE: usize = 4;
+pub(crate) const MAX_DELIVERIES_AT_ONCE: usize = 4;
 
 /// An order's documents as far as a node's answer is checked against them.
 struct Papers {
@@ -378,15 +378,18 @@ pub async fn node_delivery(
     site: Data<Site>,
     req: HttpRequest,
     order: Path<String>,
-    body: Json<Deliver>,
+    payload: Payload,
 ) -> Answer {
     let pass = site
         .pass(&req, "POST /v1/node/jobs/{order}/delivery")
         .await?;
-    let taken = site
-        .app
-        .take_delivery(&pass, &order, body.into_inner())
-        .await;
+    // UP-7: a large one counts for its sender.
+    let most = MAX_DELIVER_BYTES;
+    let body = site.body(&req, payload, most, pass.viewer()).await?;
+    let read = serde_json::from_slice(&body);
+    let delivery = read.map_err(|e| site.refuse(DomainError::invalid("body", e.to_string())))?;
+    drop(body);
+    let taken = site.app.take_delivery(&pass, &order, delivery).await;
     taken.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
