@@ -9,7 +9,7 @@ use crate::{
     terms::{Opener, Openers, PolicyTerms, Tickets},
     tickets::{
         Candidate, DealingFacts, DealingState, Excluded, NodeAnswer, TicketFacts, UnderWay,
-        candidates, choose, count, largest, views,
+        candidates, choose, count, largest, rank, views,
     },
 };
 use proptest::prelude::*;
@@ -236,6 +236,18 @@ fn quorums_are_chosen() {
         quorum(choose(&[of(1, &f, &free)], |_| false)),
         Some(vec![0, 1])
     );
+    // Who failed the order before comes after others, and after who is not there.
+    let ranked = |heard: &[u8], failed: &[u8]| {
+        let there = |q: &[u8]| q.iter().all(|n| heard.contains(n));
+        let chosen = choose(&[of(1, &f, &free)], |q| rank(q, there(q), failed));
+        quorum(chosen)
+    };
+    assert_eq!(ranked(&[0, 1, 2], &[]), Some(vec![0, 1]));
+    assert_eq!(ranked(&[0, 1, 2], &[0]), Some(vec![1, 2]));
+    assert_eq!(ranked(&[0, 1, 2], &[1]), Some(vec![0, 2]));
+    assert_eq!(ranked(&[0, 1, 2], &[0, 0, 1]), Some(vec![1, 2]), "tickets");
+    assert_eq!(ranked(&[0, 1], &[0]), Some(vec![0, 1]));
+    assert_eq!(ranked(&[], &[1]), Some(vec![0, 2]));
     // Not twice, and not with a node that opened the order elsewhere.
     let mut e = Excluded {
         quorums: vec![vec![0, 1]],

@@ -60,7 +60,8 @@ use veilbourse_protocol::{Dealer, MaskShare, Shape, TicketPath, Tree, quorum_nam
 use veilbourse_ticket_store::{Dealing, QuorumSet};
 
 const NOW: u64 = 1_700_000_000_000;
-const QUORUMS: [[u8; 2]; 2] = [[0, 1], [1, 2]];
+/// Of four nodes of which two open; the quorums that were dealt to.
+const QUORUMS: [[u8; 2]; 3] = [[0, 1], [1, 2], [2, 3]];
 const PASSWORD: &str = "a password of a test";
 /// Tickets of each dealing: 5 to 24.
 const FIRST: u64 = 5;
@@ -145,7 +146,7 @@ struct Dealt {
 }
 
 fn dealt(q: usize) -> &'static Dealt {
-    static DEALT: [OnceLock<Dealt>; 2] = [OnceLock::new(), OnceLock::new()];
+    static DEALT: [OnceLock<Dealt>; 3] = [const { OnceLock::new() }; 3];
     DEALT[q].get_or_init(|| {
         let keys = quorum_name(&manifest().root(), &QUORUMS[q], 0);
         let class = class().class().expect("a class");
@@ -231,7 +232,7 @@ struct Market {
     buyer: AccountId,
     listing: ListingId,
     pod: MachineId,
-    /// Tokens: custodian, buyer, another custodian, then nodes 0, 1, 2.
+    /// Tokens: custodian, buyer, another custodian, then nodes 0 to 3.
     tokens: Vec<String>,
     _dir: tempfile::TempDir,
 }
@@ -260,12 +261,12 @@ impl Market {
             dataset: manifest().root(),
             policy_version: version,
             openers: Openers::Committee {
-                nodes: (0..3).map(node_key).collect(),
+                nodes: (0..4).map(node_key).collect(),
                 threshold: 2,
             },
             tickets: Some(Tickets {
                 classes: vec![class()],
-                dealings: vec![listed(0), listed(1)],
+                dealings: (0..QUORUMS.len()).map(listed).collect(),
                 rho_limit_units: 0,
             }),
             kinds: vec![QueryKind::AggregatePublic],
@@ -373,9 +374,9 @@ async fn market(dealing_bytes: u64) -> Market {
     tokens.truncate(3);
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     let mut pod = None;
-    for n in 0..4u8 {
+    for n in 0..5u8 {
         let (kind, by) = match n {
-            3 => (MachineKind::Pod, signer(50)),
+            4 => (MachineKind::Pod, signer(50)),
             _ => (MachineKind::Node, signer(60 + n)),
         };
         let sealing = SealingSecret::generate(&mut rng).public().expect("a key");
@@ -1012,7 +1013,7 @@ async fn a_lying_nodes_points_do_not_stop_its_quorum() {
         // Another ticket of the same dealing, and the same one of another.
         Box::new(move |r| r.commitments = masked(q, first + 1, &[123]).commitments),
         Box::new(move |r| r.siblings = masked(q, first + 1, &[123]).siblings),
-        Box::new(move |r| *r = masked(1 - q, first, &[123])),
+        Box::new(move |r| *r = masked(q + 1, first, &[123])),
         Box::new(|r| r.siblings.clear()),
         Box::new(|r| r.siblings.push(Digest::default())),
     ];
@@ -1139,12 +1140,14 @@ async fn a_refusal_goes_to_the_next_quorum() {
     let state = async || m.app.store.order(order).await.expect("there").state;
     assert_eq!(state().await.name(), "verified");
     m.grant().await;
-    let second = m.lease(2).await.expect("granted to the second");
+    // Rather to two that had no part in what came to nothing.
+    let second = m.lease(2).await.expect("granted to others");
     assert_eq!(second.grant.body.number, 1);
+    assert_eq!(QUORUMS[granted(&second)], [2, 3]);
     // A delivery for the first grant still counts, but its other node has refused.
     let late = m.delivery(&job, 0, 5, 1);
     assert_eq!(m.deliver(order, 0, &late).await.0, 200);
-    for node in [1, 2] {
+    for node in [2, 3] {
         let word = m.delivery(&second, node, 5, 2);
         assert_eq!(m.deliver(order, node, &word).await.0, 200);
     }
