@@ -259,6 +259,17 @@ pub trait Orders: Send + Sync {
     ) -> Result<Order>;
     /// Orders of committees that are verified and wait for a grant, after one.
     async fn ungranted(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>>;
+    /// Orders of committees that are granted to a quorum, after one.
+    async fn granted_to_quorums(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>>;
+    /// Gives up the newest grant, of this number, if another quorum remains: back
+    /// to `verified` (SET-7), every order of a joint one. Else nothing changes.
+    async fn give_up_grant(
+        &self,
+        id: OrderId,
+        number: u32,
+        why: &str,
+        now: Millis,
+    ) -> Result<Vec<Order>>;
     /// Every order of a joint order, or the order alone, by quote.
     async fn joint(&self, id: OrderId) -> Result<Vec<Order>>;
     /// Issues a grant to a quorum for an order, or for every order of a joint

@@ -27,8 +27,11 @@ use veilbourse_verifier::{ceremony::backed, linear::CircuitKey};
 /// Milliseconds since the epoch, asked for when needed.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// A key node that asked for nothing for so long is not heard of.
-const HEARD_MILLIS: Millis = 120_000;
+/// A key node that asked for nothing for so long is not heard of: none is granted
+/// an order while there is a quorum without it. Nodes ask every few seconds.
+const HEARD_MILLIS: Millis = 30_000;
+/// After so long a grant to it is given up, if another quorum is there.
+const SILENT_MILLIS: Millis = 60_000;
 
 /// The application.
 pub struct App {
@@ -60,6 +63,8 @@ pub struct App {
     pub(crate) hashing: Arc<Semaphore>,
     /// Objects of listings verified at once.
     pub(crate) submitting: Arc<Semaphore>,
+    /// When it was started.
+    started: Millis,
     /// When key nodes last asked for something (SET-7); those of before the start
     /// are heard of within seconds.
     heard: Mutex<HashMap<PublicKey, Millis>>,
@@ -134,6 +139,7 @@ impl App {
             &circuits,
         )
         .map_err(|e| DomainError::invalid("srs", e.to_string()))?;
+        let started = clock();
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
             tokens: TokenKeys::new(tokens, &id),
@@ -155,6 +161,7 @@ impl App {
             hashing: Arc::new(Semaphore::new(2)),
             submitting: Arc::new(Semaphore::new(1)),
             heard: Mutex::default(),
+            started,
             manifests: crate::convert::ManifestCache::default(),
         }))
     }
@@ -187,6 +194,14 @@ impl App {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let lately = |k: &Key| heard.get(&PublicKey(k.0)).is_some_and(|at| *at >= since);
         nodes.iter().all(lately)
+    }
+
+    /// Whether a node asked for nothing for so long that a grant to it is given up
+    /// (SET-7). Nobody is silent just after a start.
+    pub(crate) fn silent(&self, node: PublicKey) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = heard.get(&node).copied().unwrap_or(self.started);
+        last.saturating_add(SILENT_MILLIS) < self.now()
     }
 
     /// Random bytes.

@@ -55,8 +55,10 @@ pub struct ServerConfig {
     pub pod_basis_points: u32,
     /// How long a quote holds, in seconds.
     pub quote_seconds: u32,
-    /// How long a grant holds, in seconds.
+    /// How long a grant to a custodian's key node holds, in seconds.
     pub grant_seconds: u32,
+    /// How long one to a quorum of a committee does: then another is granted.
+    pub quorum_seconds: u32,
     /// Longest time from placing to an order's deadline, in seconds: so long an
     /// order may reserve a part of its listing's quota.
     pub order_seconds: u32,
@@ -80,6 +82,7 @@ impl Default for ServerConfig {
             pod_basis_points: 2_000,
             quote_seconds: 900,
             grant_seconds: 600,
+            quorum_seconds: 180,
             order_seconds: 86_400,
             drafts: 10,
             dealing_bytes: 8 << 30,
@@ -111,6 +114,7 @@ impl ServerConfig {
             ("readers", self.readers),
             ("quote_seconds", self.quote_seconds),
             ("grant_seconds", self.grant_seconds),
+            ("quorum_seconds", self.quorum_seconds),
             ("order_seconds", self.order_seconds),
             ("limits.login", self.limits.login),
             ("limits.register", self.limits.register),

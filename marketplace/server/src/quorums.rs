@@ -41,6 +41,56 @@ impl App {
         Ok(waiting.last().filter(|_| more).map(|o| o.id))
     }
 
+    /// SET-7: gives up grants of which a node fell silent, where another quorum is
+    /// there whose nodes are all heard of; at most `limit` after one; where to go
+    /// on.
+    pub(crate) async fn give_up_silent(
+        &self,
+        after: Option<OrderId>,
+        limit: u32,
+    ) -> Result<Option<OrderId>> {
+        let granted = self.store.granted_to_quorums(after, limit).await?;
+        for order in &granted {
+            if let Err(e) = self.give_up_if_silent(order).await {
+                tracing::error!(order = %order.id, error = ?e, "a grant to silent nodes");
+            }
+        }
+        let more = granted.len() >= limit as usize;
+        Ok(granted.last().filter(|_| more).map(|o| o.id))
+    }
+
+    async fn give_up_if_silent(&self, order: &Order) -> Result<()> {
+        let Some(newest) = order.grants().last().filter(|g| g.over.is_none()) else {
+            return Ok(());
+        };
+        let parts = self.store.openings(order.id).await?;
+        let owing = |p: &&OpeningHeld| {
+            p.number == newest.number && p.state == OpeningState::Pending && self.silent(p.node)
+        };
+        let Some(silent) = parts.iter().find(owing) else {
+            return Ok(());
+        };
+        let group = self.store.joint(order.id).await?;
+        let next = self.quorum_for(&group).await?;
+        let keys = next.as_ref().and_then(|c| c.first()).and_then(|c| {
+            let openers = &group.first()?.terms.openers;
+            openers.quorum(&c.quorum)
+        });
+        if !keys.is_some_and(|k| self.heard(&k)) {
+            return Ok(());
+        }
+        let why = format!("node {} is silent", silent.place);
+        let now = self.now();
+        for order in self
+            .store
+            .give_up_grant(order.id, newest.number, &why, now)
+            .await?
+        {
+            self.changed(order.id);
+        }
+        Ok(())
+    }
+
     /// Grants the order, or its whole joint order, to a quorum, if all is ready
     /// and there is one.
     pub(crate) async fn grant_to_quorum(&self, id: OrderId) -> Result<()> {
@@ -93,7 +143,7 @@ impl App {
             let parts = self.store.openings(order.id).await?;
             let over = parts.iter().filter(|p| opened(p));
             excluded.nodes.extend(over.map(|p| p.place));
-            // Every grant that there was came to nothing.
+            // Every grant that there was came to nothing, or would now.
             let not = parts.iter().filter(|p| p.state != OpeningState::Delivered);
             failed.extend(not.map(|p| p.place));
         }

@@ -27,7 +27,7 @@ use veilbourse_domain::{
     terms::PolicyTerms,
 };
 use veilbourse_graphql::{OutputOffer, QuoteOffer, Seat, TicketOffer};
-use veilbourse_verifier::linear::{CircuitKey, PrivateArgument, required_circuits};
+use veilbourse_verifier::linear::{CircuitKey, MatrixKind, PrivateArgument, required_circuits};
 
 /// Seconds that a proof with hidden weights takes on two cores, measured.
 const PRIVATE_SECONDS: u32 = 10;
@@ -92,10 +92,16 @@ impl App {
                     .iter()
                     .find(|c| c.kind() == kind && c.class() == class)
                     .cloned()
-                    .ok_or_else(|| DomainError::Program {
-                        reason: format!(
-                            "this marketplace holds no verifying key for {kind:?} of class {class}"
-                        ),
+                    .ok_or_else(|| {
+                        let (released, rows) = match kind {
+                            MatrixKind::Traced => ("one value a segment", "aggregate"),
+                            MatrixKind::Chunk => ("a score a row", "each"),
+                        };
+                        DomainError::Program {
+                            reason: format!(
+                                "this marketplace holds no verifying key for private weights over up to {class} encrypted columns, {released} (its operator makes one: srs key --rows {rows} --class {class})"
+                            ),
+                        }
                     })
             })
             .collect()
@@ -247,9 +253,7 @@ fn expected_work(manifest: &Manifest, program: &Program, circuits: &[CircuitKey]
         work.weighted_values += columns * N as u64;
         if is_private(program, o.vector) {
             let traced = matches!(o.over, MatrixRef::Traced { .. });
-            let kind = |c: &&CircuitKey| {
-                (c.kind() == veilbourse_verifier::linear::MatrixKind::Traced) == traced
-            };
+            let kind = |c: &&CircuitKey| (c.kind() == MatrixKind::Traced) == traced;
             work.constraints += circuits.iter().find(kind).map_or(0, CircuitKey::rows);
         }
     }
@@ -306,6 +310,7 @@ fn private_parts(program: &Program, custody: Custody) -> Vec<String> {
         "every row of the dataset, from everybody but the custodian".to_owned(),
         opened.to_owned(),
     ];
+    let mut public = Vec::new();
     for v in &program.vectors {
         if let Weights::Private {
             l1_bound, l2_bound, ..
@@ -316,11 +321,19 @@ fn private_parts(program: &Program, custody: Custody) -> Vec<String> {
                 v.label
             ));
         } else {
-            out.push(format!(
-                "nothing of the weights of \"{}\": they are public",
-                v.label
-            ));
+            public.push(v.label.as_str());
         }
+    }
+    // A training has dozens of moments: one line says it of all.
+    match public.as_slice() {
+        [] => {}
+        [one] => out.push(format!(
+            "nothing of the weights of \"{one}\": they are public"
+        )),
+        [first, .., last] => out.push(format!(
+            "nothing of the weights of \"{first}\" to \"{last}\" ({} vectors): they are public",
+            public.len()
+        )),
     }
     out
 }

@@ -114,7 +114,7 @@ impl App {
 
     async fn sweep_forever(&self) {
         let mut rounds = 0u32;
-        let mut after = None;
+        let (mut after, mut granted) = (None, None);
         loop {
             tokio::time::sleep(ROUND).await;
             match self.store.sweep(self.now(), BATCH).await {
@@ -126,7 +126,12 @@ impl App {
                 }
                 Err(e) => tracing::error!(error = ?e, "sweep"),
             }
-            // SET-7: orders that wait for a quorum, some each round.
+            // SET-7: grants to silent nodes, then orders that wait for a quorum, some
+            // each round.
+            match self.give_up_silent(granted, BATCH).await {
+                Ok(last) => granted = last,
+                Err(e) => tracing::error!(error = ?e, "grants to silent nodes"),
+            }
             match self.grant_waiting(after, BATCH).await {
                 Ok(last) => after = last,
                 Err(e) => tracing::error!(error = ?e, "grants"),
@@ -242,7 +247,11 @@ impl App {
 
     /// When a grant of now expires: before the order's deadline (SET-5).
     pub(crate) fn grant_end(&self, order: &Order, now: Millis) -> Millis {
-        now.saturating_add(1000 * u64::from(self.config.grant_seconds))
+        let seconds = match order.terms.by_committee() {
+            true => self.config.quorum_seconds,
+            false => self.config.grant_seconds,
+        };
+        now.saturating_add(1000 * u64::from(seconds))
             .min(order.terms.deadline.saturating_sub(1))
     }
 

@@ -647,7 +647,21 @@ impl Orders for SqlStore {
     }
 
     async fn ungranted(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>> {
-        self.waiting_for_a_quorum(after, limit).await
+        self.of_committees("verified", after, limit).await
+    }
+
+    async fn granted_to_quorums(&self, after: Option<OrderId>, limit: u32) -> Result<Vec<Order>> {
+        self.of_committees("opening", after, limit).await
+    }
+
+    async fn give_up_grant(
+        &self,
+        id: OrderId,
+        number: u32,
+        why: &str,
+        now: Millis,
+    ) -> Result<Vec<Order>> {
+        self.give_up_quorum(id, number, why, now).await
     }
 
     async fn joint(&self, id: OrderId) -> Result<Vec<Order>> {

@@ -254,18 +254,42 @@ async fn complete(tx: &Tx, id: OrderId, grant: u32) -> Result<Option<Vec<Digest>
 }
 
 impl SqlStore {
-    pub(crate) async fn waiting_for_a_quorum(
+    /// Orders of committees in a state, oldest first.
+    pub(crate) async fn of_committees(
         &self,
+        state: &str,
         after: Option<OrderId>,
         limit: u32,
     ) -> Result<Vec<Order>> {
         let after = after.map(|a| a.to_string()).unwrap_or_default();
         let sql = format!(
-            "SELECT body FROM orders WHERE committee = 1 AND state = 'verified' AND id > $1
+            "SELECT body FROM orders WHERE committee = 1 AND state = $1 AND id > $2
              ORDER BY id LIMIT {limit}"
         );
-        let rows = self.all(&sql, vals![after]).await?;
+        let rows = self.all(&sql, vals![state, after]).await?;
         rows.iter().map(|r| body(r, "body")).collect()
+    }
+
+    /// SET-7: the newest grant is given up, if it is this one and another quorum
+    /// remains.
+    pub(crate) async fn give_up_quorum(
+        &self,
+        id: OrderId,
+        number: u32,
+        why: &str,
+        now: Millis,
+    ) -> Result<Vec<Order>> {
+        transaction!(self, "order.give_up_grant", |tx| {
+            let order = load(tx, id).await?.order;
+            if live(&order).is_some_and(|g| g.number == number) {
+                let group = load_joint(tx, &order).await?;
+                if choose(&open_to(tx, &group, false).await?, |_| true).is_some() {
+                    come_to_nothing(tx, &order, why, "system", now).await?;
+                }
+            }
+            let all = load_joint(tx, &order).await?;
+            Ok(all.into_iter().map(|l| l.order).collect())
+        })
     }
 
     pub(crate) async fn orders_of_joint(&self, id: OrderId) -> Result<Vec<Order>> {

@@ -53,7 +53,7 @@ impl MemberConfig {
             datasets: 256,
             jobs: 8,
             poll: Duration::from_secs(2),
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(30),
             greeting: Duration::from_secs(10),
             timing: Timing::default(),
             limits: Limits::default(),

@@ -2,7 +2,7 @@
 
 use super::{
     Kept, result_rows, say_refunded,
-    values::{real_noise, result_json, variance_rows, variances},
+    values::{noise_rows, result_json, variance_rows, variances},
 };
 use crate::show::{bytes, table};
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,7 @@ use std::{
 use veilbourse_client::{
     buyer::{self, Opened, Sealed, Ticket},
     market::{self, Session},
-    query::{self, Decoded},
+    query,
 };
 use veilbourse_documents::Id;
 use veilbourse_verify::{
@@ -139,22 +139,18 @@ pub(super) async fn open(session: &Session, folder: &Path, json: bool) -> Result
     }
     let (manifest, program) = f.kept.decoding()?;
     let decoded = query::decode(&manifest, &program, &f.values);
-    out!(
-        "{}",
-        table(
-            &["output", "segment", "rows", "value"],
-            &[result_rows(&decoded), variance_rows(&variances(&decoded))].concat()
-        )
-    );
+    let variances = variances(&decoded);
+    let mut rows = [result_rows(&decoded), variance_rows(&variances)].concat();
+    let mut head = vec!["output", "segment", "rows", "value"];
     let noise = f.kept.noise_deviation();
     if noise > 0.0 {
-        let row = |d: &Decoded| format!("{} {:.3e}", d.label, real_noise(&program, d, noise));
-        let said: Vec<String> = decoded.iter().map(row).collect();
-        out!(
-            "  the tickets' noise has deviation: {}",
-            printable(&said.join("; "))
-        );
+        head.push("noise (deviation)");
+        let all = noise_rows(&program, &decoded, &variances, noise);
+        for (row, deviation) in rows.iter_mut().zip(all) {
+            row.push(format!("{deviation:.6}"));
+        }
     }
+    out!("{}", table(&head, &rows));
     let how = f.verified.first().map_or("", |r| r.decryption);
     for receipt in &f.receipts {
         out!("  receipt {}", receipt.display());

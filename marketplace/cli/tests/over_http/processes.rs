@@ -29,7 +29,7 @@ price_output = 250
 "#;
 
 /// Grants to a quorum with a dead node end soon.
-const SERVER: &str = "dir = \"data\"\ngrant_seconds = 8\n[limits]\nregister = 100\nlogin = 1000\nlisting = 100\nquote = 100\nplace = 100\nupload = 10000\n";
+const SERVER: &str = "dir = \"data\"\ngrant_seconds = 8\nquorum_seconds = 8\n[limits]\nregister = 100\nlogin = 1000\nlisting = 100\nquote = 100\nplace = 100\nupload = 10000\n";
 
 /// Somebody with a folder of their own.
 struct Actor {

@@ -72,6 +72,7 @@ struct Seller {
 fn config() -> ServerConfig {
     ServerConfig {
         grant_seconds: (GRANT / 1000) as u32,
+        quorum_seconds: (GRANT / 1000) as u32,
         ..settings()
     }
 }
