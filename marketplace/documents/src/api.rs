@@ -3,10 +3,11 @@
 
 use crate::{
     DealingAccepted, DealingRefused, Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce,
-    Opening, Order, Policy, Quote, Signed, Submission,
+    Opening, Order, PIECE_OVERHEAD, Policy, Quote, Signed, Submission, masked::most_masked,
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::manifest::Manifest;
+use veilbourse_protocol::{MAX_BATCH, MAX_NODES, OPENING_BYTES};
 
 /// `POST /v1/machines/token`.
 pub type TokenRequest = Signed<MachineLogin>;
@@ -115,6 +116,33 @@ pub struct Deliver {
     pub orders: Vec<Delivered>,
     /// The sealed result, or the sealed masks.
     pub sealed_result: crate::Bytes,
+}
+
+/// Most bytes of a [`Deliver`] as JSON (POD-1).
+pub const MAX_DELIVER_BYTES: usize = 8 << 20;
+/// Most bytes of one order's signed documents in it, and of all names.
+const SIGNED_BYTES: usize = 4096;
+
+// An order by itself always fits.
+const _: () = assert!(Deliver::most_bytes(1, MAX_BATCH, MAX_NODES as usize) <= MAX_DELIVER_BYTES);
+
+impl Deliver {
+    /// Most bytes as JSON of what a quorum's node hands in: `orders` masked
+    /// results (one, or a joint order's) of `values` values each, opened by
+    /// `parties` nodes, and one mask share a value.
+    pub const fn most_bytes(orders: usize, values: usize, parties: usize) -> usize {
+        let masked = base64(most_masked(values, parties));
+        let order = masked.saturating_add(SIGNED_BYTES);
+        let masks = values.saturating_mul(OPENING_BYTES);
+        let sealed = base64(masks.saturating_add(PIECE_OVERHEAD + 4));
+        let all = orders.saturating_mul(order);
+        all.saturating_add(sealed).saturating_add(SIGNED_BYTES)
+    }
+}
+
+/// Characters of so many bytes in base64, padded.
+const fn base64(bytes: usize) -> usize {
+    bytes.div_ceil(3).saturating_mul(4)
 }
 
 /// A node's delivery of one order.

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 /// Most bytes of an encoded [`MaskedResult`]: y and five commitments a value,
 /// two siblings a level.
-pub const MAX_MASKED_BYTES: usize = MAX_BATCH * (8 + 32 * MAX_NODES as usize) + 48 * 32 + 64;
+pub const MAX_MASKED_BYTES: usize = most_masked(MAX_BATCH, MAX_NODES as usize);
 const VERSION: u16 = 1;
 const WHAT: &str = "masked result";
 const MAX_SIBLINGS: u32 = 48;
@@ -37,6 +37,13 @@ pub struct MaskedResult {
     pub commitments: Vec<Vec<[u8; 32]>>,
     /// From the commitments to the signed root (TKT-5).
     pub siblings: Vec<Digest>,
+}
+
+/// Most bytes of an encoded [`MaskedResult`] of so many values and parties.
+pub(crate) const fn most_masked(values: usize, parties: usize) -> usize {
+    let value = parties.saturating_mul(32).saturating_add(8);
+    let siblings = MAX_SIBLINGS as usize * 32;
+    values.saturating_mul(value).saturating_add(siblings + 64)
 }
 
 fn wire(what: &'static str, e: &WireError) -> DocumentError {

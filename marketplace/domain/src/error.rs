@@ -131,12 +131,16 @@ refusals! {
     JointDataset { dataset: String } => "JOINT_DATASET", 409, "dataset {dataset} is twice in the joint order";
     /// Something that must be the same in all orders of a joint one (ORD-8).
     JointDiffers { what: &'static str } => "JOINT_DIFFERS", 409, "the joint order's {what} are not the same in all its orders";
+    /// A joint order whose delivery by a node is longer than one may be (ORD-8).
+    JointTooLarge { limit: u64, value: u64 } => "JOINT_TOO_LARGE", 413, "a node's delivery of the joint order has up to {value} bytes, the limit is {limit}; ask for fewer values or of fewer listings";
     /// A quote of a joint order that another of its orders has (SET-8).
     JointRepeated => "JOINT_REPEATED", 409, "the joint order has an order under this quote";
     /// A joint order of which a part has ended (SET-8).
     JointEnded => "JOINT_ENDED", 409, "an order of the joint order has ended";
     /// Another masked result or opening than the quorum's other nodes delivered (SET-7).
     OpeningDiffers { what: &'static str } => "OPENING_DIFFERS", 409, "the {what} is not what another node of the quorum delivered";
+    /// Commitments that are not those of the granted dealing's tickets (TKT-5, DOC-13).
+    MasksNotDealt { reason: String } => "MASKS_NOT_DEALT", 409, "the masked result's commitments are not the granted dealing's: {reason}";
     /// A grant that is no more, or a node that it does not name (SET-7).
     GrantUnknown => "GRANT_UNKNOWN", 409, "the order has no such grant for this node";
     /// An evaluation class below the policy's or the order's minimum (ORD-1).

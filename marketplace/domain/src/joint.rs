@@ -8,6 +8,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 use veilbourse_core::{budget, digest::Digest, manifest::Manifest, program::Program};
+use veilbourse_documents::api::{Deliver, MAX_DELIVER_BYTES};
 
 /// Custodians from which on no noise is needed for the sake of each.
 pub const MIN_CUSTODIANS: u64 = 3;
@@ -77,6 +78,27 @@ pub fn check_joint(buyer: AccountId, joint: &[Digest], parts: &[JointPart]) -> R
         return Err(DomainError::JointTooFew {
             custodians,
             minimum,
+        });
+    }
+    check_delivery(parts)
+}
+
+/// What a node hands in of all orders at once fits into one request, whichever
+/// quorum opens: no order is placed that could not be delivered.
+fn check_delivery(parts: &[JointPart]) -> Result<()> {
+    let Some(first) = parts.first() else {
+        return Ok(());
+    };
+    let Openers::Committee { threshold, .. } = &first.openers else {
+        return Ok(());
+    };
+    let values = first.outputs.iter().map(|(values, _)| u64::from(*values));
+    let values = usize::try_from(values.sum::<u64>()).unwrap_or(usize::MAX);
+    let value = Deliver::most_bytes(parts.len(), values, usize::from(*threshold));
+    if value > MAX_DELIVER_BYTES {
+        return Err(DomainError::JointTooLarge {
+            limit: MAX_DELIVER_BYTES as u64,
+            value: value as u64,
         });
     }
     Ok(())

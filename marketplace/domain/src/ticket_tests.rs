@@ -4,17 +4,20 @@ use crate::{
     DomainError,
     admit_tests::{Case, decide, listing, policy, with_policy},
     id::{AccountId, ListingId, OrderId, PublicKey, TransferId},
-    joint::{JointPart, MIN_CUSTODIANS},
+    joint::{JointPart, MIN_CUSTODIANS, check_joint},
     order::{Granted, Order, OrderState, Placed, RefundReason, Verified},
     terms::{Opener, Openers, PolicyTerms, Tickets},
     tickets::{
         Candidate, DealingFacts, DealingState, Excluded, NodeAnswer, TicketFacts, UnderWay,
-        candidates, choose, count, largest, views,
+        candidates, choose, count, largest, rank, views,
     },
 };
 use proptest::prelude::*;
 use veilbourse_core::{digest::Digest, program::Weights};
-use veilbourse_documents::Key;
+use veilbourse_documents::{
+    Key,
+    api::{Deliver, MAX_DELIVER_BYTES},
+};
 
 fn committee() -> Openers {
     Openers::Committee {
@@ -233,6 +236,18 @@ fn quorums_are_chosen() {
         quorum(choose(&[of(1, &f, &free)], |_| false)),
         Some(vec![0, 1])
     );
+    // Who failed the order before comes after others, and after who is not there.
+    let ranked = |heard: &[u8], failed: &[u8]| {
+        let there = |q: &[u8]| q.iter().all(|n| heard.contains(n));
+        let chosen = choose(&[of(1, &f, &free)], |q| rank(q, there(q), failed));
+        quorum(chosen)
+    };
+    assert_eq!(ranked(&[0, 1, 2], &[]), Some(vec![0, 1]));
+    assert_eq!(ranked(&[0, 1, 2], &[0]), Some(vec![1, 2]));
+    assert_eq!(ranked(&[0, 1, 2], &[1]), Some(vec![0, 2]));
+    assert_eq!(ranked(&[0, 1, 2], &[0, 0, 1]), Some(vec![1, 2]), "tickets");
+    assert_eq!(ranked(&[0, 1], &[0]), Some(vec![0, 1]));
+    assert_eq!(ranked(&[], &[1]), Some(vec![0, 2]));
     // Not twice, and not with a node that opened the order elsewhere.
     let mut e = Excluded {
         quorums: vec![vec![0, 1]],
@@ -352,6 +367,44 @@ fn joint_orders() {
     // One node opens no joint orders.
     let held = decide(|c| c.order.joint = vec![c.quote.digest, Digest([98; 32])]);
     assert_eq!(held, Err(E::JointDiffers { what: "openers" }));
+}
+
+#[test]
+fn joint_orders_that_no_node_could_hand_in() {
+    // ORD-8: by what is handed in of all, at the limit and one value beyond.
+    let decided = |orders: u8, threshold: u8, values: u32| {
+        let mut parts: Vec<_> = (1..=orders).map(part).collect();
+        for p in &mut parts {
+            let nodes = (0..5).map(|n| Key([n; 32])).collect();
+            p.openers = Openers::Committee { nodes, threshold };
+            // Counted over the outputs.
+            p.outputs = vec![(1, 0), (values - 1, 0)];
+        }
+        let quotes: Vec<_> = parts.iter().map(|p| p.quote).collect();
+        check_joint(AccountId::new(2, [99; 10]), &quotes, &parts)
+    };
+    let limit = MAX_DELIVER_BYTES;
+    for (orders, threshold) in [(3u8, 5u8), (5, 2), (16, 2), (16, 5)] {
+        let bytes = |v: u32| {
+            let values = usize::try_from(v).expect("small");
+            Deliver::most_bytes(orders.into(), values, threshold.into())
+        };
+        let most = (2..=1 << 14).rev().find(|v| bytes(*v) <= limit);
+        let most = most.expect("some fit");
+        assert!(most < 1 << 14, "{orders} {threshold}: all fit");
+        assert_eq!(decided(orders, threshold, most), Ok(()));
+        let refused = DomainError::JointTooLarge {
+            limit: limit as u64,
+            value: bytes(most + 1) as u64,
+        };
+        assert_eq!(refused.code(), "JOINT_TOO_LARGE");
+        assert_eq!(decided(orders, threshold, most + 1), Err(refused));
+    }
+    // Three listings of a committee of which two open: whatever a session holds.
+    assert_eq!(decided(3, 2, 1 << 14), Ok(()));
+    // As many values as no document says: refused, not counted round.
+    let all = decided(16, 5, u32::MAX);
+    assert!(matches!(all, Err(DomainError::JointTooLarge { .. })));
 }
 
 fn granted(number: u32, quorum: &[u8]) -> Granted {

@@ -7,6 +7,7 @@ use crate::{
     id::PublicKey,
     terms::{DealingTerms, PolicyTerms, Tickets},
 };
+use std::cmp::Reverse;
 use veilbourse_core::digest::Digest;
 
 /// What a key node said of a dealing (DOC-14).
@@ -259,13 +260,24 @@ impl Excluded {
     }
 }
 
+/// How good a quorum is for an order: all of its nodes were `heard` of lately, then
+/// few of them `failed` the order before, by a grant for which they did not
+/// deliver. A node that fails its quorums one after the other takes honest ones
+/// with it: who has delivered opens the order in no other.
+pub fn rank(quorum: &[u8], heard: bool, failed: &[u8]) -> (bool, Reverse<usize>) {
+    let again = quorum.iter().filter(|n| failed.contains(n));
+    (heard, Reverse(again.count()))
+}
+
 /// Chooses one quorum for an order, or for every order of a joint one, by their
-/// candidates (SET-7, SET-8): one all of whose nodes were heard of lately before
-/// others; of several the one with most tickets left (where an order has least).
-/// The candidate of each order.
-pub fn choose(orders: &[Vec<Candidate>], heard: impl Fn(&[u8]) -> bool) -> Option<Vec<Candidate>> {
+/// candidates (SET-7, SET-8): one of the highest rank; of several the one with
+/// most tickets left (where an order has least). The candidate of each order.
+pub fn choose<R: Ord>(
+    orders: &[Vec<Candidate>],
+    rank: impl Fn(&[u8]) -> R,
+) -> Option<Vec<Candidate>> {
     let (first, _) = orders.split_first()?;
-    let mut best: Option<((bool, u64), Vec<Candidate>)> = None;
+    let mut best: Option<((R, u64), Vec<Candidate>)> = None;
     for c in first {
         let same = |all: &Vec<Candidate>| {
             let of_quorum = all.iter().filter(|o| o.quorum == c.quorum);
@@ -275,7 +287,7 @@ pub fn choose(orders: &[Vec<Candidate>], heard: impl Fn(&[u8]) -> bool) -> Optio
             continue;
         };
         let least = each.iter().map(|o| o.left).min().unwrap_or(0);
-        let rank = (heard(&c.quorum), least);
+        let rank = (rank(&c.quorum), least);
         // The first of equals: the policy's order decides.
         if best.as_ref().is_none_or(|(r, _)| rank > *r) {
             best = Some((rank, each));

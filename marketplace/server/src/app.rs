@@ -57,6 +57,8 @@ pub struct App {
     /// Verification of submissions to orders at once: bounded memory. Nobody
     /// but the settlement takes these.
     pub(crate) heavy: Arc<Semaphore>,
+    /// Masked results checked at once.
+    pub(crate) checking: Arc<Semaphore>,
     /// Password hashing at once.
     pub(crate) hashing: Arc<Semaphore>,
     /// Objects of listings verified at once.
@@ -155,6 +157,7 @@ impl App {
             settle: Notify::new(),
             held: Held::default(),
             heavy: Arc::new(Semaphore::new(2)),
+            checking: Arc::new(Semaphore::new(2)),
             hashing: Arc::new(Semaphore::new(2)),
             submitting: Arc::new(Semaphore::new(1)),
             heard: Mutex::default(),

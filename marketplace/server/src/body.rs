@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
-use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD};
+use veilbourse_documents::{PIECE_BYTES, PIECE_OVERHEAD, api::MAX_DELIVER_BYTES};
 use veilbourse_domain::{
     DomainError,
     access::{POLICY, Surface, Viewer},
@@ -29,8 +29,8 @@ use veilbourse_domain::{
 
 /// Most bytes of a body unless another limit is named.
 pub(crate) const MAX_PLAIN: usize = 1 << 20;
-/// Most bytes of a GraphQL request that places an order or makes a listing, of
-/// an upload's piece, and of a delivery.
+/// Most bytes of a GraphQL request that places an order or makes a listing, and
+/// of an upload's piece.
 pub(crate) const MAX_LARGE: usize = 8 << 20;
 /// Most bytes of an output that a pod puts.
 pub(crate) const MAX_OUTPUT: usize = 32 << 20;
@@ -41,7 +41,7 @@ pub(crate) const MAX_PIECE: usize = PIECE_BYTES + PIECE_OVERHEAD;
 /// Most bytes of what machines say about themselves.
 const MAX_NOTICE: usize = 64 << 10;
 /// Bodies over [`MAX_PLAIN`] that an account or machine sends at once.
-const MAX_LARGE_AT_ONCE: usize = 8;
+pub(crate) const MAX_LARGE_AT_ONCE: usize = 8;
 /// A body must go on within this time.
 const IDLE: Duration = Duration::from_secs(15);
 /// And be whole within this, and a second for each 64 KiB of its limit.
@@ -51,7 +51,8 @@ const WHOLE: Duration = Duration::from_secs(60);
 fn limit_of(pattern: Option<&str>) -> usize {
     match pattern {
         Some("/graphql" | "/v1/listings/{id}/objects/{name}") => MAX_LARGE,
-        Some("/v1/node/jobs/{order}/delivery") => MAX_LARGE,
+        // ORD-8: no order is placed whose delivery is longer.
+        Some("/v1/node/jobs/{order}/delivery") => MAX_DELIVER_BYTES,
         Some("/v1/pod/jobs/{order}/outputs/{index}") => MAX_OUTPUT,
         Some("/v1/listings/{id}/dealings/{dealing}/announcement") => MAX_ANNOUNCEMENT,
         Some("/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}") => MAX_PIECE,
@@ -202,8 +203,10 @@ impl Site {
         let mut held: Option<Holding> = None;
         let mut bytes = Vec::new();
         while let Some(part) = payload.next().await {
-            let part =
-                part.map_err(|e| self.refuse(DomainError::invalid("body", e.to_string())))?;
+            let part = part.map_err(|e| match e {
+                PayloadError::Overflow => self.refuse(too_large(most, most.saturating_add(1))),
+                e => self.refuse(DomainError::invalid("body", e.to_string())),
+            })?;
             let length = bytes.len().saturating_add(part.len());
             if length > most {
                 return Err(self.refuse(too_large(most, length)));

@@ -6,9 +6,10 @@
 
 use crate::{
     App, ServerConfig,
-    body::admit,
+    body::{MAX_LARGE_AT_ONCE, MAX_PLAIN, admit},
     convert::stored,
     http::{Site, routes},
+    nodes::MAX_DELIVERIES_AT_ONCE,
 };
 use actix_web::{
     App as ActixApp, body::to_bytes, http::Method, middleware::from_fn, test, web::Data,
@@ -17,11 +18,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 use veilbourse_core::{
     digest::Digest,
+    field::Fq,
     manifest::{
         Column, ColumnKind, CommitmentParamsId, DataParamsId, MANIFEST_VERSION, Manifest,
         PublicColumn, Segment,
@@ -32,12 +34,12 @@ use veilbourse_core::{
 use veilbourse_documents::{
     Bytes, Chain, ClassTerms, DOCUMENT_VERSION, DealingAccepted, DealingRefused, DealingTerms,
     DecryptionClass, Delivery, EvaluationClass, Id, Key, MachineLogin, MachineRegistration,
-    MaskedResult, NonDelivery, Nonce, Openers, Opening, Order, PIECE_OVERHEAD, Policy, QueryKind,
-    Quote, Receipt, SealingSecret, Signed, SigningKey, SrsProvenance, SrsRef, Submission,
-    SubmittedDigest, Tickets, Work,
+    MaskedResult, NonDelivery, Nonce, Opener, Openers, Opening, Order, PIECE_OVERHEAD, Policy,
+    QueryKind, Quote, Receipt, SealingSecret, Signed, SigningKey, SrsProvenance, SrsRef,
+    Submission, SubmittedDigest, Tickets, Work,
     api::{
-        AcceptedKeys, DealingAnswer, DealingJobs, Deliver, Delivered, NodeJob, NodeJobs,
-        OpenedByQuorum, Refuse,
+        AcceptedKeys, DealingAnswer, DealingJobs, Deliver, Delivered, ErrorAnswer,
+        MAX_DELIVER_BYTES, NodeJob, NodeJobs, OpenedByQuorum, Refuse,
     },
 };
 use veilbourse_domain::{
@@ -54,11 +56,16 @@ use veilbourse_domain::{
     terms::PolicyTerms,
 };
 use veilbourse_privacy::Mechanism;
+use veilbourse_protocol::{Dealer, MaskShare, Shape, TicketPath, Tree, quorum_name};
 use veilbourse_ticket_store::{Dealing, QuorumSet};
 
 const NOW: u64 = 1_700_000_000_000;
-const QUORUMS: [[u8; 2]; 2] = [[0, 1], [1, 2]];
+/// Of four nodes of which two open; the quorums that were dealt to.
+const QUORUMS: [[u8; 2]; 3] = [[0, 1], [1, 2], [2, 3]];
 const PASSWORD: &str = "a password of a test";
+/// Tickets of each dealing: 5 to 24.
+const FIRST: u64 = 5;
+const COUNT: u64 = 20;
 
 fn manifest() -> Manifest {
     Manifest {
@@ -131,6 +138,58 @@ fn class() -> ClassTerms {
     }
 }
 
+/// What a custodian dealt to each quorum: the tree over its tickets and their
+/// commitments.
+struct Dealt {
+    tree: Tree,
+    commitments: Vec<Vec<[u8; 32]>>,
+}
+
+fn dealt(q: usize) -> &'static Dealt {
+    static DEALT: [OnceLock<Dealt>; 3] = [const { OnceLock::new() }; 3];
+    DEALT[q].get_or_init(|| {
+        let keys = quorum_name(&manifest().root(), &QUORUMS[q], 0);
+        let class = class().class().expect("a class");
+        let shape = Shape::new(class, keys, u32::try_from(FIRST).expect("small"));
+        let mut rng = ChaCha20Rng::seed_from_u64(60 + q as u64);
+        let dealer = Dealer::new(shape, 2, &mut rng);
+        let tickets = FIRST..FIRST + COUNT;
+        let (leaves, commitments): (Vec<_>, Vec<_>) = tickets
+            .map(|n| dealer.ticket(n))
+            .map(|t| (t.leaf, t.commitments))
+            .unzip();
+        let before = vec![Digest::default(); usize::try_from(FIRST).expect("small")];
+        Dealt {
+            tree: Tree::new([before, leaves].concat()),
+            commitments,
+        }
+    })
+}
+
+/// What an honest node of quorum `q` hands in; points of nothing for tickets
+/// that are not the dealing's.
+fn masked(q: usize, first: u64, words: &[u64]) -> MaskedResult {
+    let path = |ticket: u64| {
+        let at = ticket.checked_sub(FIRST)?;
+        let commitments = dealt(q).commitments.get(usize::try_from(at).ok()?)?;
+        Some(TicketPath {
+            ticket,
+            commitments: commitments.clone(),
+            path: dealt(q).tree.path(ticket),
+        })
+    };
+    let tickets = first..first + words.len() as u64;
+    let paths: Option<Vec<_>> = tickets.map(path).collect();
+    let y: Option<Vec<_>> = words.iter().map(|w| Fq::new(*w)).collect();
+    let made = paths.and_then(|p| MaskedResult::new(&y.expect("words"), &p));
+    made.unwrap_or_else(|| MaskedResult {
+        first_ticket: first,
+        words: words.to_vec(),
+        commitments: vec![vec![[1; 32]; 2]; words.len()],
+        siblings: vec![Digest([2; 32])],
+    })
+}
+
 fn dealing(q: usize) -> Dealing {
     let members = QUORUMS[q];
     Dealing {
@@ -138,10 +197,10 @@ fn dealing(q: usize) -> Dealing {
         quorum: QuorumSet::of_members(&members).expect("a quorum"),
         epoch: 0,
         class: class().class().expect("a class"),
-        first: 5,
-        count: 20,
+        first: FIRST,
+        count: COUNT,
         with_key: true,
-        root: Digest([70; 32]),
+        root: dealt(q).tree.root(),
         parties: members.map(|n| node_key(n).0).to_vec(),
         packages: vec![Digest([71; 32]); 2],
         bases: vec![Digest([72; 32]); 2],
@@ -173,7 +232,7 @@ struct Market {
     buyer: AccountId,
     listing: ListingId,
     pod: MachineId,
-    /// Tokens: custodian, buyer, another custodian, then nodes 0, 1, 2.
+    /// Tokens: custodian, buyer, another custodian, then nodes 0 to 3.
     tokens: Vec<String>,
     _dir: tempfile::TempDir,
 }
@@ -202,12 +261,12 @@ impl Market {
             dataset: manifest().root(),
             policy_version: version,
             openers: Openers::Committee {
-                nodes: (0..3).map(node_key).collect(),
+                nodes: (0..4).map(node_key).collect(),
                 threshold: 2,
             },
             tickets: Some(Tickets {
                 classes: vec![class()],
-                dealings: vec![listed(0), listed(1)],
+                dealings: (0..QUORUMS.len()).map(listed).collect(),
                 rho_limit_units: 0,
             }),
             kinds: vec![QueryKind::AggregatePublic],
@@ -315,9 +374,9 @@ async fn market(dealing_bytes: u64) -> Market {
     tokens.truncate(3);
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     let mut pod = None;
-    for n in 0..4u8 {
+    for n in 0..5u8 {
         let (kind, by) = match n {
-            3 => (MachineKind::Pod, signer(50)),
+            4 => (MachineKind::Pod, signer(50)),
             _ => (MachineKind::Node, signer(60 + n)),
         };
         let sealing = SealingSecret::generate(&mut rng).public().expect("a key");
@@ -586,12 +645,7 @@ impl Market {
             values: 1,
             opened: Opening::digest_of_opened(&[word]),
         };
-        let masked = MaskedResult {
-            first_ticket: first,
-            words: vec![word],
-            commitments: vec![vec![[1; 32]; 2]],
-            siblings: vec![Digest([2; 32])],
-        };
+        let masked = masked(granted(job), first, &[word]);
         let sealed = vec![node; 40];
         let delivery = Delivery {
             version: DOCUMENT_VERSION,
@@ -639,6 +693,23 @@ impl Market {
         self.refused("POST", &path, 3 + usize::from(node), text)
             .await
     }
+}
+
+/// The quorum that a job is granted to.
+fn granted(job: &NodeJob) -> usize {
+    let Opener::Committee { quorum, .. } = &job.grant.body.opener else {
+        panic!("a committee's")
+    };
+    let mut quorums = QUORUMS.iter();
+    quorums.position(|q| q[..] == quorum[..]).expect("dealt to")
+}
+
+/// The same delivery with another masked result.
+fn with_masked(good: &Deliver, masked: &MaskedResult) -> Deliver {
+    let mut other = good.clone();
+    let opened = other.orders[0].opened.as_mut().expect("opened");
+    opened.masked = Bytes(masked.encode());
+    other
 }
 
 #[actix_web::test]
@@ -915,6 +986,148 @@ async fn a_quorum_delivers() {
 }
 
 #[actix_web::test]
+async fn a_lying_nodes_points_do_not_stop_its_quorum() {
+    // DOC-13, TKT-5: node 1 is first, with its own signatures and the right
+    // words, but with commitments that the custodian did not deal.
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let order = m.verified().await;
+    m.grant().await;
+    let (lease, first) = (m.lease(1).await, 9);
+    let job = lease.expect("granted");
+    let q = granted(&job);
+    let honest = if QUORUMS[q][0] == 1 { 2 } else { 0 };
+    assert!(m.lease(honest).await.is_some());
+    let lie = m.delivery(&job, 1, first, 123);
+    let good = masked(q, first, &[123]);
+    let places = good.siblings.len();
+    type Change = Box<dyn Fn(&mut MaskedResult)>;
+    let mut lies: Vec<Change> = vec![
+        // Its own mask, of a ticket that it was not dealt.
+        Box::new(|r| r.commitments[0][0] = MaskShare::sum([]).commit().compress().0),
+        // No point at all.
+        Box::new(|r| r.commitments[0][1] = [0xff; 32]),
+        Box::new(|r| r.commitments[0].swap(0, 1)),
+        // Of a quorum of three.
+        Box::new(|r| r.commitments[0].push([0; 32])),
+        // Another ticket of the same dealing, and the same one of another.
+        Box::new(move |r| r.commitments = masked(q, first + 1, &[123]).commitments),
+        Box::new(move |r| r.siblings = masked(q, first + 1, &[123]).siblings),
+        Box::new(move |r| *r = masked(q + 1, first, &[123])),
+        Box::new(|r| r.siblings.clear()),
+        Box::new(|r| r.siblings.push(Digest::default())),
+    ];
+    for at in 0..places {
+        lies.push(Box::new(move |r| r.siblings[at].0[0] ^= 1));
+    }
+    for (n, change) in lies.iter().enumerate() {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert_ne!(bad, good, "lie {n} is none");
+        let bad = with_masked(&lie, &bad);
+        let refused = m.deliver(order, 1, &bad).await;
+        assert_eq!(refused, (409, "MASKS_NOT_DEALT".into()), "lie {n}");
+    }
+    // Other words, values or tickets than the node signed are told apart from that.
+    for other in [
+        masked(q, first, &[124]),
+        masked(q, first, &[123, 123]),
+        masked(q, first + 1, &[123]),
+    ] {
+        let refused = m.deliver(order, 1, &with_masked(&lie, &other)).await;
+        assert_eq!(refused, (409, "DOCUMENT_LINK".into()));
+    }
+    let mut bad = lie.clone();
+    let opened = bad.orders[0].opened.as_mut().expect("opened");
+    opened.masked.0.push(0);
+    assert_eq!(m.deliver(order, 1, &bad).await.1, "INVALID");
+    let mut alone = good.clone();
+    alone.commitments[0].pop();
+    let alone = with_masked(&lie, &alone);
+    assert_eq!(m.deliver(order, 1, &alone).await.1, "INVALID");
+    // An order twice, or none: nothing is checked of it.
+    let mut bad = lie.clone();
+    bad.orders.push(bad.orders[0].clone());
+    assert_eq!(m.deliver(order, 1, &bad).await.1, "DOCUMENT_LINK");
+    bad.orders.clear();
+    assert_eq!(m.deliver(order, 1, &bad).await.1, "DOCUMENT_LINK");
+    // Nothing of it stays: the honest node's is the first, and counts.
+    let state = async || m.app.store.order(order).await.expect("there").state;
+    assert_eq!(state().await.name(), "opening");
+    let own = m.delivery(&job, honest, first, 123);
+    assert_eq!(m.deliver(order, honest, &own).await.0, 200);
+    assert_eq!(state().await.name(), "opening");
+    // The quorum delivers once the other one tells the truth.
+    assert_eq!(m.deliver(order, 1, &lie).await.0, 200);
+    assert_eq!(state().await.name(), "released");
+    let masked = format!("/v1/orders/{order}/masked");
+    assert_eq!(
+        m.call("GET", &masked, 1, "").await,
+        (200, good.encode()),
+        "what the custodian dealt"
+    );
+}
+
+#[actix_web::test]
+async fn a_delivery_has_so_many_bytes_and_no_more() {
+    // POD-1, ORD-8: at the limit and one beyond.
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let order = m.verified().await;
+    m.grant().await;
+    let job = m.lease(1).await.expect("granted");
+    let mut text = serde_json::to_vec(&m.delivery(&job, 1, 5, 1)).expect("text");
+    text.resize(MAX_DELIVER_BYTES + 1, b' ');
+    let path = format!("/v1/node/jobs/{order}/delivery");
+    let (status, refusal) = m.call("POST", &path, 4, text.clone()).await;
+    assert_eq!(status, 413);
+    let refusal: ErrorAnswer = serde_json::from_slice(&refusal).expect("JSON");
+    let (limit, value) = (MAX_DELIVER_BYTES, MAX_DELIVER_BYTES + 1);
+    assert_eq!(refusal.code, "TOO_LARGE");
+    assert_eq!(
+        refusal.message,
+        format!("request body: {value} exceeds the limit {limit}")
+    );
+    text.truncate(MAX_DELIVER_BYTES);
+    assert_eq!(m.call("POST", &path, 4, text).await.0, 200);
+}
+
+#[actix_web::test]
+async fn a_node_has_so_many_deliveries_under_way() {
+    // UP-7, ACC-5: large bodies of a machine at once, and what is checked of a
+    // node at once; another node's turn is its own.
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let order = m.verified().await;
+    m.grant().await;
+    let job = m.lease(1).await.expect("granted");
+    let node = QUORUMS[granted(&job)].into_iter().find(|n| *n != 1);
+    let node = node.expect("another");
+    let path = format!("/v1/node/jobs/{order}/delivery");
+    let text = |n: u8| serde_json::to_vec(&m.delivery(&job, n, 5, 1)).expect("text");
+    let mut large = text(1);
+    large.resize(MAX_PLAIN + 1, b' ');
+    let held = |key: String, most: usize| -> Vec<_> {
+        let taken = |_| m.app.held.take(&key, most).expect("free");
+        (0..most).map(taken).collect()
+    };
+    let limited = (429, "RATE_LIMITED".to_owned());
+    let machine = MachineId::new(NOW, [1; 10]);
+    let bodies = held(format!("body:{machine}"), MAX_LARGE_AT_ONCE);
+    assert_eq!(m.refused("POST", &path, 4, large.clone()).await, limited);
+    drop(bodies);
+    let key = PublicKey(node_key(1).0);
+    let checks = held(format!("delivery:{key}"), MAX_DELIVERIES_AT_ONCE);
+    assert_eq!(m.refused("POST", &path, 4, text(1)).await, limited);
+    let other = m.call("POST", &path, 3 + usize::from(node), text(node));
+    assert_eq!(other.await.0, 200);
+    drop(checks);
+    assert_eq!(m.call("POST", &path, 4, large).await.0, 200);
+    let state = m.app.store.order(order).await.expect("there").state;
+    assert_eq!(state.name(), "released");
+}
+
+#[actix_web::test]
 async fn a_refusal_goes_to_the_next_quorum() {
     // SET-7
     let m = market(1 << 30).await;
@@ -927,12 +1140,14 @@ async fn a_refusal_goes_to_the_next_quorum() {
     let state = async || m.app.store.order(order).await.expect("there").state;
     assert_eq!(state().await.name(), "verified");
     m.grant().await;
-    let second = m.lease(2).await.expect("granted to the second");
+    // Rather to two that had no part in what came to nothing.
+    let second = m.lease(2).await.expect("granted to others");
     assert_eq!(second.grant.body.number, 1);
+    assert_eq!(QUORUMS[granted(&second)], [2, 3]);
     // A delivery for the first grant still counts, but its other node has refused.
     let late = m.delivery(&job, 0, 5, 1);
     assert_eq!(m.deliver(order, 0, &late).await.0, 200);
-    for node in [1, 2] {
+    for node in [2, 3] {
         let word = m.delivery(&second, node, 5, 2);
         assert_eq!(m.deliver(order, node, &word).await.0, 200);
     }

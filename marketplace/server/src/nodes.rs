@@ -3,13 +3,14 @@
 
 use crate::{
     App,
+    app::off_the_workers,
     convert::{id, refused, stored},
     http::{Answer, Site},
     machines::machine_id,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Data, Json, Path},
+    web::{Data, Json, Path, Payload},
 };
 use serde_json::json;
 use veilbourse_core::{
@@ -17,8 +18,9 @@ use veilbourse_core::{
     digest::{Digest, Domain},
 };
 use veilbourse_documents::{
-    Chain, Delivery, Grant, MaskedResult, Opening, Order as OrderDocument, Policy, Quote, Signed,
-    api::{Deliver, Delivered, NodeJob, NodeJobs, Refuse},
+    Chain, ClassTerms, DealingTerms, Delivery, Grant, MaskedResult, Opener, Opening,
+    Order as OrderDocument, Policy, Quote, Signed,
+    api::{Deliver, Delivered, MAX_DELIVER_BYTES, NodeJob, NodeJobs, Refuse},
 };
 use veilbourse_domain::{
     DomainError, Result,
@@ -27,6 +29,9 @@ use veilbourse_domain::{
     order::{Order, OrderState},
     records::{BlobKind, DocumentKind, Machine, QuorumDelivery},
 };
+
+/// Deliveries of one node that are checked at once.
+pub(crate) const MAX_DELIVERIES_AT_ONCE: usize = 4;
 
 /// An order's documents as far as a node's answer is checked against them.
 struct Papers {
@@ -44,6 +49,13 @@ impl Papers {
             order: &self.order,
         }
     }
+}
+
+/// What commitments are checked against.
+struct Dealt {
+    dataset: Digest,
+    terms: DealingTerms,
+    class: ClassTerms,
 }
 
 impl App {
@@ -177,7 +189,13 @@ impl App {
 
     /// A quorum node's delivery, of one order or all of a joint one.
     async fn take_masks(&self, order: &Order, node: PublicKey, body: Deliver) -> Result<()> {
+        // Its checks take a part of a second.
+        let key = format!("delivery:{node}");
+        let _held = self.held.take(&key, MAX_DELIVERIES_AT_ONCE)?;
         let group = self.store.joint(order.id).await?;
+        if body.orders.len() != group.len() {
+            return Err(DomainError::DocumentLink { what: "delivery" });
+        }
         let sealed = body.sealed_result.0;
         let mut deliveries = Vec::with_capacity(body.orders.len());
         for delivered in &body.orders {
@@ -236,26 +254,16 @@ impl App {
             return Err(DomainError::DocumentLink { what: "opening" });
         }
         check_sealed(&delivery.body, sealed, order.values)?;
-        let masked = opened.masked.0.clone();
         let said = &opening.body;
-        check_masked(said, &masked)?;
-        // OPN-4: tickets of the granted dealing.
-        let tickets = papers.policy.body.tickets.as_ref();
-        let dealing = order_dealing(&grant.body);
-        let dealt = dealing.and_then(|d| tickets.and_then(|t| t.dealing(&d)));
-        let dealt = dealt.ok_or(DomainError::GrantUnknown)?;
+        let (masked, signed) = (opened.masked.0.clone(), said.clone());
+        let dealt = granted_dealing(&papers.policy.body, &grant.body)?;
+        let checked = move || {
+            check_masked(&signed, &masked, dealt)?;
+            Ok::<_, DomainError>(masked)
+        };
+        let masked = off_the_workers(&self.checking, checked).await??;
+        // No overflow: tickets of the dealing.
         let next = said.first_ticket.saturating_add(said.values);
-        if said.first_ticket < dealt.first || next > dealt.end() {
-            return Err(DomainError::invalid(
-                "opening.first_ticket",
-                format!(
-                    "tickets {} to {next}; the dealing has {} to {}",
-                    said.first_ticket,
-                    dealt.first,
-                    dealt.end()
-                ),
-            ));
-        }
         let text = serde_json::to_vec(said).map_err(DomainError::storage)?;
         Ok(QuorumDelivery {
             order: order.id,
@@ -307,11 +315,20 @@ impl App {
     }
 }
 
-fn order_dealing(grant: &Grant) -> Option<Digest> {
-    match &grant.opener {
-        veilbourse_documents::Opener::Committee { dealing, .. } => Some(*dealing),
-        veilbourse_documents::Opener::CustodianHeld { .. } => None,
-    }
+/// The granted dealing and its class, as the custodian signed them.
+fn granted_dealing(policy: &Policy, grant: &Grant) -> Result<Dealt> {
+    let unknown = DomainError::GrantUnknown;
+    let (Opener::Committee { dealing, .. }, Some(tickets)) = (&grant.opener, &policy.tickets)
+    else {
+        return Err(unknown);
+    };
+    let terms = tickets.dealing(dealing).ok_or(unknown.clone())?.clone();
+    let class = tickets.class(&terms.class).ok_or(unknown)?.0.clone();
+    Ok(Dealt {
+        dataset: policy.dataset,
+        terms,
+        class,
+    })
 }
 
 /// The delivery is of these sealed bytes and of the order's values.
@@ -330,19 +347,20 @@ fn check_sealed(said: &Delivery, sealed: &[u8], values: u64) -> Result<()> {
     Ok(())
 }
 
-/// The masked result is what the opening says (DOC-13).
-fn check_masked(said: &Opening, masked: &[u8]) -> Result<()> {
+/// The masked result is what the opening says (DOC-13), its commitments are
+/// those of the dealing's tickets (TKT-5): the other nodes of a quorum are held
+/// to what the first of them delivers. 5 ms a thousand commitments.
+fn check_masked(said: &Opening, masked: &[u8], dealt: Dealt) -> Result<()> {
     let result = MaskedResult::decode(masked).map_err(|e| refused(&e))?;
-    let same = result.first_ticket == said.first_ticket
-        && result.words.len() as u64 == said.values
-        && Opening::digest_of_opened(&result.words) == said.opened;
-    if same {
-        Ok(())
-    } else {
-        Err(DomainError::DocumentLink {
-            what: "masked result",
-        })
-    }
+    let what = "masked result";
+    let same = result.check_opening(said);
+    same.map_err(|_| DomainError::DocumentLink { what })?;
+    let class = dealt.class.class().map_err(DomainError::storage)?;
+    let tree = dealt.terms.signed(&dealt.dataset, class);
+    let points = result.points(&tree, dealt.terms.quorum.len());
+    points.map(drop).map_err(|e| DomainError::MasksNotDealt {
+        reason: e.to_string(),
+    })
 }
 
 /// `POST /v1/node/lease`.
@@ -360,15 +378,18 @@ pub async fn node_delivery(
     site: Data<Site>,
     req: HttpRequest,
     order: Path<String>,
-    body: Json<Deliver>,
+    payload: Payload,
 ) -> Answer {
     let pass = site
         .pass(&req, "POST /v1/node/jobs/{order}/delivery")
         .await?;
-    let taken = site
-        .app
-        .take_delivery(&pass, &order, body.into_inner())
-        .await;
+    // UP-7: a large one counts for its sender.
+    let most = MAX_DELIVER_BYTES;
+    let body = site.body(&req, payload, most, pass.viewer()).await?;
+    let read = serde_json::from_slice(&body);
+    let delivery = read.map_err(|e| site.refuse(DomainError::invalid("body", e.to_string())))?;
+    drop(body);
+    let taken = site.app.take_delivery(&pass, &order, delivery).await;
     taken.map_err(|e| site.refuse(e))?;
     Ok(HttpResponse::Ok().json(json!({})))
 }

@@ -9,7 +9,7 @@ use veilbourse_domain::{
     joint::{JointPart, shapes},
     order::{Order, OrderState},
     records::{NewGrant, OpeningHeld, OpeningState},
-    tickets::{Candidate, Excluded, candidates, choose},
+    tickets::{Candidate, Excluded, candidates, choose, rank},
 };
 
 /// Nodes that have opened an order in a quorum open it in no other (KEY-11).
@@ -134,7 +134,7 @@ impl App {
 
     /// SET-7: each order's candidate in the quorum to be granted next.
     async fn quorum_for(&self, group: &[Order]) -> Result<Option<Vec<Candidate>>> {
-        let mut excluded = Excluded::default();
+        let (mut excluded, mut failed) = (Excluded::default(), Vec::new());
         for order in group {
             let granted = order.grants().iter();
             excluded
@@ -143,6 +143,9 @@ impl App {
             let parts = self.store.openings(order.id).await?;
             let over = parts.iter().filter(|p| opened(p));
             excluded.nodes.extend(over.map(|p| p.place));
+            // Every grant that there was came to nothing, or would now.
+            let not = parts.iter().filter(|p| p.state != OpeningState::Delivered);
+            failed.extend(not.map(|p| p.place));
         }
         let mut each = Vec::with_capacity(group.len());
         for order in group {
@@ -156,8 +159,10 @@ impl App {
             return Ok(None);
         };
         let openers = &first.terms.openers;
-        let heard = |quorum: &[u8]| openers.quorum(quorum).is_some_and(|k| self.heard(&k));
-        Ok(choose(&each, heard))
+        Ok(choose(&each, |quorum| {
+            let heard = openers.quorum(quorum).is_some_and(|k| self.heard(&k));
+            rank(quorum, heard, &failed)
+        }))
     }
 
     /// What ORD-8 looks at of the quotes of a joint order.
