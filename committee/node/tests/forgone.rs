@@ -6,19 +6,21 @@
 //! Over 500 lines: four cases over the same tables and the same checks.
 
 mod support;
+mod withholding;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::OnceLock,
     time::Duration,
 };
-use support::{committee::*, server::*, terms::*, withholding::Withholding, *};
+use support::{committee::*, server::*, terms::*, *};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Key, Opener, api::Deliver};
 use veilbourse_node::{Facts, Judged, Parts, Usable};
 use veilbourse_protocol::binding::{Binding, OutputBinding};
 use veilbourse_quorum::{QuorumError, deal::Dealt};
 use veilbourse_ticket_store::{Folder, Store};
+use withholding::Withholding;
 
 const AB: [u8; 2] = [0, 1];
 const AE: [u8; 2] = [0, 2];

@@ -3,11 +3,12 @@
 
 use crate::{
     DealingAccepted, DealingRefused, Delivery, Grant, Id, MachineLogin, NonDelivery, Nonce,
-    Opening, Order, PIECE_OVERHEAD, Policy, Quote, Signed, Submission, masked::most_masked,
+    Opening, Order, Policy, Quote, Signed, Submission,
+    masked::{most_masked, sealed_masks_bytes},
 };
 use serde::{Deserialize, Serialize};
 use veilbourse_core::manifest::Manifest;
-use veilbourse_protocol::{MAX_BATCH, MAX_NODES, OPENING_BYTES};
+use veilbourse_protocol::{MAX_BATCH, MAX_NODES};
 
 /// `POST /v1/machines/token`.
 pub type TokenRequest = Signed<MachineLogin>;
@@ -133,8 +134,7 @@ impl Deliver {
     pub const fn most_bytes(orders: usize, values: usize, parties: usize) -> usize {
         let masked = base64(most_masked(values, parties));
         let order = masked.saturating_add(SIGNED_BYTES);
-        let masks = values.saturating_mul(OPENING_BYTES);
-        let sealed = base64(masks.saturating_add(PIECE_OVERHEAD + 4));
+        let sealed = base64(sealed_masks_bytes(values));
         let all = orders.saturating_mul(order);
         all.saturating_add(sealed).saturating_add(SIGNED_BYTES)
     }

@@ -29,7 +29,9 @@ pub use checks::MAX_JOINT;
 pub use demand::{Demand, DemandError, MAX_VALUES, demand};
 pub use error::DocumentError;
 pub use links::Chain;
-pub use masked::{MAX_MASKED_BYTES, MaskedResult, SealedMasks, open_masks, seal_masks};
+pub use masked::{
+    MAX_MASKED_BYTES, MaskedResult, SealedMasks, open_masks, seal_masks, sealed_masks_bytes,
+};
 pub use members::{CommitteeFile, MemberEntry};
 pub use openers::{Opener, Openers};
 pub use parcel::{PIECE_BYTES, PIECE_OVERHEAD, PieceContext, open_piece, seal_piece};

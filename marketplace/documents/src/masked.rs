@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{DocumentError, Key, Opening, SealingSecret, links::same, seal};
+use crate::{DocumentError, Key, Opening, PIECE_OVERHEAD, SealingSecret, links::same, seal};
 use rand_core::CryptoRng;
 use veilbourse_core::{
     digest::{Digest, Domain},
@@ -13,8 +13,8 @@ use veilbourse_core::{
     wire::{Reader, WireError, Writer},
 };
 use veilbourse_protocol::{
-    MAX_BATCH, MAX_NODES, MaskShare, ProtocolError, RistrettoPoint, Signed, TicketPath,
-    check_range, range_siblings,
+    MAX_BATCH, MAX_NODES, MaskShare, OPENING_BYTES, ProtocolError, RistrettoPoint, Signed,
+    TicketPath, check_range, range_siblings,
 };
 use zeroize::Zeroizing;
 
@@ -214,6 +214,12 @@ impl SealedMasks<'_> {
         w.raw(&self.node_key.0);
         Digest::of(Domain::Other("veilbourse v1 masks"), &w.finish())
     }
+}
+
+/// Bytes of sealed mask shares of so many values (DOC-13): exactly these.
+pub const fn sealed_masks_bytes(values: usize) -> usize {
+    let masks = values.saturating_mul(OPENING_BYTES);
+    masks.saturating_add(PIECE_OVERHEAD + 4)
 }
 
 /// Seals mask shares to the order's result key (OPN-3).

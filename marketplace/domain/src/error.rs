@@ -233,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn partners_are_told_every_code() {
+        let guide = include_str!("../../../docs/guides/partner.md");
+        for (code, status, message) in CODES {
+            let row = format!("| `{code}` | {status} | {message} |");
+            assert!(guide.contains(&row), "docs/guides/partner.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn storage_text_never_shows() {
         // GQL-2
         let e = DomainError::storage("UNIQUE constraint failed: accounts.mail");

@@ -41,6 +41,7 @@ use veilbourse_documents::{
         AcceptedKeys, DealingAnswer, DealingJobs, Deliver, Delivered, ErrorAnswer,
         MAX_DELIVER_BYTES, NodeJob, NodeJobs, OpenedByQuorum, Refuse,
     },
+    sealed_masks_bytes,
 };
 use veilbourse_domain::{
     DomainError, MinorUnits,
@@ -622,6 +623,11 @@ impl Market {
 
     /// A node's delivery of a job; `word` is what was opened.
     fn delivery(&self, job: &NodeJob, node: u8, first: u64, word: u64) -> Deliver {
+        self.delivery_of(job, node, first, word, sealed_masks_bytes(1))
+    }
+
+    /// The same with so many bytes of sealed masks.
+    fn delivery_of(&self, job: &NodeJob, node: u8, first: u64, word: u64, masks: usize) -> Deliver {
         let by = signer(60 + node);
         let chain = Chain {
             marketplace: &self.app.key,
@@ -646,7 +652,7 @@ impl Market {
             opened: Opening::digest_of_opened(&[word]),
         };
         let masked = masked(granted(job), first, &[word]);
-        let sealed = vec![node; 40];
+        let sealed = vec![node; masks];
         let delivery = Delivery {
             version: DOCUMENT_VERSION,
             marketplace: self.app.id,
@@ -928,6 +934,8 @@ async fn a_quorum_delivers() {
     let mut bad = good.clone();
     bad.sealed_result.0.push(1);
     assert_eq!(m.deliver(order, 1, &bad).await.1, "DOCUMENT_LINK");
+    let bad = m.delivery_of(&job, 1, 7, 123, sealed_masks_bytes(1) + 1);
+    assert_eq!(m.deliver(order, 1, &bad).await.1, "INVALID");
     let beyond = m.delivery(&job, 1, 25, 123);
     assert_eq!(m.deliver(order, 1, &beyond).await.1, "INVALID");
     assert_eq!(m.deliver(order, 2, &good).await.0, 409, "another node's");
@@ -951,7 +959,10 @@ async fn a_quorum_delivers() {
         m.call("GET", &masked, 1, "").await,
         (200, opened.masked.0.clone())
     );
-    assert_eq!(m.call("GET", &masks(1), 1, "").await, (200, vec![1; 40]));
+    assert_eq!(
+        m.call("GET", &masks(1), 1, "").await,
+        (200, vec![1; sealed_masks_bytes(1)])
+    );
     assert_eq!(m.call("GET", &masks(0), 1, "").await.0, 404);
     assert_eq!(m.call("GET", &masked, 0, "").await.0, 403);
     let (_, receipt) = m
@@ -1169,4 +1180,47 @@ async fn a_refusal_goes_to_the_next_quorum() {
         m.deliver(order, 1, &late).await,
         (409, "ORDER_STATE".into())
     );
+}
+
+#[actix_web::test]
+async fn a_grant_to_a_silent_node_is_given_up() {
+    // SET-7
+    let m = market(1 << 30).await;
+    m.deal().await;
+    let order = m.verified().await;
+    let state = async || m.app.store.order(order).await.expect("there").state;
+    let look = async || m.app.give_up_silent(None, 9).await.expect("looked");
+    m.grant().await;
+    let job = m.lease(0).await.expect("granted to the first of equals");
+    assert_eq!(QUORUMS[granted(&job)], [0, 1]);
+    // All were heard of lately: it stays.
+    for node in 1..4 {
+        m.lease(node).await;
+    }
+    look().await;
+    assert_eq!(state().await.name(), "opening");
+    // Node 0 is silent, and so is the other quorum.
+    m.time.fetch_add(61_000, Ordering::SeqCst);
+    m.lease(1).await;
+    look().await;
+    assert_eq!(state().await.name(), "opening");
+    // Of the other one all are heard of: it has its turn, once.
+    m.lease(2).await;
+    m.lease(3).await;
+    look().await;
+    assert_eq!(state().await.name(), "verified");
+    look().await;
+    m.grant().await;
+    let second = m.lease(3).await.expect("granted to the others");
+    assert_eq!(second.grant.body.number, 1);
+    assert!(!QUORUMS[granted(&second)].contains(&0));
+    // Silent themselves, they keep it: there is nobody heard of for it.
+    m.time.fetch_add(61_000, Ordering::SeqCst);
+    look().await;
+    assert_eq!(state().await.name(), "opening");
+    for node in QUORUMS[granted(&second)] {
+        let word = m.delivery(&second, node, 5, 2);
+        assert_eq!(m.deliver(order, node, &word).await.0, 200);
+    }
+    assert_eq!(state().await.name(), "released");
 }

@@ -21,6 +21,7 @@ use veilbourse_documents::{
     Chain, ClassTerms, DealingTerms, Delivery, Grant, MaskedResult, Opener, Opening,
     Order as OrderDocument, Policy, Quote, Signed,
     api::{Deliver, Delivered, MAX_DELIVER_BYTES, NodeJob, NodeJobs, Refuse},
+    sealed_masks_bytes,
 };
 use veilbourse_domain::{
     DomainError, Result,
@@ -254,6 +255,18 @@ impl App {
             return Err(DomainError::DocumentLink { what: "opening" });
         }
         check_sealed(&delivery.body, sealed, order.values)?;
+        // Who cannot read them can count them.
+        let masks = usize::try_from(order.values).unwrap_or(usize::MAX);
+        if sealed.len() != sealed_masks_bytes(masks) {
+            return Err(DomainError::invalid(
+                "sealed_result",
+                format!(
+                    "{} bytes; masks of {masks} values have {}",
+                    sealed.len(),
+                    sealed_masks_bytes(masks)
+                ),
+            ));
+        }
         let said = &opening.body;
         let (masked, signed) = (opened.masked.0.clone(), said.clone());
         let dealt = granted_dealing(&papers.policy.body, &grant.body)?;

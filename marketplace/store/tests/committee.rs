@@ -804,3 +804,50 @@ async fn joint_orders_stopped_at_every_step() {
         assert!(stops > 150, "only {stops} stops");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_is_given_up_while_another_quorum_remains() {
+    // SET-7: the newest one, once; a crash between two tries changes nothing.
+    for place in Place::each("quorum_given_up").await {
+        let s = place_of(&place.url).await;
+        let o = verified(&s, 1).await;
+        assert!(
+            s.granted_to_quorums(None, 9)
+                .await
+                .expect("listed")
+                .is_empty()
+        );
+        grant(&s, &o, 0, 0).await.expect("granted");
+        let held = s.granted_to_quorums(None, 9).await.expect("listed");
+        assert_eq!(held.iter().map(|o| o.id).collect::<Vec<_>>(), [o.id]);
+        let given_up = async |number| {
+            let done = s.give_up_grant(o.id, number, "node 0 is silent", 250).await;
+            done.expect("done")[0].state.name()
+        };
+        assert_eq!(given_up(1).await, "opening", "another number");
+        assert_eq!(given_up(0).await, "verified");
+        assert_eq!(given_up(0).await, "verified", "again");
+        invariants(&s).await;
+        // The last of the quorums keeps it.
+        let mut number = 1;
+        loop {
+            let waiting = s.order(o.id).await.expect("there");
+            let q = number as usize;
+            grant(&s, &waiting, number, q).await.expect("granted");
+            match given_up(number).await {
+                "verified" => number += 1,
+                left => {
+                    assert_eq!(left, "opening");
+                    break;
+                }
+            }
+        }
+        assert!(number >= 1);
+        // What was given up may still be delivered.
+        for node in [0, 1] {
+            deliver(&s, o.id, 0, node, 300).await.expect("taken");
+        }
+        assert_eq!(s.order(o.id).await.expect("there").state.name(), "released");
+        invariants(&s).await;
+    }
+}

@@ -8,7 +8,6 @@
 pub mod committee;
 pub mod server;
 pub mod terms;
-pub mod withholding;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;

@@ -238,6 +238,7 @@ fn masks_open_for_their_sessions_and_node_alone() {
     };
     let masks: Vec<_> = (0..5).map(|t| mask(1, t)).collect();
     let sealed = seal_masks(&masks, &public, &context, &mut rng(2)).unwrap();
+    assert_eq!(sealed.len(), sealed_masks_bytes(masks.len()));
     assert_eq!(open_masks(&sealed, &secret, &context).unwrap(), masks);
     let refused = |sealed: &[u8], secret: &SealingSecret, context: &SealedMasks<'_>| {
         let e = open_masks(sealed, secret, context).unwrap_err();

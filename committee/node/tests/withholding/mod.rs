@@ -1,7 +1,7 @@
 //! A member with a program of its own, on the folder of a node that it was: it
 //! meets, spends and opens with the others, and keeps its signature to itself.
 
-use super::{
+use crate::support::{
     SEEDED,
     committee::{Nodes, SEEDS},
     signer,
