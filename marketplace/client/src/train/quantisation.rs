@@ -1,7 +1,7 @@
 //! What the quantisation of the data did to the coefficients (TRN-10).
 //!
 //! A cell is held as x + e, |e| at most half a step h of its column. To first
-//! order in e, with R the residuals and A, G, V as in [`Real`],
+//! order in e, with R the residuals and A, G, V as in `Real`,
 //! db = G E'R + G X'(f - E b), which Cauchy and Schwarz bound over all e, and
 //! whose variance is known where the e are independent and uniform.
 
