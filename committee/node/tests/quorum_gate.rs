@@ -451,6 +451,13 @@ fn a_joint_order_is_given_up_whole_or_not_at_all() {
     let mut half = signed.clone();
     half[0] = facts[0].clone();
     assert_eq!(judged(&mut node, &later, &half), Vec::new());
+    // Nor by a lease of which one order has a later grant, and the others theirs.
+    let mut mixed = jobs.clone();
+    mixed[0].grant = later[0].grant.clone();
+    for (code, revealed) in judged(&mut node, &mixed, &signed) {
+        assert_eq!((code.as_str(), revealed), ("JOINT", true));
+    }
+    assert!(!judged(&mut node, &mixed, &signed).is_empty(), "admitted");
     let mut released = signed;
     released[2].released = true;
     for (code, revealed) in judged(&mut node, &later, &released) {
