@@ -113,6 +113,10 @@ pub fn together(jobs: &[NodeJob]) -> Result<(), GateRefusal> {
         if quorum(job) != quorum(first) {
             return differs("another quorum");
         }
+        // KEY-13: what is signed is given up by number, of all orders or of none.
+        if job.grant.body.number != first.grant.body.number {
+            return differs("a grant of another number");
+        }
         if job.policy.key == job.order.key {
             return refuse(format!("the custodian of order {at} is the buyer"));
         }
