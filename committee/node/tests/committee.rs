@@ -535,6 +535,37 @@ async fn what_one_custodian_dealt_serves_no_other_ones_policy() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_policy_that_is_replaced_while_a_node_waits_opens_nothing() {
+    // KEY-6, KEY-11: the marketplace hands the other node its job when it likes.
+    let mut nodes = ready(&[0]).await;
+    let before = (nodes.health(0).log_head, nodes.health(0).tickets);
+    let mut case = terms_of(0).proven(&worlds()[0]);
+    named(&mut case, 94);
+    nodes.grant_to(&[0], &[&case]);
+    // It has passed its gate, counted, and waits for the other one.
+    nodes.until(0, |h| h.log_head != before.0).await;
+    let mut later = terms_of(0);
+    later.policy_version += 1;
+    later.quota_values = 0;
+    let member = nodes.running[0].as_ref().unwrap();
+    assert!(member.learn_policy(&later.papers().policy).unwrap());
+    nodes.grant_to(&[1], &[&case]);
+    let answered = |m: &Market| {
+        let own = |n: &Key| *n == key_of(0);
+        m.refused.iter().any(|(n, _)| own(n)) || m.delivered.iter().any(|(n, _)| own(n))
+    };
+    nodes.server.until("answered", answered).await;
+    let refused = nodes.server.market().refused.clone();
+    let refused = refused.iter().find(|(n, _)| *n == key_of(0));
+    let (_, said) = refused.expect("a refusal, not an opening");
+    let said = &said.refusal.body;
+    assert_eq!((said.code.as_str(), said.revealed), ("POLICY_OLD", false));
+    assert_eq!(nodes.health(0).tickets, before.1, "nothing was spent");
+    assert!(nodes.server.market().delivered.is_empty());
+    nodes.stop(0).await;
+}
+
 /// A marketplace that holds all its own keys and its whole database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hostile_marketplace_gets_nothing_opened() {
