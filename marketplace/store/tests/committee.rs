@@ -282,6 +282,28 @@ async fn a_quorum_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_signed_and_did_not_deliver_may_open_in_another_quorum() {
+    // SET-7, KEY-11: a node that has signed and not released says "revealed", and
+    // gives that up for a later grant. Only who has delivered opens in no other.
+    for place in Place::each("signed_only").await {
+        let s = place_of(&place.url).await;
+        let o = verified(&s, 1).await;
+        let o = grant(&s, &o, 0, 0).await.expect("granted");
+        // Both signed one order of a joint one, or their quorum froze since.
+        for node in [0, 1] {
+            let said = refuse(&s, o.id, 0, node, true).await.expect("taken");
+            assert_eq!((said.state.name(), paid(&s).await), ("verified", 0));
+        }
+        let o = s.order(o.id).await.expect("there");
+        let o = grant(&s, &o, 1, 1).await.expect("nodes 0 and 2");
+        deliver(&s, o.id, 1, 0, 400).await.expect("one of two");
+        let done = deliver(&s, o.id, 1, 2, 401).await.expect("both");
+        assert_eq!((done.state.name(), paid(&s).await), ("released", PRICE));
+        invariants(&s).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_quorum_is_granted() {
     // SET-7: after a refusal, after expiry; deliveries for an earlier grant
     // count; KEY-11: a node that has opened opens in no other quorum.
