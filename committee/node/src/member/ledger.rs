@@ -148,6 +148,17 @@ impl KeyNode {
         Err(GateRefusal::GrantReplaced { seen, found })
     }
 
+    /// What time may have changed since the gate let an order through: its policy
+    /// is replaced (KEY-6), its grant is over.
+    pub(crate) fn still(&self, one: &Admitted<'_>, now: u64) -> Result<(), GateRefusal> {
+        gate::policy(&self.config, &self.state, &one.job.policy, now)?;
+        let expires = one.job.grant.body.expires;
+        match now >= expires {
+            true => Err(GateRefusal::GrantExpired { expires, now }),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses all jobs of a lease for what is wrong with one. A refusal that
     /// reveals nothing ends this grant (KEY-11).
     pub fn refuse_all(

@@ -260,6 +260,13 @@ impl Inner {
             .meet_within(what, &served.scope, &members, &about, patience)
             .await?;
         request.trial = met.trial;
+        if what == What::Open {
+            // The marketplace chooses when the others are there: the next lease
+            // is refused for what has changed meanwhile.
+            let now = self.machine.now();
+            let still = busy(|| self.node().still(one, now));
+            still.map_err(MemberError::Gate)?;
+        }
         let signer = self.signer();
         let opened = match what {
             What::Resume => {
