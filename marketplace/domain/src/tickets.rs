@@ -249,7 +249,7 @@ pub fn candidates(
 pub struct Excluded {
     /// Quorums that had a grant of it.
     pub quorums: Vec<Vec<u8>>,
-    /// Nodes that opened it in another quorum: they open it in none again (KEY-11).
+    /// Nodes that delivered it in another quorum: they open it in none again (KEY-11).
     pub nodes: Vec<u8>,
 }
 

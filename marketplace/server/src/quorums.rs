@@ -12,13 +12,11 @@ use veilbourse_domain::{
     tickets::{Candidate, Excluded, candidates, choose, rank},
 };
 
-/// Nodes that have opened an order in a quorum open it in no other (KEY-11).
+/// Nodes that have delivered an order in a quorum open it in no other (KEY-11).
+/// Who says that something may be revealed, and has not delivered, has signed and
+/// not released: for a later grant it gives that up.
 fn opened(part: &OpeningHeld) -> bool {
-    match part.state {
-        OpeningState::Delivered => true,
-        OpeningState::Refused { revealed } => revealed,
-        OpeningState::Pending => false,
-    }
+    part.state == OpeningState::Delivered
 }
 
 impl App {

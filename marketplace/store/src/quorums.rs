@@ -70,14 +70,16 @@ pub(crate) async fn room_in_joint(tx: &Tx, group: &Digest, o: &Order) -> Result<
 pub(crate) const PLACED_WHOLE: &str = "(o.joint IS NULL OR o.joint_size =
     (SELECT COUNT(*) FROM orders j WHERE j.joint = o.joint))";
 
-/// Whom none of these orders is granted to any more (SET-7, KEY-11).
+/// Whom none of these orders is granted to any more (SET-7, KEY-11): quorums that
+/// were, and who has delivered. Who signed and did not release gives that up for
+/// a later grant.
 async fn excluded(tx: &Tx, orders: &[Loaded]) -> Result<Excluded> {
     let mut out = Excluded::default();
     for l in orders {
         let granted = l.order.grants().iter();
         out.quorums.extend(granted.map(|g| g.quorum().to_vec()));
         let sql = "SELECT place FROM order_openings
-                   WHERE order_id = $1 AND (state = 'delivered' OR revealed = 1)";
+                   WHERE order_id = $1 AND state = 'delivered'";
         for row in tx.all(sql, vals![t(l.order.id)]).await? {
             out.nodes
                 .push(u8::try_from(number(&row, "place")?).unwrap_or(u8::MAX));

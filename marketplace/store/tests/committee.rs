@@ -358,9 +358,11 @@ async fn late_is_refused_and_refunded() {
         let s = place_of(&place.url).await;
         let o = verified(&s, 1).await;
         let o = grant(&s, &o, 0, 0).await.expect("granted");
-        // Node 0 has opened it: no quorum with it remains; nor with node 1.
+        // Node 0 has opened it: no quorum with it remains.
         deliver(&s, o.id, 0, 0, 300).await.expect("one of two");
-        let stuck = refuse(&s, o.id, 0, 1, true).await.expect("taken");
+        let back = refuse(&s, o.id, 0, 1, true).await.expect("taken");
+        let o = grant(&s, &back, 1, 2).await.expect("nodes 1 and 2");
+        let stuck = refuse(&s, o.id, 1, 1, true).await.expect("taken");
         assert_eq!(stuck.state.name(), "opening", "no quorum remains");
         assert!(s.sweep(5_000, 9).await.expect("swept").is_empty());
         let late = deliver(&s, o.id, 0, 1, DEADLINE).await;
