@@ -3,7 +3,7 @@
 //! stop between the stores of a joint order. The order is delivered, no ticket
 //! serves two sessions, and all members count the same.
 //!
-//! Over 500 lines: four cases over the same tables and the same checks.
+//! Over 500 lines: five cases over the same tables and the same checks.
 
 mod support;
 mod withholding;
@@ -282,6 +282,40 @@ async fn an_order_outlives_a_member_that_withholds_in_two_quorums() {
         let node = nodes.key_node(node);
         assert_eq!(node.state().revealed(&scope).values, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_withheld_signature_does_not_keep_a_quorum_from_new_keys() {
+    // QRM-8, CST-9, OPN-6: node 0 has signed, node 2 has not; the order is over, and
+    // the custodian deals anew to both.
+    let mut nodes = ready(&[0]).await;
+    let liar = withholding(&mut nodes, &[0]).await;
+    let mut case = proven(0, &terms_of(0, AE, 0));
+    named(&mut case, 80);
+    grant(&nodes, &[0], &[&case]);
+    liar.opens(&[&case]).await;
+    nodes.until(0, |h| h.withheld == 1).await;
+    nodes.server.market().jobs.clear();
+    liar.close().await;
+    nodes.start(2).await;
+    let anew = deal_epoch(&worlds()[0], &AE, 1, DEALT);
+    let mut t = terms_of(0, AE, 0);
+    t.policy_version += 1;
+    t.tickets
+        .as_mut()
+        .unwrap()
+        .dealings
+        .push(listed(&anew.dealing));
+    announce(&nodes.server, &worlds()[0], &t, &anew);
+    let accepted = |m: &Market| m.said(&anew.digest()).len() == 2;
+    nodes.server.until("accepted by both", accepted).await;
+    let said = nodes.server.market().said(&anew.digest());
+    assert!(said.iter().all(|(_, code)| code.is_none()), "{said:?}");
+    assert_eq!(nodes.health(0).withheld, 0);
+    stop(&mut nodes).await;
+    let found = sessions(&store(&nodes, 0, 0), &case.order());
+    let old = dealt(0, AE).digest();
+    assert_eq!(found, BTreeSet::from([(old, KEY, "forgone")]));
 }
 
 /// What a node that does not run would note before it opens these jobs.

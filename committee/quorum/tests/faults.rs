@@ -452,6 +452,44 @@ fn two_stories_are_told_apart() {
     }
 }
 
+#[test]
+fn two_stories_in_a_meeting_open_nothing_and_cost_tickets_at_most() {
+    // QRM-2, CST-6, CST-10, three parties: node 2 says one thing to node 0, another to
+    // node 1. What one of them spends alone is passed over by all.
+    let members = [0, 1, 2];
+    let mut alone = 0;
+    // Attempt, ticket, counters held, counters, agreed, session.
+    for (step, at) in [(0, 33), (0, 37), (1, 0), (2, 60), (3, 0), (3, 1)] {
+        let case = format!("step {step}, byte {at}");
+        let mut scene = Scene::new(ground(4, 3));
+        scene.err(2, Kind::Meeting, step, Fault::Flip(at), Some(1));
+        let ends = scene.open(&members, 5, false);
+        let bought = scene.buys(&members, &ends);
+        // Which ticket is first the counters say, not the agenda.
+        assert_eq!(bought, (step, at) == (0, 37), "{case}: {ends:?}");
+        for n in members {
+            assert!(!scene.frozen(n, &members), "{case}");
+            let expected = if bought {
+                &["released"][..]
+            } else {
+                &["none", "abandoned"]
+            };
+            let found = scene.session(n, 5);
+            assert!(expected.contains(&found), "{case}: {found}");
+            alone += u32::from(found == "abandoned");
+        }
+        scene.sched.net.calm();
+        let order = if bought { 6 } else { 5 };
+        let ends = scene.open(&members, order, false);
+        assert!(scene.buys(&members, &ends), "{case}: {ends:?}");
+        let dealing = scene.dealt(&members).digest();
+        let next = |n: u8| scene.keepers[usize::from(n)].read(|s| s.next_ticket(&dealing));
+        let [a, b, c] = members.map(|n| next(n).unwrap());
+        assert!(a == b && b == c, "{case}: {a} {b} {c}");
+    }
+    assert!(alone > 0, "agreed to one alone: it has spent");
+}
+
 // --- dealings ------------------------------------------------------------------
 
 /// Nodes 0 and 1 of three with a dealing received.

@@ -121,6 +121,7 @@ impl Member {
             known: Mutex::new(known),
             resent: Mutex::new(HashMap::new()),
             told: Mutex::new(HashSet::new()),
+            owed: Mutex::new(HashMap::new()),
             waited: OnceCell::new(),
             stop: watch::channel(false).0,
         });

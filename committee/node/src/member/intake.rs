@@ -234,6 +234,7 @@ impl Inner {
             self.check_key(terms, served, &alive).await?;
         }
         let digests: Vec<Digest> = verified.iter().map(|(d, _)| *d).collect();
+        self.forgo_replaced(served, quorum, epoch)?;
         Ok(served.keeper.activate(&digests, &[]).await?)
     }
 

@@ -12,6 +12,7 @@ mod opening;
 mod receive;
 mod release;
 mod rendezvous;
+mod replaced;
 mod setup;
 mod signer;
 mod stores;
@@ -33,7 +34,7 @@ use rendezvous::{Met, Purpose, Rendezvous, What};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use stores::Stores;
 use thiserror::Error;
@@ -134,6 +135,9 @@ pub(crate) struct Inner {
     resent: Mutex<HashMap<Digest, u32>>,
     /// Dealings whose end was told since the node started.
     told: Mutex<HashSet<Digest>>,
+    /// Sessions that keep an epoch from being replaced, and since when they are
+    /// seen to.
+    owed: Mutex<HashMap<Digest, Instant>>,
     /// That the peers were waited for.
     waited: OnceCell<()>,
     /// Whether the node is to end.

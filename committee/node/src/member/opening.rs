@@ -38,9 +38,23 @@ pub enum End {
 }
 
 /// The orders that a task is at work on.
-struct UnderWay<'a> {
+pub(super) struct UnderWay<'a> {
     inner: &'a Inner,
     orders: Vec<Digest>,
+}
+
+impl<'a> UnderWay<'a> {
+    /// Until it is dropped nobody else begins with these; none, where somebody is
+    /// at work on one of them.
+    pub(super) fn begin(inner: &'a Inner, orders: Vec<Digest>) -> Option<Self> {
+        let mut at_work = inner.at_work();
+        if orders.iter().any(|o| at_work.contains(o)) {
+            return None;
+        }
+        at_work.extend(orders.iter().copied());
+        drop(at_work);
+        Some(Self { inner, orders })
+    }
 }
 
 impl Drop for UnderWay<'_> {
@@ -64,17 +78,8 @@ impl Inner {
         let Some(first) = orders.first().copied() else {
             return Ok(End::UnderWay);
         };
-        let mine = {
-            let mut at_work = self.at_work();
-            let free = orders.iter().all(|o| !at_work.contains(o));
-            free.then(|| at_work.extend(orders.iter().copied()))
-        };
-        if mine.is_none() {
+        let Some(_under_way) = UnderWay::begin(self, orders) else {
             return Ok(End::UnderWay);
-        }
-        let _under_way = UnderWay {
-            inner: self,
-            orders,
         };
         let mut admitted = match self.judge(&jobs)? {
             Judged::Released(released) => return self.hand_in(first, &released).await,

@@ -110,6 +110,11 @@ pub fn listed(dealing: &Dealing) -> DealingTerms {
 
 /// Tickets without noise for a quorum, with the key.
 pub fn deal(world: &World, quorum: &[u8], count: u64) -> Dealt {
+    deal_epoch(world, quorum, 0, count)
+}
+
+/// The same in an epoch.
+pub fn deal_epoch(world: &World, quorum: &[u8], epoch: u8, count: u64) -> Dealt {
     let plan = Plan {
         dataset: world.root,
         quorum: QuorumSet::of_members(quorum).unwrap(),
@@ -117,15 +122,18 @@ pub fn deal(world: &World, quorum: &[u8], count: u64) -> Dealt {
             .iter()
             .map(|m| key(&signer(SEEDS[usize::from(*m)])).0)
             .collect(),
-        epoch: 0,
+        epoch: epoch.into(),
         class: class(world, "plain", Mechanism::None).class().unwrap(),
         first: 0,
         count,
         with_key: true,
     };
-    // A seed serves one quorum.
+    // A seed serves one quorum and epoch.
     let of: u8 = quorum.iter().map(|m| 8 << m).sum();
-    let seeds: Vec<[u8; 32]> = quorum.iter().map(|m| [40 + of + m; 32]).collect();
+    let seeds: Vec<[u8; 32]> = quorum
+        .iter()
+        .map(|m| [40 + of + m + 100 * epoch; 32])
+        .collect();
     let words = world.secret.expose_words();
     let secret: Vec<Fq> = words.iter().map(|w| Fq::new(*w).unwrap()).collect();
     Dealt::new(
