@@ -49,8 +49,10 @@ impl App {
     ) -> Result<Option<OrderId>> {
         let granted = self.store.granted_to_quorums(after, limit).await?;
         for order in &granted {
-            if let Err(e) = self.give_up_if_silent(order).await {
-                tracing::error!(order = %order.id, error = ?e, "a grant to silent nodes");
+            match self.give_up_if_silent(order).await {
+                // Ended, or delivered, meanwhile.
+                Ok(()) | Err(DomainError::OrderState { .. } | DomainError::Conflict { .. }) => {}
+                Err(e) => tracing::error!(order = %order.id, error = ?e, "a grant to silent nodes"),
             }
         }
         let more = granted.len() >= limit as usize;

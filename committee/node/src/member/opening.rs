@@ -106,8 +106,9 @@ impl Inner {
                 Judged::Admitted(_) => {}
             }
             // KEY-11, KEY-13: of all orders of the lease, before any is opened again.
+            // The gate has let the later grant through, and it is on disk that it has.
             for one in &admitted {
-                self.forgo_earlier(one)?;
+                self.forgo(&one.order, Some(&one.grant), "for a later grant")?;
             }
             // All to their end: a session that is cut off may freeze its quorum.
             let opened = join_all(admitted.iter().map(|one| self.open(one))).await;
@@ -188,18 +189,22 @@ impl Inner {
         facts.collect()
     }
 
-    /// OPN-6: what this node signed of an order under earlier grants, and did not
-    /// release, it gives up for good. The gate has let the later grant through,
-    /// and it is on disk that it has.
-    fn forgo_earlier(&self, one: &Admitted<'_>) -> Result<(), MemberError> {
+    /// OPN-6: what this node signed of an order and did not release, it gives up
+    /// for good, but what is under the grant to `keep`.
+    pub(super) fn forgo(
+        &self,
+        order: &Digest,
+        keep: Option<&Digest>,
+        why: &str,
+    ) -> Result<(), MemberError> {
         for served in self.stores.all() {
             let owed: Vec<(Digest, Digest)> = served.keeper.read(|store| {
-                let owed = store.owed(&one.order).into_iter();
+                let owed = store.owed(order).into_iter();
                 owed.map(|s| (s.spent.session, s.spent.grant)).collect()
             });
-            for (session, _) in owed.into_iter().filter(|(_, g)| *g != one.grant) {
+            for (session, _) in owed.into_iter().filter(|(_, g)| Some(g) != keep) {
                 served.keeper.forgo(&session)?;
-                tracing::info!(order = %one.order, %session, "forgone for a later grant");
+                tracing::info!(%order, %session, why, "forgone");
             }
         }
         Ok(())

@@ -64,16 +64,7 @@ impl Inner {
             return Ok(());
         }
         for order in orders {
-            for served in &all {
-                let owed: Vec<Digest> = served.keeper.read(|store| {
-                    let owed = store.owed(order).into_iter();
-                    owed.map(|s| s.spent.session).collect()
-                });
-                for session in owed {
-                    served.keeper.forgo(&session)?;
-                    tracing::info!(%order, %session, "forgone: its epoch is replaced");
-                }
-            }
+            self.forgo(order, None, "its epoch is replaced")?;
         }
         Ok(())
     }

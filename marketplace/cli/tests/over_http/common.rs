@@ -7,7 +7,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use std::{
     fmt::Write,
-    io::Cursor,
+    io::{BufRead, BufReader, Cursor},
+    process::Child,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -115,8 +116,29 @@ pub async fn bare(config: ServerConfig) -> (tempfile::TempDir, World, Arc<Atomic
     (dir, world, time)
 }
 
-/// A signed policy for the listing.
-pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, now: u64) -> Policy {
+/// A process; killed (SIGKILL) when dropped, whatever became of the test.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process with its standard output piped, and the first line that it says.
+pub fn running(mut child: Child) -> (Running, String) {
+    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
+    let running = Running(child);
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a line");
+    // The rest must be read, or the pipe fills.
+    std::thread::spawn(move || for _ in reader.lines() {});
+    (running, line)
+}
+
+/// What a policy says, its node left out.
+pub fn terms(version: u32) -> PolicyFile {
     PolicyFile {
         node_key: None,
         kinds: vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate],
@@ -126,9 +148,13 @@ pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, no
         price_order: 1_000,
         price_output: 100,
         custodian_basis_points: 7_500,
-        version: 1,
+        version,
     }
-    .body(
+}
+
+/// A signed policy for the listing.
+pub fn policy(m: &World, node_key: Key, listing: &Id, folder: &DatasetFolder, now: u64) -> Policy {
+    terms(1).body(
         &m.marketplace,
         listing,
         folder.manifest.root(),

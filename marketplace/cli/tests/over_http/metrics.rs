@@ -1,13 +1,12 @@
 //! `key-node --metrics`: what an operator sees of a node, over HTTP, and what
 //! nobody sees. The marketplace is not there; the nodes start all the same.
 
-use crate::common::srs;
+use crate::common::{Running, running, srs};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 use veilbourse::files::{NodeFolder, accepted_keys};
@@ -16,16 +15,6 @@ use veilbourse_node::series;
 
 /// Nobody answers there.
 const NOWHERE: &str = "http://127.0.0.1:9";
-
-/// Killed when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn marketplace() -> Key {
     Key(SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes())
@@ -73,15 +62,11 @@ fn node(folder: &NodeFolder, arguments: &[&str]) -> Command {
 }
 
 fn starts(folder: &NodeFolder, arguments: &[&str]) -> (Running, Value) {
-    let mut child = node(folder, arguments)
+    let child = node(folder, arguments)
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary runs");
-    let mut reader = BufReader::new(child.stdout.take().expect("piped"));
-    let running = Running(child);
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("a line");
-    std::thread::spawn(move || for _ in reader.lines() {});
+    let (running, line) = running(child);
     (running, serde_json::from_str(&line).expect("JSON"))
 }
 

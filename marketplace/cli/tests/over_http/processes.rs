@@ -4,13 +4,13 @@
 //! other: accepted keys, nodes' entries, the committee's file, the receipt. One
 //! key node is killed while an order is under way, and stays dead (SET-7).
 
-use crate::common::{csv, srs};
+use crate::common::{Running, csv, running, srs};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use veilbourse::files::accepted_keys;
@@ -88,21 +88,16 @@ impl Actor {
 
     /// A process that goes on, with its first line.
     fn starts(&self, arguments: &[&str]) -> (Running, Value) {
-        let mut child = self
+        let child = self
             .command(arguments)
             .stdout(Stdio::piped())
             .stderr(fs::File::create(self.dir.join("stderr")).expect("a file"))
             .spawn()
             .expect("the binary runs");
-        let mut reader = BufReader::new(child.stdout.take().expect("piped"));
-        let running = Running(child);
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("a line");
+        let (running, line) = running(child);
         let stderr = || fs::read_to_string(self.dir.join("stderr")).unwrap_or_default();
         let first = serde_json::from_str(&line)
             .unwrap_or_else(|e| panic!("{arguments:?}: {e}: {line:?} {}", stderr()));
-        // The rest must be read, or the pipe fills.
-        std::thread::spawn(move || for _ in reader.lines() {});
         (running, first)
     }
 
@@ -112,16 +107,6 @@ impl Actor {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.dir.join(name), text).expect("writes");
-    }
-}
-
-/// Killed (SIGKILL) when dropped, whatever became of the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -8,7 +8,7 @@ mod liveness;
 mod proxy;
 mod tickets;
 
-use crate::common::{bare, built, settings, srs};
+use crate::common::{bare, built, settings, srs, terms};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use std::{
 };
 use veilbourse::{
     args::CommitteeSize,
-    custodian::{Opening, PolicyFile, encrypt_to},
+    custodian::{Opening, encrypt_to},
     demo::{
         custody::{self, Committee},
         world::{Person, World},
@@ -36,7 +36,7 @@ use veilbourse_client::{
     query::{self, Query},
 };
 use veilbourse_core::simulation::simulate_program;
-use veilbourse_documents::{Id, Policy, QueryKind, Receipt, Signed};
+use veilbourse_documents::{Id, Policy, Receipt, Signed};
 use veilbourse_pod::Circuits;
 use veilbourse_server::ServerConfig;
 use veilbourse_tabular::Built;
@@ -327,26 +327,11 @@ impl Seller {
             .expect("uploads");
     }
 
-    fn terms(&self, version: u32) -> PolicyFile {
-        PolicyFile {
-            node_key: None,
-            kinds: vec![QueryKind::AggregatePublic, QueryKind::AggregatePrivate],
-            min_cohort: 10,
-            quota_values: 200,
-            quota_bits: 20_000,
-            price_order: 1_000,
-            price_output: 100,
-            custodian_basis_points: 7_500,
-            version,
-        }
-    }
-
     fn body(&self, m: &Market, version: u32) -> Policy {
         let opening = Opening::committee(&m.committee.file, &self.dealer, None);
         let (opening, root) = (opening.expect("dealt"), self.folder.manifest.root());
         let key = &m.world.marketplace;
-        self.terms(version)
-            .body(key, &self.listing, root, opening, m.now())
+        terms(version).body(key, &self.listing, root, opening, m.now())
     }
 
     fn policy(&self, m: &Market, version: u32) -> Signed<Policy> {
