@@ -7,6 +7,7 @@ mod limits;
 mod model;
 mod mutation;
 mod query;
+mod root;
 mod scalar;
 mod service;
 mod subscription;
@@ -18,8 +19,7 @@ pub use limits::{
     SubscriptionsOnly, may_be_large,
 };
 pub use model::*;
-pub use mutation::Mutation;
-pub use query::Query;
+pub use root::{Mutation, Query};
 pub use scalar::Money;
 pub use service::{
     Caller, MarketplaceInfo, OutputOffer, Progress, QuoteOffer, Seat, Service, SessionTokens,
@@ -34,7 +34,7 @@ use std::sync::Arc;
 pub type MarketSchema = Schema<Query, Mutation, Subscription>;
 
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query, Mutation, Subscription)
+    Schema::build(Query::default(), Mutation::default(), Subscription)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_COMPLEXITY)
         .extension(limits::DocumentLimits)

@@ -31,11 +31,11 @@ pub struct ObjectLength {
 }
 
 /// The mutation root.
-#[derive(Debug)]
-pub struct Mutation;
+#[derive(Debug, Default)]
+pub struct MarketMutation;
 
 #[Object]
-impl Mutation {
+impl MarketMutation {
     /// Makes an account (custodian, buyer, partner).
     async fn register(
         &self,

@@ -334,11 +334,11 @@ pub struct ListingFilterInput {
 }
 
 /// The query root.
-#[derive(Debug)]
-pub struct Query;
+#[derive(Debug, Default)]
+pub struct MarketQuery;
 
 #[Object]
-impl Query {
+impl MarketQuery {
     /// What everybody may know of the marketplace.
     async fn marketplace(&self, ctx: &Context<'_>) -> Result<Marketplace> {
         pass(ctx, Surface::Query, "marketplace")?;

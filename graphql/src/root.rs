@@ -1,0 +1,12 @@
+//! The roots, put together from one object a concern.
+
+use crate::{mutation::MarketMutation, query::MarketQuery};
+use async_graphql::MergedObject;
+
+/// The query root.
+#[derive(Debug, Default, MergedObject)]
+pub struct Query(MarketQuery);
+
+/// The mutation root.
+#[derive(Debug, Default, MergedObject)]
+pub struct Mutation(MarketMutation);
