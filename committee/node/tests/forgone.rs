@@ -1,9 +1,10 @@
 //! What is given up, and what was reserved, by whole nodes (OPN-6, CST-6, KEY-11,
 //! KEY-13): a member withholds its signature in one quorum after the other; nodes
-//! stop between the stores of a joint order. The order is delivered, no ticket
-//! serves two sessions, and all members count the same.
+//! stop between the stores of a joint order; a node is restored from an old copy
+//! (QRM-9). The order is delivered, no ticket serves two sessions, and all members
+//! count the same.
 //!
-//! Over 500 lines: five cases over the same tables and the same checks.
+//! Over 500 lines: six cases over the same tables and the same checks.
 
 mod support;
 mod withholding;
@@ -552,4 +553,43 @@ async fn a_crash_between_the_releases_of_a_joint_orders_sessions_ends_with_their
         let left = [(AB, DEALT - KEY - 1), (AE, DEALT - KEY), (BE, DEALT - KEY)];
         agree(&nodes, *table, &left);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_is_found_out_at_its_start() {
+    // QRM-9, CST-11: before any order asks for it.
+    let mut nodes = ready(&[0]).await;
+    let mut nonce = 90;
+    let mut order = || {
+        nonce += 1;
+        let mut t = terms_of(0, AB, 0);
+        t.nonce = nonce;
+        let mut case = proven(0, &t);
+        named(&mut case, nonce);
+        vec![(0, case)]
+    };
+    let first = order();
+    grant(&nodes, &AB, &cases(&first));
+    bought(&nodes, AB, &first).await;
+    nodes.stop(1).await;
+    let old = nodes.copy(1);
+    nodes.start(1).await;
+    // The statement that the second begins with is as old as the copy; the third's
+    // is not.
+    for _ in 0..2 {
+        let later = order();
+        grant(&nodes, &AB, &cases(&later));
+        bought(&nodes, AB, &later).await;
+    }
+    nodes.stop(1).await;
+    nodes.restore(1, &old);
+    nodes.server.market().jobs.clear();
+    nodes.start(1).await;
+    nodes.until(1, |h| h.tickets == 0).await;
+    stop(&mut nodes).await;
+    // Every share that the copy brought back is destroyed; the others keep theirs.
+    let copy = store(&nodes, 1, 0);
+    assert!(copy.counts().iter().all(|c| c.remaining == 0));
+    let other = store(&nodes, 0, 0);
+    assert!(other.counts().iter().any(|c| c.remaining > 0));
 }

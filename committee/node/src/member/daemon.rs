@@ -127,6 +127,7 @@ impl Member {
         });
         series::gauges();
         let mut tasks = JoinSet::new();
+        tasks.spawn(greetings(Arc::clone(&inner), inner.stop.subscribe()));
         tasks.spawn(dealings(Arc::clone(&inner), inner.stop.subscribe()));
         tasks.spawn(jobs(Arc::clone(&inner), inner.stop.subscribe()));
         tasks.spawn(deliveries(Arc::clone(&inner), inner.stop.subscribe()));
@@ -249,6 +250,17 @@ async fn pause(stopped: &mut Stopped, time: Duration) -> bool {
     tokio::select! {
         _ = stopped.wait_for(|over| *over) => false,
         () = tokio::time::sleep(time) => true,
+    }
+}
+
+/// QRM-9: of every dataset that it holds, so that the operator of an old copy
+/// learns of it now and not at the next order.
+async fn greetings(inner: Arc<Inner>, stopped: Stopped) {
+    for served in inner.stores.all() {
+        if *stopped.borrow() {
+            return;
+        }
+        inner.greet_all(&served).await;
     }
 }
 

@@ -26,7 +26,10 @@ impl Inner {
         }
         self.connected().await;
         let health = self.endpoint.health();
-        let there = health.iter().filter(|h| h.connected);
+        // What was heard at a meeting is not asked for again.
+        let heard = served.keeper.greeted();
+        let there = health.iter();
+        let there = there.filter(|h| h.connected && !heard.contains(&h.peer));
         let greeted = join_all(there.map(|h| self.greet(served, h.peer))).await;
         for e in greeted.into_iter().filter_map(Result::err) {
             // A peer without this dataset holds nothing of this node's.
@@ -44,11 +47,9 @@ impl Inner {
         self.waited.get_or_init(wait).await;
     }
 
-    /// Greets one peer.
+    /// Greets one peer. One that asks for it has started again: what was shown
+    /// to it before tells it nothing.
     async fn greet(&self, served: &Served, peer: u8) -> Result<(), MemberError> {
-        if served.keeper.greeted().contains(&peer) {
-            return Ok(());
-        }
         let members = pair(self.endpoint.number(), peer);
         let name = name(What::Greet, &served.scope, &members, &served.dataset);
         if !self.at_work().insert(name) {

@@ -326,6 +326,20 @@ impl Nodes {
         cut(&self.store_folder(node, dataset, custodian).join("log"));
     }
 
+    /// A copy of all that a node that does not run has on disk.
+    pub fn copy(&self, node: usize) -> TempDir {
+        let to = folder();
+        copy(self.folders[node].path(), to.path());
+        to
+    }
+
+    /// A node that does not run is restored from a copy.
+    pub fn restore(&self, node: usize, from: &TempDir) {
+        let path = self.folders[node].path();
+        std::fs::remove_dir_all(path).unwrap();
+        copy(from.path(), path);
+    }
+
     /// A ticket store of a node that does not run.
     pub fn store(&self, node: usize, dataset: &Digest, custodian: &Key) -> Store<Folder> {
         let path = self.store_folder(node, dataset, custodian);
@@ -451,4 +465,17 @@ pub fn named(case: &mut super::terms::Case, n: u8) -> Id {
 
 pub fn digest_of(n: u8) -> Digest {
     Digest([n; 32])
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
