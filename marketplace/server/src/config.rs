@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, every field with a default that works.
 
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
@@ -32,6 +32,30 @@ impl Default for Limits {
             upload: 6_000,
             listing: 30,
         }
+    }
+}
+
+/// A setting that holds a password: shown to nobody.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// What it is.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(v: String) -> Self {
+        Self(v)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
     }
 }
 
@@ -66,6 +90,18 @@ pub struct ServerConfig {
     pub drafts: u32,
     /// Most bytes of dealings that a listing may have.
     pub dealing_bytes: u64,
+    /// Where people reach the marketplace: `https://host`; links in letters begin
+    /// with it. What the server listens on by default.
+    pub public_url: Option<String>,
+    /// The SMTP relay that letters go to, `smtp://...` or `smtps://...`; absent,
+    /// they go into the folder `mails` in `dir`.
+    pub mail: Option<SecretText>,
+    /// A file with a certificate (PEM) that is trusted for the relay.
+    pub mail_ca: Option<PathBuf>,
+    /// Who letters come from: `Name <address>`.
+    pub mail_from: String,
+    /// Days after which a sent letter's facts and address are erased.
+    pub mail_days: u32,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -86,6 +122,11 @@ impl Default for ServerConfig {
             order_seconds: 86_400,
             drafts: 10,
             dealing_bytes: 8 << 30,
+            public_url: None,
+            mail: None,
+            mail_ca: None,
+            mail_from: "Veilbourse <market@localhost>".into(),
+            mail_days: 30,
             limits: Limits::default(),
         }
     }
@@ -138,7 +179,7 @@ impl ServerConfig {
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));
         }
-        Ok(())
+        crate::post::check_config(self)
     }
 
     /// The database's URL.
