@@ -60,7 +60,11 @@ pub(crate) fn parsed<T: FromStr<Err = DomainError>>(ctx: &Context<'_>, s: &str) 
     s.parse().map_err(refuse(ctx))
 }
 
-pub(crate) fn page(ctx: &Context<'_>, first: Option<u32>, after: Option<String>) -> Result<PageRequest> {
+pub(crate) fn page(
+    ctx: &Context<'_>,
+    first: Option<u32>,
+    after: Option<String>,
+) -> Result<PageRequest> {
     PageRequest::new(first.unwrap_or(PAGE), after).map_err(refuse(ctx))
 }
 

@@ -81,7 +81,7 @@ kinds! {
     ListingApproved => "listing_approved", Some(MailGroup::Listings);
     /// A listing was sent back, with the reason.
     ListingRejected => "listing_rejected", Some(MailGroup::Listings);
-    /// An appeal waits for review.
+    /// To the admin who sent a listing back: its owner appeals.
     AppealReceived => "appeal_received", Some(MailGroup::Listings);
     /// To the buyer: the price is in escrow.
     OrderPlaced => "order_placed", Some(MailGroup::Orders);
@@ -408,7 +408,11 @@ mod tests {
         ] {
             assert!(always.contains(&&k), "{k:?}");
         }
-        assert!(MailKind::ALL.iter().all(|k| Preferences::default().want(*k)));
+        assert!(
+            MailKind::ALL
+                .iter()
+                .all(|k| Preferences::default().want(*k))
+        );
         for group in MailGroup::ALL {
             let mut p = Preferences::default();
             match group {

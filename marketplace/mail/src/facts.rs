@@ -128,7 +128,10 @@ mod tests {
         assert_eq!(clean(evil, 100), "Health Bcc: all@example.org gpj data");
         assert_eq!(clean("  a \u{2028} b  ", 100), "a b");
         assert_eq!(clean("abcdef", 4), "abc\u{2026}");
-        assert_eq!(clean("Caf\u{e9} \u{65e5}\u{672c}", 100), "Caf\u{e9} \u{65e5}\u{672c}");
+        assert_eq!(
+            clean("Caf\u{e9} \u{65e5}\u{672c}", 100),
+            "Caf\u{e9} \u{65e5}\u{672c}"
+        );
     }
 
     #[test]

@@ -48,13 +48,8 @@ impl Folder {
             return Ok(());
         }
         let part = self.dir.join(format!(".{}.part", m.id));
-        let mut f = private(
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true),
-        )
-        .open(&part)?;
+        let mut f =
+            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&part)?;
         f.write_all(&m.bytes)?;
         f.sync_all()?;
         let index = self.dir.join(INDEX);

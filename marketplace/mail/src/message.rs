@@ -27,7 +27,7 @@ impl FromStr for Sender {
             address: clean(text, 254),
         };
         let mailbox: Mailbox = text.parse().map_err(|_| bad())?;
-        address(&mailbox.email.to_string())?;
+        address(mailbox.email.as_ref())?;
         Ok(Self(mailbox))
     }
 }
@@ -235,7 +235,10 @@ mod tests {
         }
         for from in ["nobody", "a@b\r\nBcc: c@d.e", "A <a b@c>"] {
             let refused = from.parse::<Sender>();
-            assert!(matches!(refused, Err(MailError::Address { .. })), "{from:?}");
+            assert!(
+                matches!(refused, Err(MailError::Address { .. })),
+                "{from:?}"
+            );
         }
     }
 }

@@ -102,7 +102,9 @@ fn host_port(text: &str, default: u16) -> Result<(String, u16), MailError> {
         return Err(bad("the relay's host is no name or address"));
     }
     let port = match port {
-        Some(p) => p.parse().map_err(|_| bad("the relay's port is no number"))?,
+        Some(p) => p
+            .parse()
+            .map_err(|_| bad("the relay's port is no number"))?,
         None => default,
     };
     match port {
@@ -136,7 +138,11 @@ impl Relay {
             (false, None) if here => Tls::None,
             (false, None | Some("tls=required")) => Tls::Demanded,
             (false, Some("tls=none")) => Tls::None,
-            _ => return Err(bad("behind the ? only tls=required or tls=none is known, for smtp://")),
+            _ => {
+                return Err(bad(
+                    "behind the ? only tls=required or tls=none is known, for smtp://",
+                ));
+            }
         };
         let credentials = match user {
             None => None,
@@ -317,12 +323,32 @@ mod tests {
         // MAIL-9
         for (url, host, port, tls) in [
             ("smtp://relay.example", "relay.example", 587, Tls::Demanded),
-            ("smtp://relay.example:25", "relay.example", 25, Tls::Demanded),
-            ("smtp://relay.example/?tls=required", "relay.example", 587, Tls::Demanded),
-            ("smtp://relay.internal:25?tls=none", "relay.internal", 25, Tls::None),
+            (
+                "smtp://relay.example:25",
+                "relay.example",
+                25,
+                Tls::Demanded,
+            ),
+            (
+                "smtp://relay.example/?tls=required",
+                "relay.example",
+                587,
+                Tls::Demanded,
+            ),
+            (
+                "smtp://relay.internal:25?tls=none",
+                "relay.internal",
+                25,
+                Tls::None,
+            ),
             ("smtps://relay.example", "relay.example", 465, Tls::Implicit),
             ("smtp://127.0.0.1:2525", "127.0.0.1", 2525, Tls::None),
-            ("smtp://localhost:25?tls=required", "localhost", 25, Tls::Demanded),
+            (
+                "smtp://localhost:25?tls=required",
+                "localhost",
+                25,
+                Tls::Demanded,
+            ),
             ("smtp://[::1]:2525", "::1", 2525, Tls::None),
         ] {
             let r = parse(url).expect(url);
@@ -344,7 +370,11 @@ mod tests {
         ] {
             assert!(matches!(parse(url), Err(MailError::Relay { .. })), "{url}");
         }
-        let no = Relay::parse("smtp://relay.example", "h", Some(b"no certificate".as_slice()));
+        let no = Relay::parse(
+            "smtp://relay.example",
+            "h",
+            Some(b"no certificate".as_slice()),
+        );
         assert!(matches!(no, Err(MailError::Relay { .. })));
     }
 
@@ -364,7 +394,9 @@ mod tests {
             let shown = format!("{r:?}");
             assert!(!shown.contains("geh") && !shown.contains("me"), "{shown}");
         }
-        let told = parse("smtp://me:geheim@:25").expect_err("no host").to_string();
+        let told = parse("smtp://me:geheim@:25")
+            .expect_err("no host")
+            .to_string();
         assert!(!told.contains("geheim"), "{told}");
     }
 }

@@ -30,7 +30,7 @@ impl Links<'_> {
     pub(crate) fn to(&self, path: &str) -> String {
         format!("{}{path}", self.public_url)
     }
-    pub(crate) fn to_id(&self, path: &str, id: &str) -> String {
+    pub(crate) fn by_id(&self, path: &str, id: &str) -> String {
         format!("{}{path}{id}", self.public_url)
     }
     /// Tokens are in the fragment: they reach no server's log (MAIL-4).

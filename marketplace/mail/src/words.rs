@@ -92,7 +92,7 @@ pub fn subject(kind: MailKind, facts: &Facts<'_>) -> Result<String, MailError> {
         K::ListingSubmitted => format!("Waiting for review: {}", titled(f)?),
         K::ListingApproved => format!("Published: {}", titled(f)?),
         K::ListingRejected => format!("Sent back: {}", titled(f)?),
-        K::AppealReceived => format!("Your appeal is received: {}", titled(f)?),
+        K::AppealReceived => format!("An appeal: {}", titled(f)?),
         K::OrderPlaced => format!("Order placed: {}", titled(f)?),
         K::OrderReleased => format!("Your result is ready: {}", titled(f)?),
         K::OrderRefunded => format!("Order refunded: {}", titled(f)?),
@@ -170,7 +170,11 @@ fn about_accounts(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Conten
 
 fn about_listings(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Content, MailError> {
     use MailKind as K;
-    let page = l.to_id("/custodian/listings/", f.id("listing")?);
+    let listing = f.id("listing")?;
+    let page = match kind {
+        K::AppealReceived => l.by_id("/admin/review/", listing),
+        _ => l.by_id("/custodian/listings/", listing),
+    };
     let c = match kind {
         K::ListingSubmitted => Content::says(
             "Every object of your listing was verified, and it waits for an admin's review.",
@@ -183,8 +187,9 @@ fn about_listings(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Conten
         )
         .quoting(f.quote("reason")),
         K::AppealReceived => Content::says(
-            "Your appeal is received, and the listing waits for another review.",
-        ),
+            "The owner of a listing that you sent back appeals. The listing waits for another review, by you or another admin.",
+        )
+        .quoting(f.quote("text")),
         _ => {
             let what = f.text("what")?;
             let whole = f.number("whole")?;
@@ -216,8 +221,8 @@ fn why_refunded(reason: &str) -> &'static str {
 fn about_orders(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Content, MailError> {
     use MailKind as K;
     let order = f.id("order")?;
-    let page = l.to_id("/orders/", order);
-    let listing = l.to_id("/custodian/listings/", f.id("listing")?);
+    let page = l.by_id("/orders/", order);
+    let listing = l.by_id("/custodian/listings/", f.id("listing")?);
     let (price, values) = (f.money("price")?, f.number("values")?.to_string());
     let c = match kind {
         K::OrderPlaced => Content::says(
@@ -280,7 +285,9 @@ fn about_decisions(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Conte
             let text = match (what, approved) {
                 ("deposit", true) => "Your deposit is approved: the amount is in your balance.",
                 ("deposit", false) => "Your deposit is refused: your balance is as it was.",
-                (_, true) => "Your withdrawal is approved: the amount left your balance and is paid out.",
+                (_, true) => {
+                    "Your withdrawal is approved: the amount left your balance and is paid out."
+                }
                 (_, false) => "Your withdrawal is refused: the amount is in your balance again.",
             };
             Content::says(text)
@@ -293,7 +300,10 @@ fn about_decisions(f: &Facts<'_>, kind: MailKind, l: &Links<'_>) -> Result<Conte
                 false => format!("Your {what} is refused: it gets no work."),
             };
             Content::says(text)
-                .row(if what == "pod" { "Pod" } else { "Key node" }, f.text("name")?)
+                .row(
+                    if what == "pod" { "Pod" } else { "Key node" },
+                    f.text("name")?,
+                )
                 .row("Id", f.id("machine")?)
                 .link("Look at your machines", l.to("/operator"))
         }

@@ -63,5 +63,8 @@ async fn a_folder_that_is_gone_is_no_loss() {
     std::fs::remove_dir_all(&mails).expect("removed");
     let mut session = way.open().await.expect("opens");
     let e = session.hand_over(&message(1)).await;
-    assert!(matches!(e, Err(veilbourse_mail::SendError::Later { shut: true, .. })), "{e:?}");
+    assert!(
+        matches!(e, Err(veilbourse_mail::SendError::Later { shut: true, .. })),
+        "{e:?}"
+    );
 }

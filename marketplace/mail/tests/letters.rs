@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 use std::fmt::Write;
 use veilbourse_domain::{id::MailId, mail::MailKind};
-use veilbourse_mail::{Facts, Headers, Links, MailError, Message, Rendered, Sender, render, subject};
+use veilbourse_mail::{
+    Facts, Headers, Links, MailError, Message, Rendered, Sender, render, subject,
+};
 
 const LISTING: &str = "01a1fd25-3fd5-7294-8b03-621503a1c2ca";
 const ORDER: &str = "01a1fd25-4000-7294-8b03-621503a1c2cb";
@@ -55,7 +57,13 @@ fn the_words_of_every_kind() {
     let mut all = String::new();
     for kind in MailKind::ALL {
         let l = letter(*kind, "Health insurance, 2019 to 2023");
-        let _ = writeln!(all, "##### {}\nSubject: {}\n\n{}", kind.name(), l.subject, l.text);
+        let _ = writeln!(
+            all,
+            "##### {}\nSubject: {}\n\n{}",
+            kind.name(),
+            l.subject,
+            l.text
+        );
     }
     insta::assert_snapshot!("texts", all);
 }
@@ -68,11 +76,23 @@ fn the_other_words_of_kinds_that_have_two() {
         (MailKind::BudgetLow, json!({ "what": "tickets exact" })),
         (MailKind::BudgetLow, json!({ "what": "bits" })),
         (MailKind::DeadlineNear, json!({ "seat": "custodian" })),
-        (MailKind::OrderRefunded, json!({ "reason": "expired", "detail": "" })),
-        (MailKind::OrderRefunded, json!({ "reason": "undeliverable" })),
-        (MailKind::CashDecided, json!({ "what": "withdrawal", "reason": "" })),
+        (
+            MailKind::OrderRefunded,
+            json!({ "reason": "expired", "detail": "" }),
+        ),
+        (
+            MailKind::OrderRefunded,
+            json!({ "reason": "undeliverable" }),
+        ),
+        (
+            MailKind::CashDecided,
+            json!({ "what": "withdrawal", "reason": "" }),
+        ),
         (MailKind::CashDecided, json!({ "approved": false })),
-        (MailKind::MachineDecided, json!({ "what": "pod", "approved": true })),
+        (
+            MailKind::MachineDecided,
+            json!({ "what": "pod", "approved": true }),
+        ),
     ] {
         let mut f = facts(kind, "Health insurance");
         for (k, v) in changes.as_object().expect("an object") {
@@ -84,14 +104,23 @@ fn the_other_words_of_kinds_that_have_two() {
             unsubscribe: None,
         };
         let l = render(kind, &f, &links).expect("renders");
-        let _ = writeln!(all, "##### {}\nSubject: {}\n\n{}", kind.name(), l.subject, l.text);
+        let _ = writeln!(
+            all,
+            "##### {}\nSubject: {}\n\n{}",
+            kind.name(),
+            l.subject,
+            l.text
+        );
     }
     insta::assert_snapshot!("other_texts", all);
 }
 
 #[test]
 fn the_html_and_the_message() {
-    insta::assert_snapshot!("html", letter(MailKind::ListingRejected, "Health & <Care>").html);
+    insta::assert_snapshot!(
+        "html",
+        letter(MailKind::ListingRejected, "Health & <Care>").html
+    );
     let sender: Sender = "Veilbourse <market@example.org>".parse().expect("parses");
     let headers = Headers {
         id: MailId::new(1_700_000_000_000, [7; 10]),
@@ -101,7 +130,9 @@ fn the_html_and_the_message() {
         one_click: Some("https://market.example/v1/unsubscribe?token=11ee"),
     };
     let m = Message::new(&headers, &letter(MailKind::OrderReleased, "Grüße")).expect("made");
-    let text = String::from_utf8(m.bytes).expect("ASCII").replace("\r\n", "\n");
+    let text = String::from_utf8(m.bytes)
+        .expect("ASCII")
+        .replace("\r\n", "\n");
     let head = text.split("<!DOCTYPE").next().expect("a head").to_owned();
     insta::assert_snapshot!("message", head);
 }
@@ -129,17 +160,29 @@ fn nothing_that_people_write_breaks_out() {
             let (l, usual) = (letter(*kind, evil), letter(*kind, plain));
             // Lines of a quote are broken by one tag each.
             let broken = l.html.matches("<br>").count();
-            assert_eq!(tags(&l.html) - broken, tags(&usual.html), "{kind:?} {evil:?}");
+            assert_eq!(
+                tags(&l.html) - broken,
+                tags(&usual.html),
+                "{kind:?} {evil:?}"
+            );
             for bad in ["<script", "<a href=\"https://evil", "onload=x>", "' on"] {
                 assert!(!l.html.contains(bad), "{kind:?} {evil:?}: {}", l.html);
             }
             let one_line = |t: &str| !t.chars().any(char::is_control);
             assert!(one_line(&l.subject), "{:?}", l.subject);
-            assert!(!l.text.contains(['\r', '\u{202e}', '\u{2066}']), "{:?}", l.text);
+            assert!(
+                !l.text.contains(['\r', '\u{202e}', '\u{2066}']),
+                "{:?}",
+                l.text
+            );
             let feet = |t: &str| t.lines().filter(|l| *l == "-- ").count();
             assert_eq!(feet(&l.text), 1, "{}", l.text);
             assert!(!l.text.contains("\nBcc"), "{}", l.text);
-            assert!(!l.text.contains("\nStop such letters: https://evil"), "{}", l.text);
+            assert!(
+                !l.text.contains("\nStop such letters: https://evil"),
+                "{}",
+                l.text
+            );
         }
     }
 }
@@ -148,18 +191,33 @@ fn nothing_that_people_write_breaks_out() {
 fn text_and_html_say_the_same_and_load_nothing() {
     for kind in MailKind::ALL {
         let l = letter(*kind, "Health insurance");
-        for loads in ["src=", "url(", "@import", "<img", "<link", "<form", "http-equiv"] {
+        for loads in [
+            "src=",
+            "url(",
+            "@import",
+            "<img",
+            "<link",
+            "<form",
+            "http-equiv",
+        ] {
             assert!(!l.html.contains(loads), "{kind:?} {loads}");
         }
         if let Some(url) = &l.action {
             assert!(url.starts_with("https://market.example/"));
-            assert!(l.text.contains(url.as_str()) && l.html.contains(url.as_str()), "{kind:?}");
+            assert!(
+                l.text.contains(url.as_str()) && l.html.contains(url.as_str()),
+                "{kind:?}"
+            );
         }
         assert!(l.html.contains("prefers-color-scheme: dark"));
         // MAIL-6: a way to stop it exactly where it may be stopped.
         let stop = "https://market.example/unsubscribe#11ee";
         let may = kind.group().is_some();
-        assert_eq!((l.text.contains(stop), l.html.contains(stop)), (may, may), "{kind:?}");
+        assert_eq!(
+            (l.text.contains(stop), l.html.contains(stop)),
+            (may, may),
+            "{kind:?}"
+        );
         for line in l.text.lines().filter(|l| !l.contains("https://")) {
             assert!(line.chars().count() <= 76, "{kind:?}: {line:?}");
         }
@@ -170,9 +228,15 @@ fn text_and_html_say_the_same_and_load_nothing() {
 fn tokens_are_in_the_fragment_and_hidden_without_one() {
     // MAIL-4
     let l = letter(MailKind::VerifyMail, "Ada");
-    assert_eq!(l.action.as_deref(), Some("https://market.example/verify-mail#00ff"));
+    assert_eq!(
+        l.action.as_deref(),
+        Some("https://market.example/verify-mail#00ff")
+    );
     let l = letter(MailKind::PasswordReset, "Ada");
-    assert_eq!(l.action.as_deref(), Some("https://market.example/reset-password#00ff"));
+    assert_eq!(
+        l.action.as_deref(),
+        Some("https://market.example/reset-password#00ff")
+    );
     let hidden = Links {
         public_url: "https://market.example",
         token: None,

@@ -7,7 +7,9 @@ use serde_json::json;
 use std::net::TcpListener;
 use support::{Relay as Server, certificate};
 use veilbourse_domain::{id::MailId, mail::MailKind};
-use veilbourse_mail::{Headers, Links, Message, Relay, SendError, Sender, Session, Transport, render};
+use veilbourse_mail::{
+    Headers, Links, Message, Relay, SendError, Sender, Session, Transport, render,
+};
 
 fn message(n: u8, to: &str) -> Message {
     let sender: Sender = "Veilbourse <market@example.org>".parse().expect("parses");
@@ -102,7 +104,10 @@ async fn a_lost_answer_is_unknown_and_a_lost_dialogue_before_is_not() {
     let way = relay(&server.url());
     let mut session = way.open().await.expect("opens");
     let e = send(&mut session, &message(1, "hangup@example.org")).await;
-    assert!(matches!(e, Err(SendError::Later { shut: true, .. })), "{e:?}");
+    assert!(
+        matches!(e, Err(SendError::Later { shut: true, .. })),
+        "{e:?}"
+    );
     assert!(!session.usable());
     let mut session = way.open().await.expect("opens again");
     let e = send(&mut session, &message(2, "lost@example.org")).await;
@@ -116,7 +121,10 @@ async fn a_relay_that_is_away_takes_nothing() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = port.local_addr().expect("an address").port();
     let e = relay(&format!("smtp://127.0.0.1:{port}")).open().await;
-    assert!(matches!(e, Err(SendError::Later { shut: true, .. })), "{e:?}");
+    assert!(
+        matches!(e, Err(SendError::Later { shut: true, .. })),
+        "{e:?}"
+    );
 }
 
 #[tokio::test]
@@ -130,8 +138,16 @@ async fn tls_is_checked_and_passwords_go_through_it() {
     let pem = std::fs::read(&cert).expect("made");
     for tls in ["starttls", "implicit"] {
         let options = [
-            "--tls", tls, "--cert", &cert_path, "--key", &key_path, "--user", "me@example.org",
-            "--password", "geh:eim",
+            "--tls",
+            tls,
+            "--cert",
+            &cert_path,
+            "--key",
+            &key_path,
+            "--user",
+            "me@example.org",
+            "--password",
+            "geh:eim",
         ];
         let Some(server) = Server::start("tls_is_checked", dir.path(), &options) else {
             return;
@@ -142,17 +158,28 @@ async fn tls_is_checked_and_passwords_go_through_it() {
         };
         let url = |password: &str| {
             let user = "me%40example.org";
-            format!("{scheme}://{user}:{password}@localhost:{}{query}", server.port)
+            format!(
+                "{scheme}://{user}:{password}@localhost:{}{query}",
+                server.port
+            )
         };
         let open = async |password: &str, authority: Option<&[u8]>| {
             let r = Relay::parse(&url(password), "market.example", authority).expect("a URL");
             Transport::Relay(r).open().await
         };
         let before = server.taken().len();
-        let unknown = open("geh%3Aeim", None).await.expect_err("unknown authority");
-        assert!(matches!(unknown, SendError::Later { shut: true, .. }), "{unknown}");
+        let unknown = open("geh%3Aeim", None)
+            .await
+            .expect_err("unknown authority");
+        assert!(
+            matches!(unknown, SendError::Later { shut: true, .. }),
+            "{unknown}"
+        );
         let wrong = open("other", Some(&pem)).await.expect_err("wrong password");
-        assert!(matches!(wrong, SendError::Later { shut: true, .. }), "{wrong}");
+        assert!(
+            matches!(wrong, SendError::Later { shut: true, .. }),
+            "{wrong}"
+        );
         assert!(!wrong.to_string().contains("other"), "{wrong}");
         let mut session = open("geh%3Aeim", Some(&pem)).await.expect("opens");
         let m = message(9, "reader@example.org");
@@ -163,5 +190,8 @@ async fn tls_is_checked_and_passwords_go_through_it() {
     let plain = Server::start("tls_is_checked", dir.path(), &[]).expect("it ran before");
     let url = format!("smtp://localhost:{}?tls=required", plain.port);
     let e = relay(&url).open().await;
-    assert!(matches!(e, Err(SendError::Later { shut: true, .. })), "{e:?}");
+    assert!(
+        matches!(e, Err(SendError::Later { shut: true, .. })),
+        "{e:?}"
+    );
 }

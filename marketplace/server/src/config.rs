@@ -217,6 +217,33 @@ mod tests {
                 ..
             })
         ));
+        // MAIL-9: a relay needs a sender and a place that links lead to.
+        for (text, expected) in [
+            ("mail = \"smtp://r.example\"", "public_url"),
+            (
+                "mail = \"smtp://r.example\"\npublic_url = \"https://m.example\"",
+                "mail_from",
+            ),
+            ("mail = \"http://r.example\"", "mail"),
+            ("mail = \"smtp://u:geheim@r.example?tls=none\"", "mail"),
+            ("mail_from = \"nobody\"", "mail_from"),
+            ("mail_days = 0", "mail_days"),
+            ("public_url = \"m.example\"", "public_url"),
+            ("public_url = \"https://\"", "public_url"),
+            ("public_url = \"https://m.example/?a=\"", "public_url"),
+            (
+                "public_url = \"https://m.example\\\"><script>\"",
+                "public_url",
+            ),
+        ] {
+            match ServerConfig::from_toml(text) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, expected, "{text}");
+                    assert!(!reason.contains("geheim"), "{reason}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
         let unknown = ServerConfig::from_toml("colour = \"blue\"");
         assert!(matches!(
             unknown,
@@ -225,5 +252,23 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_relays_password_is_shown_to_nobody() {
+        // MAIL-9
+        let text = r#"
+            mail = "smtps://me:geheim@relay.example"
+            mail_from = "Market <market@example.org>"
+            public_url = "https://market.example"
+        "#;
+        let c = ServerConfig::from_toml(text).expect("a good configuration");
+        let url = c.mail.as_ref().map(SecretText::reveal);
+        assert_eq!(url, Some("smtps://me:geheim@relay.example"));
+        let shown = format!("{c:?}");
+        assert!(
+            !shown.contains("geheim") && shown.contains("SecretText(..)"),
+            "{shown}"
+        );
     }
 }

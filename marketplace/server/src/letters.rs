@@ -17,13 +17,15 @@ use std::net::IpAddr;
 use veilbourse_domain::{
     DomainError, Result,
     access::{Surface, Viewer, authorize},
-    id::MailId,
+    id::{AccountId, MailId},
     mail::{MailFilter, MailKind, MailRecord, MailState, Preferences},
     records::PageRequest,
 };
 use veilbourse_graphql::{Caller, LetterService, LocalLetter};
 use veilbourse_mail::{Facts, Links, MailError, Rendered, render, subject};
 
+/// Purpose of the token that switches optional letters off.
+const UNSUBSCRIBE: &str = "unsubscribe";
 /// Letters shown of an address.
 const SHOWN: u32 = 50;
 
@@ -41,7 +43,10 @@ fn of_this_machine(host: &str) -> bool {
 /// there speaks for its user (DNS rebinding); and through no proxy that says so.
 pub(crate) fn is_local(req: &HttpRequest) -> bool {
     let h = req.headers();
-    let text = |name| h.get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
+    let text = |name| {
+        h.get(name)
+            .and_then(|v: &header::HeaderValue| v.to_str().ok())
+    };
     let peer = req.peer_addr().is_some_and(|a| a.ip().is_loopback());
     let named = text(header::HOST).is_some_and(of_this_machine);
     let forwarded = [
@@ -85,7 +90,10 @@ impl App {
             kind: m.letter.kind.name(),
             fact,
         };
-        if !matches!(m.letter.kind, MailKind::VerifyMail | MailKind::PasswordReset) {
+        if !matches!(
+            m.letter.kind,
+            MailKind::VerifyMail | MailKind::PasswordReset
+        ) {
             return Ok(None);
         }
         let account = m.letter.account.ok_or_else(|| missing("account"))?;
@@ -94,7 +102,12 @@ impl App {
         let mut nonce = [0u8; 16];
         hex::decode_to_slice(&fact.nonce, &mut nonce).map_err(|_| missing("token.nonce"))?;
         let address = &m.letter.address;
-        Ok(Some(self.mail_token(&fact.purpose, account, address, &nonce)))
+        Ok(Some(self.mail_token(
+            &fact.purpose,
+            account,
+            address,
+            &nonce,
+        )))
     }
 
     /// The letter as its reader gets it; or, for a look at it, with its links'
@@ -116,6 +129,29 @@ impl App {
             unsubscribe: stop.as_deref(),
         };
         render(m.letter.kind, &m.letter.facts, &links)
+    }
+
+    /// The token that switches an account's optional letters off. Its nonce is
+    /// the account's id: the link in an old letter works as long as the account,
+    /// whatever its address is by then, and nothing is stored for it (MAIL-4).
+    pub(crate) fn unsubscribe_token(&self, account: AccountId) -> String {
+        self.mail_token(UNSUBSCRIBE, account, "", account.uuid().as_bytes())
+    }
+
+    /// Whose letters the token switches off.
+    fn unsubscribes(&self, token: &str) -> Result<AccountId> {
+        let refuse = |reason| DomainError::MailTokenInvalid { reason };
+        let mut bytes = [0u8; 48];
+        hex::decode_to_slice(token, &mut bytes).map_err(|_| refuse("not 96 hex digits"))?;
+        let mut id = [0u8; 16];
+        id.copy_from_slice(bytes.split_at(16).0);
+        let account = AccountId::from(uuid::Uuid::from_bytes(id));
+        // Digests are compared in constant time.
+        let expected = blake3::hash(self.unsubscribe_token(account).as_bytes());
+        match blake3::hash(token.as_bytes()) == expected {
+            true => Ok(account),
+            false => Err(refuse("not ours, or for something else")),
+        }
     }
 
     /// Switches optional letters off (MAIL-6); again is fine.
@@ -145,9 +181,7 @@ impl LetterService for Market {
 
     async fn local_letters(&self, caller: &Caller, address: &str) -> Result<Vec<LocalLetter>> {
         if !caller.local || !self.0.shows_letters() {
-            return Err(DomainError::NotFound {
-                what: "local mail",
-            });
+            return Err(DomainError::NotFound { what: "local mail" });
         }
         let filter = MailFilter {
             address: Some(address.trim().to_lowercase()),
@@ -257,10 +291,21 @@ mod tests {
     #[test]
     fn local_is_by_peer_by_name_and_without_a_proxy() {
         // MAIL-10
-        for host in ["127.0.0.1:8080", "localhost", "localhost:8080", "[::1]:8080"] {
-            assert!(is_local(&request("127.0.0.1:5", &[("host", host)])), "{host}");
+        for host in [
+            "127.0.0.1:8080",
+            "localhost",
+            "localhost:8080",
+            "[::1]:8080",
+        ] {
+            assert!(
+                is_local(&request("127.0.0.1:5", &[("host", host)])),
+                "{host}"
+            );
             assert!(is_local(&request("[::1]:5", &[("host", host)])), "{host}");
-            assert!(!is_local(&request("10.0.0.1:5", &[("host", host)])), "{host}");
+            assert!(
+                !is_local(&request("10.0.0.1:5", &[("host", host)])),
+                "{host}"
+            );
         }
         for host in [
             "exchange.example.org",
@@ -269,7 +314,10 @@ mod tests {
             "10.0.0.1",
             "",
         ] {
-            assert!(!is_local(&request("127.0.0.1:5", &[("host", host)])), "{host}");
+            assert!(
+                !is_local(&request("127.0.0.1:5", &[("host", host)])),
+                "{host}"
+            );
         }
         assert!(!is_local(&request("127.0.0.1:5", &[])));
         for name in ["forwarded", "via", "x-forwarded-for", "x-real-ip"] {

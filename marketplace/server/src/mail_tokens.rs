@@ -5,11 +5,8 @@
 use crate::App;
 use std::fmt;
 use veilbourse_documents::SigningKey;
-use veilbourse_domain::{DomainError, Result, id::AccountId};
+use veilbourse_domain::id::AccountId;
 use zeroize::Zeroizing;
-
-/// Purpose of the link that switches optional letters off.
-const UNSUBSCRIBE: &str = "unsubscribe";
 
 /// The secret that tokens are made with.
 pub(crate) struct MailSecret(Zeroizing<[u8; 32]>);
@@ -55,29 +52,5 @@ impl App {
     ) -> String {
         let tag = self.mail_secret.tag(purpose, account, address, nonce);
         hex::encode(nonce) + &hex::encode(tag)
-    }
-
-    /// The token that switches an account's optional letters off. Its nonce is
-    /// the account's id: the link in an old letter works as long as the account,
-    /// whatever its address is by then, and nothing is stored for it.
-    pub(crate) fn unsubscribe_token(&self, account: AccountId) -> String {
-        self.mail_token(UNSUBSCRIBE, account, "", account.uuid().as_bytes())
-    }
-
-    /// Whose letters the token switches off.
-    pub(crate) fn unsubscribes(&self, token: &str) -> Result<AccountId> {
-        let refuse = |reason| DomainError::MailTokenInvalid { reason };
-        let mut bytes = [0u8; 48];
-        hex::decode_to_slice(token, &mut bytes).map_err(|_| refuse("not 96 hex digits"))?;
-        let (nonce, tag) = bytes.split_at(16);
-        let mut id = [0u8; 16];
-        id.copy_from_slice(nonce);
-        let account = AccountId::from(uuid::Uuid::from_bytes(id));
-        let expected = blake3::Hash::from(self.mail_secret.tag(UNSUBSCRIBE, account, "", &id));
-        // Compared in constant time.
-        match blake3::Hash::from_slice(tag).is_ok_and(|t| t == expected) {
-            true => Ok(account),
-            false => Err(refuse("not ours, or for something else")),
-        }
     }
 }

@@ -81,7 +81,9 @@ impl Post {
 
     /// Where the server listens, or was told to.
     pub(crate) fn address(&self, told: &str) -> String {
-        self.bound.get().map_or(told.to_owned(), ToString::to_string)
+        self.bound
+            .get()
+            .map_or(told.to_owned(), ToString::to_string)
     }
 
     fn set_shut(&self, what: Option<(Millis, String)>) {
@@ -191,7 +193,11 @@ impl App {
         let (_, unknown) = self.store.recover_mail(repeatable, self.now()).await?;
         if unknown > 0 {
             counted("unknown", unknown);
-            tracing::error!(code = "MAIL_UNKNOWN", letters = unknown, "no answer was noted");
+            tracing::error!(
+                code = "MAIL_UNKNOWN",
+                letters = unknown,
+                "no answer was noted"
+            );
         }
         self.store.remind(self.now(), BATCH).await?;
         let due = self.store.mail_due().await?;
@@ -363,9 +369,18 @@ impl App {
                 message,
             });
         };
-        let shut = self.post.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        let shut = self
+            .post
+            .shut
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some((at, why)) = shut.clone() {
-            add("MAIL_RELAY", "critical", at, format!("letters have no way out: {why}"));
+            add(
+                "MAIL_RELAY",
+                "critical",
+                at,
+                format!("letters have no way out: {why}"),
+            );
         }
         if c.failed > 0 {
             let message = format!("{} letters were refused or never taken", c.failed);
@@ -378,8 +393,14 @@ impl App {
             );
             add("MAIL_UNKNOWN", "warning", now, message);
         }
-        if let Some(at) = c.oldest_due.filter(|at| at.saturating_add(LATE_MILLIS) < now) {
-            let message = format!("{} letters wait, the oldest for more than 15 minutes", c.waiting);
+        if let Some(at) = c
+            .oldest_due
+            .filter(|at| at.saturating_add(LATE_MILLIS) < now)
+        {
+            let message = format!(
+                "{} letters wait, the oldest for more than 15 minutes",
+                c.waiting
+            );
             add("MAIL_LATE", "warning", at, message);
         }
         Ok(out)

@@ -5,11 +5,11 @@
 use crate::{
     db::{SqlStore, Tx, transaction},
     orders, outbox,
-    rows::{parsed, t, text, vals},
+    rows::{parsed, t, vals},
 };
 use serde_json::{Value, json};
 use veilbourse_domain::{
-    DomainError, Millis, Result,
+    Millis, Result,
     admit::{Usage, quota_left},
     id::OrderId,
     listing::{Listing, ListingStep},

@@ -230,7 +230,8 @@ impl Outbox for SqlStore {
         transaction!(self, "mail.settle", |tx| {
             // The token alone: a lease that ran out meanwhile was not taken by
             // another as long as the row names this one.
-            let sql = "UPDATE mails SET state = $3, error = $4, due_at = $5, sent_at = $6, ended_at = $7,
+            let sql =
+                "UPDATE mails SET state = $3, error = $4, due_at = $5, sent_at = $6, ended_at = $7,
                               lease_token = NULL, lease_end = NULL
                        WHERE id = $1 AND lease_token = $2 AND state IN ('claimed', 'sending')";
             let values = vals![t(id), t(token), state.name(), &why, due, sent, ended];

@@ -36,7 +36,8 @@ fn counted(all: &[MailRecord]) -> BTreeMap<(MailKind, u8), u32> {
     let mut out = BTreeMap::new();
     for m in all {
         let who = (1..=4).find(|n| m.letter.account == Some(account(*n)));
-        *out.entry((m.letter.kind, who.unwrap_or_default())).or_default() += 1;
+        *out.entry((m.letter.kind, who.unwrap_or_default()))
+            .or_default() += 1;
     }
     out
 }
@@ -60,7 +61,9 @@ async fn each_change_writes_to_whom_it_concerns() {
             ((K::MachineDecided, OPERATOR), 2),
         ];
         assert_eq!(before, expected.into());
-        for w in ["place", "lease", "put", "hand in", "verify", "grant", "open", "deliver"] {
+        for w in [
+            "place", "lease", "put", "hand in", "verify", "grant", "open", "deliver",
+        ] {
             step(&s, 1, w, 100).await.expect(w);
         }
         for w in ["place", "lease", "put", "hand in", "reject"] {
@@ -80,13 +83,22 @@ async fn each_change_writes_to_whom_it_concerns() {
         for m in &all {
             assert_eq!(m.state, MailState::Waiting);
             let who = (1..=4).find(|n| m.letter.account == Some(account(*n)));
-            assert_eq!(m.letter.address, format!("u{}@example.org", who.expect("known")));
+            assert_eq!(
+                m.letter.address,
+                format!("u{}@example.org", who.expect("known"))
+            );
             assert_eq!((m.attempts, m.due_at), (0, m.created_at));
         }
         let refunded = &of(&s, K::OrderRefunded).await[0].letter.facts;
-        assert_eq!((refunded["reason"].as_str(), refunded["detail"].as_str()), (Some("rejected"), Some("LES-4")));
+        assert_eq!(
+            (refunded["reason"].as_str(), refunded["detail"].as_str()),
+            (Some("rejected"), Some("LES-4"))
+        );
         let earned = &of(&s, K::OrderEarned).await[0].letter.facts;
-        assert_eq!((earned["earns"].as_str(), earned["values"].as_u64()), (Some("676"), Some(4)));
+        assert_eq!(
+            (earned["earns"].as_str(), earned["values"].as_u64()),
+            (Some("676"), Some(4))
+        );
         // Filters and pages.
         let one = MailFilter {
             account: Some(account(OPERATOR)),
@@ -110,7 +122,11 @@ async fn each_change_writes_to_whom_it_concerns() {
 
 /// Stops a change at each of its steps in turn; its letter is there exactly when
 /// the change is.
-async fn with_and_without<F>(s: &SqlStore, changed: impl AsyncFn(&SqlStore) -> bool, change: F) -> u32
+async fn with_and_without<F>(
+    s: &SqlStore,
+    changed: impl AsyncFn(&SqlStore) -> bool,
+    change: F,
+) -> u32
 where
     F: AsyncFn(&SqlStore) -> Result<()>,
 {
@@ -131,11 +147,20 @@ where
         match hit.load(Ordering::SeqCst) {
             // MAIL-1: neither, or both.
             1 => {
-                assert!(matches!(done, Err(DomainError::Storage { .. })), "{k} {done:?}");
-                assert!(!changed(s).await && more == 0, "step {k} left {more} letters");
+                assert!(
+                    matches!(done, Err(DomainError::Storage { .. })),
+                    "{k} {done:?}"
+                );
+                assert!(
+                    !changed(s).await && more == 0,
+                    "step {k} left {more} letters"
+                );
             }
             found => {
-                assert!(changed(s).await && more == 1, "step {k} left {more} letters");
+                assert!(
+                    changed(s).await && more == 1,
+                    "step {k} left {more} letters"
+                );
                 assert!(found == 2 || done.is_ok());
                 return k;
             }
@@ -169,54 +194,87 @@ async fn a_letter_is_there_exactly_when_its_change_is() {
         let by = account(ADMIN);
         let first = Some((terms, signed("policy", 9)));
         let stops = with_and_without(&s, state("submitted"), async |s| {
-            s.step_listing(id, ListingStep::Submit, first.clone(), "a", 2).await.map(drop)
+            s.step_listing(id, ListingStep::Submit, first.clone(), "a", 2)
+                .await
+                .map(drop)
         })
         .await;
         assert!(stops > 4, "{stops}");
         let reason = "the twin is missing".to_owned();
         with_and_without(&s, state("rejected"), async |s| {
-            let reject = ListingStep::Reject { by, reason: reason.clone() };
+            let reject = ListingStep::Reject {
+                by,
+                reason: reason.clone(),
+            };
             s.step_listing(id, reject, None, "a", 3).await.map(drop)
         })
         .await;
-        assert_eq!(of(&s, MailKind::ListingRejected).await[0].letter.facts["reason"], reason.as_str());
+        assert_eq!(
+            of(&s, MailKind::ListingRejected).await[0].letter.facts["reason"],
+            reason.as_str()
+        );
         with_and_without(&s, state("submitted"), async |s| {
-            s.step_listing(id, ListingStep::Submit, None, "a", 4).await.map(drop)
+            s.step_listing(id, ListingStep::Submit, None, "a", 4)
+                .await
+                .map(drop)
         })
         .await;
         with_and_without(&s, state("published"), async |s| {
-            s.step_listing(id, ListingStep::Approve { by }, None, "a", 5).await.map(drop)
+            s.step_listing(id, ListingStep::Approve { by }, None, "a", 5)
+                .await
+                .map(drop)
         })
         .await;
         // What owners do themselves is not written about.
         let n = letters(&s).await.len();
-        for step in [ListingStep::Pause, ListingStep::Resume, ListingStep::Withdraw] {
-            s.step_listing(id, step, None, "a", 6).await.expect("a step");
+        for step in [
+            ListingStep::Pause,
+            ListingStep::Resume,
+            ListingStep::Withdraw,
+        ] {
+            s.step_listing(id, step, None, "a", 6)
+                .await
+                .expect("a step");
         }
         assert_eq!(letters(&s).await.len(), n);
 
         let cash = CashRequestId::new(8, [8; 10]);
         let transfer = TransferId::new(8, [8; 10]);
-        s.request_cash(cash, transfer, TransferKind::Withdrawal, account(BUYER), money(5), "w", 7)
-            .await
-            .expect("asked");
+        s.request_cash(
+            cash,
+            transfer,
+            TransferKind::Withdrawal,
+            account(BUYER),
+            money(5),
+            "w",
+            7,
+        )
+        .await
+        .expect("asked");
         let voided = async |s: &SqlStore| {
             s.transfer(transfer).await.expect("there").state.name() == "voided"
         };
         with_and_without(&s, voided, async |s| {
-            s.decide_cash(cash, by, false, "no account number", 8).await.map(drop)
+            s.decide_cash(cash, by, false, "no account number", 8)
+                .await
+                .map(drop)
         })
         .await;
         let told = of(&s, MailKind::CashDecided).await;
         let facts = &told.last().expect("told").letter.facts;
-        assert_eq!((facts["what"].as_str(), facts["approved"].as_bool()), (Some("withdrawal"), Some(false)));
+        assert_eq!(
+            (facts["what"].as_str(), facts["approved"].as_bool()),
+            (Some("withdrawal"), Some(false))
+        );
 
         let off = async |s: &SqlStore| {
             let m = s.machine(pod()).await.expect("there");
             m.decision == veilbourse_domain::records::Decision::Refused
         };
         with_and_without(&s, off, async |s| {
-            s.decide_machine(pod(), by, false, "too slow", 9).await.map(drop)
+            s.decide_machine(pod(), by, false, "too slow", 9)
+                .await
+                .map(drop)
         })
         .await;
         invariants(&s).await;
@@ -227,7 +285,10 @@ async fn a_letter_is_there_exactly_when_its_change_is() {
 async fn nobody_is_written_to_without_an_address() {
     for place in Place::each("no_address").await {
         let s = market(&place.url, PRICE).await;
-        let gone = format!("UPDATE accounts SET mail = 'deleted 1' WHERE id = '{}'", account(BUYER));
+        let gone = format!(
+            "UPDATE accounts SET mail = 'deleted 1' WHERE id = '{}'",
+            account(BUYER)
+        );
         s.connection().execute_unprepared(&gone).await.expect("run");
         let before = letters(&s).await.len();
         step(&s, 1, "place", 100).await.expect("placed");
@@ -240,7 +301,9 @@ async fn nobody_is_written_to_without_an_address() {
 async fn drain(s: &SqlStore, but: usize) {
     for _ in 0..letters(s).await.len() - but {
         let m = s.claim_mail(A, 1_000).await.expect("asked").expect("one");
-        s.settle_mail(m.letter.id, A, MailState::Sent, "", 0, 1_000).await.expect("sent");
+        s.settle_mail(m.letter.id, A, MailState::Sent, "", 0, 1_000)
+            .await
+            .expect("sent");
     }
 }
 
@@ -253,7 +316,11 @@ async fn a_letter_has_one_worker_and_its_lease_an_end() {
         // Many workers at once: nobody gets what another has.
         let claims = futures::future::join_all((0..20u8).map(|n| {
             let s = s.clone();
-            async move { s.claim_mail(LeaseToken([n; 32]), 1_000).await.expect("asked") }
+            async move {
+                s.claim_mail(LeaseToken([n; 32]), 1_000)
+                    .await
+                    .expect("asked")
+            }
         }))
         .await;
         let ids: Vec<MailId> = claims.iter().flatten().map(|m| m.letter.id).collect();
@@ -274,7 +341,10 @@ async fn a_letter_has_one_worker_and_its_lease_an_end() {
         let stale = Err(DomainError::StaleLease);
         assert_eq!(s.mail_sending(id, B, end).await, stale);
         assert_eq!(s.mail_sending(id, A, end + MAIL_LEASE_MILLIS).await, stale);
-        assert_eq!(s.settle_mail(id, B, MailState::Sent, "", 0, end).await, stale);
+        assert_eq!(
+            s.settle_mail(id, B, MailState::Sent, "", 0, end).await,
+            stale
+        );
         s.mail_sending(id, A, end).await.expect("begins");
         assert_eq!(s.mail_sending(id, A, end).await, stale, "once");
         for no in [MailState::Claimed, MailState::Sending] {
@@ -282,12 +352,20 @@ async fn a_letter_has_one_worker_and_its_lease_an_end() {
             let (found, wanted) = (no.name(), "settled");
             assert_eq!(refused, Err(DomainError::MailState { found, wanted }));
         }
-        s.settle_mail(id, A, MailState::Sent, "", 0, end + 5).await.expect("sent");
-        assert_eq!(s.settle_mail(id, A, MailState::Failed, "x", 0, end).await, stale);
+        s.settle_mail(id, A, MailState::Sent, "", 0, end + 5)
+            .await
+            .expect("sent");
+        assert_eq!(
+            s.settle_mail(id, A, MailState::Failed, "x", 0, end).await,
+            stale
+        );
         let sent = s.mail(id).await.expect("there");
         assert_eq!((sent.state, sent.sent_at), (MailState::Sent, Some(end + 5)));
         let nobody = MailId::new(1, [99; 10]);
-        assert_eq!(s.mail(nobody).await, Err(DomainError::NotFound { what: "mail" }));
+        assert_eq!(
+            s.mail(nobody).await,
+            Err(DomainError::NotFound { what: "mail" })
+        );
     }
 }
 
@@ -299,7 +377,9 @@ async fn what_was_being_sent_when_its_worker_died_is_not_sent_again() {
         drain(&s, 2).await;
         let claimed = s.claim_mail(A, 2_000).await.expect("asked").expect("one");
         let sending = s.claim_mail(B, 2_000).await.expect("asked").expect("one");
-        s.mail_sending(sending.letter.id, B, 2_000).await.expect("begins");
+        s.mail_sending(sending.letter.id, B, 2_000)
+            .await
+            .expect("begins");
         let end = 2_000 + MAIL_LEASE_MILLIS;
         assert_eq!(s.recover_mail(false, end).await, Ok((1, 1)));
         let again = s.claim_mail(A, end).await.expect("asked").expect("one");
@@ -309,7 +389,9 @@ async fn what_was_being_sent_when_its_worker_died_is_not_sent_again() {
         assert_eq!(lost.state, MailState::Unknown);
         assert!(lost.error.contains("handed over"), "{}", lost.error);
         // The worker that was only slow may not say otherwise any more.
-        let late = s.settle_mail(lost.letter.id, B, MailState::Sent, "", 0, end).await;
+        let late = s
+            .settle_mail(lost.letter.id, B, MailState::Sent, "", 0, end)
+            .await;
         assert_eq!(late, Err(DomainError::StaleLease));
         let counts = s.mail_counts().await.expect("counted");
         assert_eq!((counts.waiting, counts.unknown, counts.failed), (1, 1, 0));
@@ -318,7 +400,10 @@ async fn what_was_being_sent_when_its_worker_died_is_not_sent_again() {
         s.mail_sending(m.letter.id, A, end).await.expect("begins");
         let later = end + MAIL_LEASE_MILLIS;
         assert_eq!(s.recover_mail(true, later).await, Ok((1, 0)));
-        assert_eq!(s.mail(m.letter.id).await.expect("there").state, MailState::Waiting);
+        assert_eq!(
+            s.mail(m.letter.id).await.expect("there").state,
+            MailState::Waiting
+        );
     }
 }
 
@@ -334,12 +419,20 @@ async fn tries_are_spaced_and_end_and_an_admin_decides() {
             let Some(wait) = next_try(m.attempts) else {
                 assert_eq!(m.attempts, MAIL_ATTEMPTS);
                 let why = "x".repeat(9_000);
-                s.settle_mail(m.letter.id, A, MailState::Failed, &why, 0, now).await.expect("noted");
+                s.settle_mail(m.letter.id, A, MailState::Failed, &why, 0, now)
+                    .await
+                    .expect("noted");
                 break m.letter.id;
             };
             let due = now + wait;
-            s.settle_mail(m.letter.id, A, MailState::Waiting, "busy", due, now).await.expect("noted");
-            assert_eq!(s.claim_mail(A, due - 1).await, Ok(None), "not before its time");
+            s.settle_mail(m.letter.id, A, MailState::Waiting, "busy", due, now)
+                .await
+                .expect("noted");
+            assert_eq!(
+                s.claim_mail(A, due - 1).await,
+                Ok(None),
+                "not before its time"
+            );
             assert_eq!(s.mail_due().await, Ok(Some(due)));
             now = due;
         };
@@ -347,14 +440,24 @@ async fn tries_are_spaced_and_end_and_an_admin_decides() {
         assert_eq!((failed.state, failed.error.len()), (MailState::Failed, 500));
         assert_eq!(s.mail_counts().await.expect("counted").failed, 1);
         let admin = account(ADMIN);
-        let sent = letters(&s).await.iter().find(|m| m.state == MailState::Sent).map(|m| m.letter.id);
+        let sent = letters(&s)
+            .await
+            .iter()
+            .find(|m| m.state == MailState::Sent)
+            .map(|m| m.letter.id);
         let refused = s.decide_mail(sent.expect("one"), admin, true, now).await;
         let (found, wanted) = ("sent", "waiting");
         assert_eq!(refused, Err(DomainError::MailState { found, wanted }));
         let again = s.decide_mail(id, admin, true, now).await.expect("decided");
         assert_eq!((again.state, again.attempts), (MailState::Waiting, 0));
-        let m = s.claim_mail(A, now).await.expect("asked").expect("due at once");
-        s.settle_mail(m.letter.id, A, MailState::Unknown, "no answer", 0, now).await.expect("noted");
+        let m = s
+            .claim_mail(A, now)
+            .await
+            .expect("asked")
+            .expect("due at once");
+        s.settle_mail(m.letter.id, A, MailState::Unknown, "no answer", 0, now)
+            .await
+            .expect("noted");
         let aside = s.decide_mail(id, admin, false, now).await.expect("decided");
         assert_eq!(aside.state, MailState::Dismissed);
         let (found, wanted) = ("dismissed", "dismissed");
@@ -387,7 +490,11 @@ async fn a_budget_that_runs_low_is_told_once_a_policy_version() {
         assert_eq!(low.len(), 1);
         assert_eq!(low[0].letter.account, Some(account(CUSTODIAN)));
         assert_eq!(
-            (facts["what"].as_str(), facts["left"].as_u64(), facts["whole"].as_u64()),
+            (
+                facts["what"].as_str(),
+                facts["left"].as_u64(),
+                facts["whole"].as_u64()
+            ),
             (Some("values"), Some(2), Some(50))
         );
         // Refunded and ordered again: it was said.
@@ -425,7 +532,9 @@ async fn a_deadline_that_nears_is_told_once() {
         for n in 1..=3 {
             step(&s, n, "place", 100).await.expect("placed");
         }
-        for w in ["lease", "put", "hand in", "verify", "grant", "open", "deliver"] {
+        for w in [
+            "lease", "put", "hand in", "verify", "grant", "open", "deliver",
+        ] {
             step(&s, 1, w, 100).await.expect(w);
         }
         for w in ["lease", "put", "hand in", "verify", "grant"] {
@@ -448,7 +557,11 @@ async fn a_deadline_that_nears_is_told_once() {
             .map(|m| {
                 let f = &m.letter.facts;
                 let seat = f["seat"].as_str().expect("a seat");
-                (seat, f["state"].as_str().expect("a state"), m.letter.account)
+                (
+                    seat,
+                    f["state"].as_str().expect("a state"),
+                    m.letter.account,
+                )
             })
             .collect();
         who.sort();
@@ -472,8 +585,14 @@ async fn old_letters_lose_facts_and_address() {
         let all = letters(&s).await.len();
         drain(&s, 2).await;
         let failed = s.claim_mail(A, 1_000).await.expect("asked").expect("one");
-        s.settle_mail(failed.letter.id, A, MailState::Failed, "no", 0, 1_000).await.expect("noted");
-        assert_eq!(s.erase_mail(1_000, 50, 2_000).await, Ok(Vec::new()), "not yet");
+        s.settle_mail(failed.letter.id, A, MailState::Failed, "no", 0, 1_000)
+            .await
+            .expect("noted");
+        assert_eq!(
+            s.erase_mail(1_000, 50, 2_000).await,
+            Ok(Vec::new()),
+            "not yet"
+        );
         let mut erased = s.erase_mail(1_001, 2, 2_000).await.expect("erased");
         assert_eq!(erased.len(), 2, "at most so many");
         erased.extend(s.erase_mail(1_001, 50, 2_000).await.expect("erased"));
@@ -483,7 +602,11 @@ async fn old_letters_lose_facts_and_address() {
             let gone = erased.contains(&m.letter.id);
             let empty = m.letter.facts == serde_json::json!({}) && m.letter.address.is_empty();
             assert_eq!((gone, m.erased_at), (empty, gone.then_some(2_000)));
-            assert_eq!(gone, m.state == MailState::Sent, "what nobody has read stays");
+            assert_eq!(
+                gone,
+                m.state == MailState::Sent,
+                "what nobody has read stays"
+            );
         }
     }
 }
@@ -504,8 +627,15 @@ async fn preferences_are_everything_until_set() {
             s.set_preferences(me, wanted, 10).await.expect("set");
             assert_eq!(s.preferences(me).await, Ok(wanted));
         }
-        assert_eq!(s.count("audit_log").await, Ok(n + 2), "the same again writes nothing");
-        assert_eq!(s.preferences(account(CUSTODIAN)).await, Ok(Preferences::all(true)));
+        assert_eq!(
+            s.count("audit_log").await,
+            Ok(n + 2),
+            "the same again writes nothing"
+        );
+        assert_eq!(
+            s.preferences(account(CUSTODIAN)).await,
+            Ok(Preferences::all(true))
+        );
         let nobody = s.set_preferences(account(77), some, 10).await;
         assert_eq!(nobody, Err(DomainError::NotFound { what: "account" }));
         assert_eq!(s.count("mail_preferences").await, Ok(1));

@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../mail/tests/support/relay.py");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../mail/tests/support/relay.py"
+);
 
 /// The first Python that has aiosmtpd.
 fn python() -> Option<String> {
@@ -86,7 +89,12 @@ impl Relay {
                 let text = |v: &serde_json::Value| v.as_str().expect("text").to_owned();
                 Taken {
                     from: text(&v["from"]),
-                    to: v["to"].as_array().expect("a list").iter().map(text).collect(),
+                    to: v["to"]
+                        .as_array()
+                        .expect("a list")
+                        .iter()
+                        .map(text)
+                        .collect(),
                     data: text(&v["data"]),
                 }
             })
@@ -98,7 +106,14 @@ impl Relay {
 pub fn certificate(test: &str, dir: &Path) -> Option<(PathBuf, PathBuf)> {
     let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
         .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])

@@ -399,7 +399,10 @@ async fn letters_follow(s: &SqlStore, orders: &[Order]) {
     let of_orders = all.iter().filter(|m| m.letter.facts.get("order").is_some());
     for m in of_orders {
         let known = |o: &&Order| m.letter.facts["order"] == o.id.to_string().as_str();
-        assert!(orders.iter().any(|o| known(&o)), "MAIL-1: an order that is none");
+        assert!(
+            orders.iter().any(|o| known(&o)),
+            "MAIL-1: an order that is none"
+        );
     }
 }
 
