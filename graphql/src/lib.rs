@@ -3,6 +3,8 @@
 //! codes, lists are cursors.
 
 mod error;
+mod letters;
+mod letters_service;
 mod limits;
 mod model;
 mod mutation;
@@ -14,6 +16,8 @@ mod subscription;
 mod tickets;
 
 pub use error::{EXTENSION_CODE, to_graphql};
+pub use letters::{LocalMail, Mail, MailPreferences, MailPreferencesInput};
+pub use letters_service::{LetterService, LocalLetter};
 pub use limits::{
     MAX_ARGUMENTS, MAX_COMPLEXITY, MAX_DEPTH, MAX_DOCUMENT, MAX_ROOT_FIELDS, MAX_SELECTIONS,
     SubscriptionsOnly, may_be_large,

@@ -100,6 +100,7 @@ pub struct SigningKey {
 
 /// An account.
 #[derive(Debug, SimpleObject)]
+#[graphql(complex)]
 pub struct Account {
     /// Its id.
     pub id: String,

@@ -1,12 +1,16 @@
 //! The roots, put together from one object a concern.
 
-use crate::{mutation::MarketMutation, query::MarketQuery};
+use crate::{
+    letters::{LetterMutation, LetterQuery},
+    mutation::MarketMutation,
+    query::MarketQuery,
+};
 use async_graphql::MergedObject;
 
 /// The query root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(MarketQuery);
+pub struct Query(MarketQuery, LetterQuery);
 
 /// The mutation root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(MarketMutation);
+pub struct Mutation(MarketMutation, LetterMutation);

@@ -1,7 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{KeyNode, ListingTickets, TicketOffer};
+use crate::{KeyNode, LetterService, ListingTickets, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -25,6 +25,9 @@ pub struct Caller {
     pub viewer: Result<Viewer>,
     /// The peer's address, for rate limits.
     pub address: String,
+    /// Whether the request comes from the server's own machine, by its name
+    /// there and through no proxy that says so (MAIL-10).
+    pub local: bool,
 }
 
 /// What everybody may know of the marketplace.
@@ -145,9 +148,11 @@ pub struct Progress {
 
 /// The market's acts. Each takes the pass of the policy table.
 #[async_trait]
-pub trait Service: Send + Sync {
+pub trait Service: LetterService + Send + Sync {
     /// For reading.
     fn store(&self) -> &dyn Store;
+    /// The time.
+    fn now(&self) -> Millis;
     /// Logs an internal error and names the log entry.
     fn reference(&self, e: &DomainError) -> String;
     /// What everybody may know.

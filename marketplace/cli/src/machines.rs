@@ -57,6 +57,10 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
     let accepted: AcceptedKeys = files::read_json(&keys)
         .context("the verifying keys that proofs are checked with; make them with `veilbourse srs ceremony` (or `srs dev`) and `veilbourse srs key`")?;
     let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
+    if app.config.mail.is_none() {
+        let folder = app.config.dir.join("mails");
+        note!("no mail relay is set: letters go into {}", folder.display());
+    }
     for (mail, role, variable) in [
         (&a.admin, StaffRole::Admin, "VEILBOURSE_ADMIN_PASSWORD"),
         (

@@ -196,6 +196,12 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Query, "audit", STAFF),
     (Query, "auditCheck", STAFF),
     (Query, "reviewQueue", ADMIN),
+    (Query, "sentMails", SignedIn),
+    (Query, "localMails", Public),
+    (Mutation, "setMailPreferences", ACTOR),
+    (Mutation, "unsubscribe", Public),
+    (Mutation, "retryMail", ADMIN),
+    (Mutation, "dismissMail", ADMIN),
     (Mutation, "register", Public),
     (Mutation, "login", Public),
     (Mutation, "refresh", Public),
@@ -242,6 +248,9 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Http, "GET /v1/orders/{id}/masked", BUYER),
     (Http, "GET /v1/orders/{id}/masks/{node}", BUYER),
     (Http, "GET /v1/verifying-keys/{digest}", Public),
+    // Its owner's and staff's; on the machine itself everybody's (MAIL-10).
+    (Http, "GET /v1/mails/{id}/preview.{format}", Public),
+    (Http, "POST /v1/unsubscribe", Public),
     (Http, "POST /v1/machines/token", Public),
     (Http, "POST /v1/pod/lease", POD),
     (Http, "POST /v1/pod/jobs/{order}/heartbeat", POD),
@@ -349,7 +358,9 @@ mod tests {
             .filter(|(s, n, _)| *s == Mutation && authorize(*s, n, &auditor).is_ok())
             .map(|(_, n, _)| *n)
             .collect();
-        assert_eq!(open, ["register", "login", "refresh", "logout"]);
+        // `unsubscribe` acts for whom its link was made.
+        let expected = ["unsubscribe", "register", "login", "refresh", "logout"];
+        assert_eq!(open, expected);
     }
 
     #[test]

@@ -187,6 +187,10 @@ refusals! {
     AuditBroken { sequence: u64, what: &'static str } => "AUDIT_BROKEN", 500, "audit record {sequence}: {what}";
     /// An order row and its columns disagree. Production assertion.
     Inconsistent { order: OrderId, what: String } => "INCONSISTENT", 500, "order {order}: {what}";
+    /// A letter that an admin cannot send again or put aside (MAIL-2).
+    MailState { found: &'static str, wanted: &'static str } => "MAIL_STATE", 409, "letter is {found}, cannot become {wanted}";
+    /// A link of a letter that is not ours, or for something else (MAIL-4).
+    MailTokenInvalid { reason: &'static str } => "MAIL_TOKEN_INVALID", 400, "the link of the letter is refused: {reason}";
     /// Somebody else changed the same thing meanwhile; safe to retry.
     Conflict { what: &'static str } => "CONFLICT", 409, "{what} changed meanwhile; retry";
     /// The database or disk failed; the text never reaches a client (GQL-2).

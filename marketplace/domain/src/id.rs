@@ -61,6 +61,8 @@ ids! {
     OrderId, "order id";
     /// A transfer in the ledger.
     TransferId, "transfer id";
+    /// A letter.
+    MailId, "mail id";
     /// A deposit or withdrawal request.
     CashRequestId, "cash request id";
 }

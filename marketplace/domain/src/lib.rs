@@ -13,6 +13,7 @@ pub mod job;
 pub mod joint;
 pub mod ledger;
 pub mod listing;
+pub mod mail;
 pub mod money;
 pub mod order;
 pub mod ports;

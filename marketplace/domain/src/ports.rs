@@ -14,6 +14,7 @@ use crate::{
     job::Lease,
     ledger::{Balance, LedgerAccount, TransferKind},
     listing::{Listing, ListingStep},
+    mail::Outbox,
     order::{Granted, Order},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
@@ -450,8 +451,11 @@ pub trait AuditLog: Send + Sync {
 }
 
 /// Everything that the database does.
-pub trait Store: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog {}
-impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog> Store for T {}
+pub trait Store:
+    Identities + Listings + Dealings + Orders + LedgerPort + AuditLog + Outbox
+{
+}
+impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog + Outbox> Store for T {}
 
 /// Uploaded objects (UP).
 #[async_trait]

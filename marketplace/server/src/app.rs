@@ -5,6 +5,8 @@ use crate::{
     config::ServerConfig,
     keys::read_or_make_key,
     limits::{Held, Limiters},
+    mail_tokens::MailSecret,
+    post::Post,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -70,6 +72,10 @@ pub struct App {
     heard: Mutex<HashMap<PublicKey, Millis>>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,
+    /// Makes the tokens of links in letters (MAIL-4).
+    pub(crate) mail_secret: MailSecret,
+    /// Letters' way out (MAIL).
+    pub(crate) post: Post,
 }
 
 impl fmt::Debug for App {
@@ -142,6 +148,8 @@ impl App {
         let started = clock();
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
+            mail_secret: MailSecret::new(tokens),
+            post: Post::new(&config)?,
             tokens: TokenKeys::new(tokens, &id),
             config,
             store,

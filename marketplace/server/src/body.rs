@@ -58,6 +58,7 @@ fn limit_of(pattern: Option<&str>) -> usize {
         Some("/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}") => MAX_PIECE,
         Some(
             "/v1/machines/token"
+            | "/v1/unsubscribe"
             | "/v1/pod/lease"
             | "/v1/pod/jobs/{order}/heartbeat"
             | "/v1/pod/jobs/{order}/decline"

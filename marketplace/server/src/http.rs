@@ -4,7 +4,7 @@
 use crate::{
     App,
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
-    dealings, machines, nodes,
+    dealings, letters, machines, nodes,
     service::Market,
     socket::{self, MAX_SOCKETS},
     uploads,
@@ -113,6 +113,7 @@ impl Site {
         Caller {
             viewer: self.app.viewer(bearer(req)).await,
             address: Self::caller_address(req),
+            local: letters::is_local(req),
         }
     }
 
@@ -335,6 +336,11 @@ pub fn routes(c: &mut ServiceConfig) {
         )
         .route("/v1/node/tickets", web::post().to(dealings::spent))
         .route("/v1/verifying-keys/{digest}", web::get().to(verifying_key))
+        .route(
+            "/v1/mails/{id}/preview.{format}",
+            web::get().to(letters::preview),
+        )
+        .route("/v1/unsubscribe", web::post().to(letters::one_click))
         .route("/v1/machines/token", web::post().to(machines::token))
         .route("/v1/pod/lease", web::post().to(machines::pod_lease))
         .route(

@@ -14,11 +14,16 @@ mod convert;
 mod dealings;
 mod http;
 mod keys;
+mod letters;
 mod limits;
 mod listings;
 mod machines;
+#[cfg(test)]
+mod mail_tests;
+mod mail_tokens;
 mod nodes;
 mod orders;
+mod post;
 mod quorums;
 mod quotes;
 mod receipts;
@@ -31,7 +36,8 @@ mod uploads;
 
 pub use app::{App, Clock};
 pub use auth::StaffRole;
-pub use config::{Limits, ServerConfig};
+pub use config::{Limits, SecretText, ServerConfig};
 pub use http::{NO_ROUTE, recorder, routes};
 pub use keys::{read_or_make_key, write_secret};
+pub use post::MailAlarm;
 pub use run::{Running, run};

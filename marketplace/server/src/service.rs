@@ -8,7 +8,7 @@ use std::sync::Arc;
 use veilbourse_core::program::Program;
 use veilbourse_documents::{KeyRegistration, MachineRegistration, Signed};
 use veilbourse_domain::{
-    Digest, DomainError, MinorUnits, Result,
+    Digest, DomainError, Millis, MinorUnits, Result,
     access::{MachineKind, Pass, Role, Viewer},
     id::{CashRequestId, ListingId, MachineId, OrderId, PublicKey, TransferId},
     ledger::TransferKind,
@@ -34,6 +34,10 @@ fn account_actor(pass: &Pass) -> Result<String> {
 impl Service for Market {
     fn store(&self) -> &dyn Store {
         self.0.store()
+    }
+
+    fn now(&self) -> Millis {
+        self.0.now()
     }
 
     fn reference(&self, e: &DomainError) -> String {

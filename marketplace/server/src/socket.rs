@@ -177,6 +177,8 @@ impl Executor for Operations {
             let request = request.data(Caller {
                 viewer: Ok(viewer),
                 address: socket.address.clone(),
+                // Sockets carry subscriptions alone.
+                local: false,
             });
             let stream = socket
                 .schema

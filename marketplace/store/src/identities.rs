@@ -3,6 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    notices,
     rows::{self, Where, maybe_number, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -353,11 +354,13 @@ impl Identities for SqlStore {
                 now,
             )
             .await?;
-            Ok(Machine {
+            let decided = Machine {
                 decision,
                 reason: reason.into(),
                 ..m
-            })
+            };
+            notices::machine_decided(tx, &decided, now).await?;
+            Ok(decided)
         })
     }
 

@@ -10,8 +10,10 @@ mod identities;
 mod jobs;
 mod ledger;
 mod listings;
+mod notices;
 mod objects;
 mod orders;
+mod outbox;
 mod quorums;
 mod rows;
 

@@ -3,6 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    notices,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;
@@ -258,6 +259,7 @@ impl Listings for SqlStore {
                 now,
             )
             .await?;
+            notices::listing_stepped(tx, &l, &step, version, now).await?;
             Ok(l)
         })
     }

@@ -322,6 +322,11 @@ async fn graphql_refused(server: &Server, surface: Surface, name: &str) -> bool 
         | "accounts" | "ledgerAccounts" | "ledgerTransfers" | "audit" | "reviewQueue" => {
             " { pageInfo { hasNextPage } }".into()
         }
+        "sentMails" => " { pageInfo { hasNextPage } }".into(),
+        "localMails" => "(address: \"x\") { id }".into(),
+        "setMailPreferences" => "(preferences: { orders: true, listings: true, budgets: true, deadlines: true, cash: true }) { cash }".into(),
+        "unsubscribe" => "(token: \"x\")".into(),
+        "retryMail" | "dismissMail" => format!("(id: {id}) {{ id }}"),
         "register" => "(mail: \"x\", name: \"x\", password: \"x\", roles: []) { id }".into(),
         "login" => "(mail: \"x\", password: \"x\") { access }".into(),
         "refresh" => "(token: \"x\") { access }".into(),
@@ -374,7 +379,8 @@ async fn http_refused(url: &str, token: Option<&str>, entry: &str) -> bool {
         .replace("{party}", "0")
         .replace("{part}", "offer")
         .replace("{piece}", "0")
-        .replace("{node}", "0");
+        .replace("{node}", "0")
+        .replace("{format}", "txt");
     let method: reqwest::Method = method.parse().expect("a method");
     let mut request = reqwest::Client::new().request(method.clone(), format!("{url}{path}"));
     // A body of the right shape, so that only the role can be in the way.
