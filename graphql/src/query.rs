@@ -60,11 +60,15 @@ pub(crate) fn parsed<T: FromStr<Err = DomainError>>(ctx: &Context<'_>, s: &str) 
     s.parse().map_err(refuse(ctx))
 }
 
-fn page(ctx: &Context<'_>, first: Option<u32>, after: Option<String>) -> Result<PageRequest> {
+pub(crate) fn page(
+    ctx: &Context<'_>,
+    first: Option<u32>,
+    after: Option<String>,
+) -> Result<PageRequest> {
     PageRequest::new(first.unwrap_or(PAGE), after).map_err(refuse(ctx))
 }
 
-fn list<T, U: async_graphql::OutputType>(
+pub(crate) fn list<T, U: async_graphql::OutputType>(
     page: Page<T>,
     after: bool,
     into: impl Fn(T) -> U,

@@ -1,12 +1,17 @@
 //! The roots, put together from one object a concern.
 
-use crate::{mutation::MarketMutation, query::MarketQuery};
+use crate::{
+    federation::FederationQuery,
+    mutation::MarketMutation,
+    partners::{PartnersMutation, PartnersQuery},
+    query::MarketQuery,
+};
 use async_graphql::MergedObject;
 
 /// The query root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(MarketQuery);
+pub struct Query(MarketQuery, PartnersQuery, FederationQuery);
 
 /// The mutation root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(MarketMutation);
+pub struct Mutation(MarketMutation, PartnersMutation);

@@ -14,6 +14,7 @@ mod m05_orders;
 mod m06_audit;
 mod m07_quotes_used;
 mod m08_committee;
+mod m11_partners;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m06_audit::Migration),
             Box::new(m07_quotes_used::Migration),
             Box::new(m08_committee::Migration),
+            Box::new(m11_partners::Migration),
         ]
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     ledger::{Balance, LedgerAccount, TransferKind},
     listing::{Listing, ListingStep},
     order::{Granted, Order},
+    partners::{ApiKeys, Requests},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
         LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
@@ -23,6 +24,7 @@ use crate::{
     },
     terms::PolicyTerms,
     tickets::{NodeAnswer, TicketFacts},
+    webhooks::Webhooks,
 };
 use async_trait::async_trait;
 use veilbourse_core::digest::Digest;
@@ -450,8 +452,22 @@ pub trait AuditLog: Send + Sync {
 }
 
 /// Everything that the database does.
-pub trait Store: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog {}
-impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog> Store for T {}
+pub trait Store:
+    Identities + Listings + Dealings + Orders + LedgerPort + AuditLog + ApiKeys + Webhooks + Requests
+{
+}
+impl<T> Store for T where
+    T: Identities
+        + Listings
+        + Dealings
+        + Orders
+        + LedgerPort
+        + AuditLog
+        + ApiKeys
+        + Webhooks
+        + Requests
+{
+}
 
 /// Uploaded objects (UP).
 #[async_trait]

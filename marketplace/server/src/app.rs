@@ -5,6 +5,7 @@ use crate::{
     config::ServerConfig,
     keys::read_or_make_key,
     limits::{Held, Limiters},
+    partners::PartnerState,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -70,6 +71,8 @@ pub struct App {
     heard: Mutex<HashMap<PublicKey, Millis>>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,
+    /// What platforms that integrate need (PAR).
+    pub(crate) partners: PartnerState,
 }
 
 impl fmt::Debug for App {
@@ -142,6 +145,7 @@ impl App {
         let started = clock();
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
+            partners: PartnerState::new(tokens, &config)?,
             tokens: TokenKeys::new(tokens, &id),
             config,
             store,

@@ -4,6 +4,7 @@
 //! [`App`] holds everything; [`run`] serves it. Time and randomness come in at
 //! [`App::open`].
 
+mod apikeys;
 mod app;
 mod auth;
 mod body;
@@ -19,15 +20,21 @@ mod listings;
 mod machines;
 mod nodes;
 mod orders;
+#[cfg(test)]
+mod partner_tests;
+mod partners;
+mod post;
 mod quorums;
 mod quotes;
 mod receipts;
+mod requests;
 mod run;
 mod service;
 mod settle;
 mod socket;
 mod tickets;
 mod uploads;
+mod webhooks;
 
 pub use app::{App, Clock};
 pub use auth::StaffRole;

@@ -47,6 +47,7 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
             actix_web::rt::System::new().block_on(async move {
                 let (listen, workers) = (app.config.listen.clone(), app.config.workers);
                 let settlement = actix_web::rt::spawn(app.clone().settle_forever());
+                let webhooks = actix_web::rt::spawn(app.clone().webhooks_forever());
                 let site = Data::new(Site::new(app));
                 let server = HttpServer::new(move || {
                     ActixApp::new()
@@ -77,6 +78,7 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                 );
                 let ended = server.await;
                 settlement.abort();
+                webhooks.abort();
                 ended
             })
         })?;

@@ -5,6 +5,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    events,
     rows::{self, Where, get, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -400,6 +401,7 @@ impl LedgerPort for SqlStore {
                 now,
             )
             .await?;
+            events::of_cash(tx, &found, decision, reason, now).await?;
             Ok(CashRequest {
                 decision,
                 decided_by: Some(by),

@@ -3,6 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    events,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;
@@ -258,6 +259,7 @@ impl Listings for SqlStore {
                 now,
             )
             .await?;
+            events::of_listing(tx, &l, &step, now).await?;
             Ok(l)
         })
     }
