@@ -3,11 +3,14 @@
 //! codes, lists are cursors.
 
 mod error;
+mod federation;
 mod letters;
 mod letters_service;
 mod limits;
 mod model;
 mod mutation;
+mod partners;
+mod partners_service;
 mod query;
 mod root;
 mod scalar;
@@ -16,13 +19,16 @@ mod subscription;
 mod tickets;
 
 pub use error::{EXTENSION_CODE, to_graphql};
+pub use federation::{FederationQuery, MAX_ENTITIES, MAX_MANIFESTS};
 pub use letters::{LocalMail, Mail, MailPreferences, MailPreferencesInput};
 pub use letters_service::{LetterService, LocalLetter};
 pub use limits::{
     MAX_ARGUMENTS, MAX_COMPLEXITY, MAX_DEPTH, MAX_DOCUMENT, MAX_ROOT_FIELDS, MAX_SELECTIONS,
-    SubscriptionsOnly, may_be_large,
+    SubscriptionsOnly, may_be_large, single_root,
 };
 pub use model::*;
+pub use partners::*;
+pub use partners_service::{Delivered, KeyWanted, Partners, WithSecret};
 pub use root::{Mutation, Query};
 pub use scalar::Money;
 pub use service::{
@@ -31,7 +37,7 @@ pub use service::{
 pub use subscription::Subscription;
 pub use tickets::*;
 
-use async_graphql::{Schema, SchemaBuilder};
+use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
 use std::sync::Arc;
 
 /// The schema's type.
@@ -52,5 +58,12 @@ pub fn schema(service: Arc<dyn Service>) -> MarketSchema {
 /// The schema's text: what `graphql/schema.graphql` holds (drift test). It is
 /// public, and so is introspection (GQL-3).
 pub fn sdl() -> String {
-    builder().finish().sdl()
+    federation::without_federation(&builder().finish().sdl())
+}
+
+/// The same as a subgraph of Apollo Federation 2 (PAR-15): what `_service`
+/// answers.
+pub fn federation_sdl() -> String {
+    let options = SDLExportOptions::new().federation().compose_directive();
+    builder().finish().sdl_with_options(options)
 }

@@ -1,16 +1,18 @@
 //! The roots, put together from one object a concern.
 
 use crate::{
+    federation::FederationQuery,
     letters::{LetterMutation, LetterQuery},
     mutation::MarketMutation,
+    partners::{PartnersMutation, PartnersQuery},
     query::MarketQuery,
 };
 use async_graphql::MergedObject;
 
 /// The query root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(MarketQuery, LetterQuery);
+pub struct Query(MarketQuery, LetterQuery, PartnersQuery, FederationQuery);
 
 /// The mutation root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(MarketMutation, LetterMutation);
+pub struct Mutation(MarketMutation, LetterMutation, PartnersMutation);

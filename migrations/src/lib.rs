@@ -15,6 +15,7 @@ mod m06_audit;
 mod m07_quotes_used;
 mod m08_committee;
 mod m09_mail;
+mod m11_partners;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m07_quotes_used::Migration),
             Box::new(m08_committee::Migration),
             Box::new(m09_mail::Migration),
+            Box::new(m11_partners::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@
 use crate::{
     DomainError, Result,
     id::{AccountId, MachineId, SessionId},
+    scopes::{self, KeyUse},
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,8 +104,10 @@ pub enum Viewer {
         id: AccountId,
         /// Its roles.
         roles: Vec<Role>,
-        /// The session of the token.
+        /// The session of the token; of an API key, an id that no session has.
         session: SessionId,
+        /// The API key, where one asks: it may do less (PAR-3).
+        key: Option<KeyUse>,
     },
     /// A machine's token.
     Machine {
@@ -122,9 +125,17 @@ impl Viewer {
     pub fn has(&self, wanted: &[Role]) -> bool {
         matches!(self, Self::Account { roles, .. } if roles.iter().any(|r| wanted.contains(r)))
     }
-    /// Whether the viewer sees everything: admins and auditors.
+    /// Whether the viewer sees everything: admins and auditors, by themselves and
+    /// not by an API key of theirs (PAR-3).
     pub fn sees_all(&self) -> bool {
-        self.has(&[Role::Admin, Role::Auditor])
+        self.key().is_none() && self.has(&[Role::Admin, Role::Auditor])
+    }
+    /// The API key that asks.
+    pub fn key(&self) -> Option<&KeyUse> {
+        match self {
+            Self::Account { key, .. } => key.as_ref(),
+            _ => None,
+        }
     }
     /// The account, or a refusal.
     pub fn account(&self) -> Result<AccountId> {
@@ -222,6 +233,22 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Mutation, "registerMachine", ACTOR),
     (Mutation, "decideMachine", ADMIN),
     (Mutation, "placeOrder", BUYER),
+    (Query, "apiKeys", SignedIn),
+    (Query, "webhooks", SignedIn),
+    (Query, "webhookDeliveries", SignedIn),
+    (Query, "persistedQueries", SignedIn),
+    (Mutation, "createApiKey", ACTOR),
+    (Mutation, "rotateApiKey", ACTOR),
+    (Mutation, "revokeApiKey", ACTOR),
+    (Mutation, "createWebhook", ACTOR),
+    (Mutation, "updateWebhook", ACTOR),
+    (Mutation, "rotateWebhookSecret", ACTOR),
+    (Mutation, "deleteWebhook", ACTOR),
+    (Mutation, "testWebhook", ACTOR),
+    (Mutation, "redeliverWebhook", ACTOR),
+    (Mutation, "registerPersistedQuery", ACTOR),
+    (Mutation, "removePersistedQuery", ACTOR),
+    (Http, "GET /graphql/federation-sdl", Public),
     (Subscription, "orderProgress", SignedIn),
     (Http, "GET /graphql", Public),
     (Http, "POST /graphql", Public),
@@ -317,6 +344,9 @@ pub fn authorize(surface: Surface, name: &str, viewer: &Viewer) -> Result<Pass> 
         | (Access::Machine(_), Viewer::Account { .. }) => false,
     };
     if allowed {
+        if let Some(key) = viewer.key() {
+            scopes::admit(surface, name, key)?; // PAR-3
+        }
         Ok(Pass {
             viewer: viewer.clone(),
             name,
@@ -338,6 +368,7 @@ mod tests {
             id: AccountId::new(1, [1; 10]),
             roles: roles.to_vec(),
             session: SessionId::new(1, [2; 10]),
+            key: None,
         }
     }
 

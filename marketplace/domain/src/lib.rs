@@ -16,10 +16,13 @@ pub mod listing;
 pub mod mail;
 pub mod money;
 pub mod order;
+pub mod partners;
 pub mod ports;
 pub mod records;
+pub mod scopes;
 pub mod terms;
 pub mod tickets;
+pub mod webhooks;
 
 #[cfg(test)]
 mod admit_tests;

@@ -16,6 +16,7 @@ use crate::{
     listing::{Listing, ListingStep},
     mail::Outbox,
     order::{Granted, Order},
+    partners::{ApiKeys, Requests},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
         LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
@@ -24,6 +25,7 @@ use crate::{
     },
     terms::PolicyTerms,
     tickets::{NodeAnswer, TicketFacts},
+    webhooks::Webhooks,
 };
 use async_trait::async_trait;
 use veilbourse_core::digest::Digest;
@@ -452,10 +454,31 @@ pub trait AuditLog: Send + Sync {
 
 /// Everything that the database does.
 pub trait Store:
-    Identities + Listings + Dealings + Orders + LedgerPort + AuditLog + Outbox
+    Identities
+    + Listings
+    + Dealings
+    + Orders
+    + LedgerPort
+    + AuditLog
+    + Outbox
+    + ApiKeys
+    + Webhooks
+    + Requests
 {
 }
-impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog + Outbox> Store for T {}
+impl<T> Store for T where
+    T: Identities
+        + Listings
+        + Dealings
+        + Orders
+        + LedgerPort
+        + AuditLog
+        + Outbox
+        + ApiKeys
+        + Webhooks
+        + Requests
+{
+}
 
 /// Uploaded objects (UP).
 #[async_trait]

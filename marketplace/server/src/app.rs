@@ -6,7 +6,8 @@ use crate::{
     keys::read_or_make_key,
     limits::{Held, Limiters},
     mail_tokens::MailSecret,
-    post::Post,
+    partners::PartnerState,
+    postman::Post,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -76,6 +77,8 @@ pub struct App {
     pub(crate) mail_secret: MailSecret,
     /// Letters' way out (MAIL).
     pub(crate) post: Post,
+    /// What platforms that integrate need (PAR).
+    pub(crate) partners: PartnerState,
 }
 
 impl fmt::Debug for App {
@@ -150,6 +153,7 @@ impl App {
             limits: Limiters::new(&config.limits),
             mail_secret: MailSecret::new(tokens),
             post: Post::new(&config)?,
+            partners: PartnerState::new(tokens, &config)?,
             tokens: TokenKeys::new(tokens, &id),
             config,
             store,

@@ -12,6 +12,7 @@ use veilbourse_domain::{
     DomainError, Millis, Result,
     access::{MachineKind, Role, Viewer},
     id::{AccountId, MachineId, Nonce, SessionId},
+    partners::KEY_PREFIX,
     records::{Account, Decision, Session},
 };
 use veilbourse_graphql::SessionTokens;
@@ -315,6 +316,9 @@ impl App {
         let Some(token) = token else {
             return Ok(Viewer::Anonymous);
         };
+        if token.starts_with(KEY_PREFIX) {
+            return self.key_viewer(token).await; // PAR-1
+        }
         let claims = self.tokens.check(token, self.now())?;
         let refuse = |reason| DomainError::TokenInvalid { reason };
         match claims.kind.as_str() {
@@ -327,6 +331,7 @@ impl App {
                     id: claims.sub.parse()?,
                     roles: claims.roles,
                     session,
+                    key: None,
                 })
             }
             kind @ ("pod" | "node") => {

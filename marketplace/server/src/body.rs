@@ -93,6 +93,10 @@ pub(crate) async fn admit<B: MessageBody>(
     mut req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    if let Some(site) = req.app_data::<Data<Site>>().cloned() {
+        let head = req.request().clone();
+        site.count_key(&head).await?; // PAR-4
+    }
     if matches!(*req.method(), Method::GET | Method::HEAD) {
         return next.call(req).await;
     }

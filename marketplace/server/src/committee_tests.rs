@@ -247,6 +247,7 @@ fn pass(account: AccountId, role: Role, name: &str) -> Pass {
         id: account,
         roles: vec![role],
         session: SessionId::new(1, [1; 10]),
+        key: None,
     };
     authorize(Surface::Mutation, name, &viewer)
         .or_else(|_| authorize(Surface::Query, name, &viewer))

@@ -102,6 +102,16 @@ pub struct ServerConfig {
     pub mail_from: String,
     /// Days after which a sent letter's facts and address are erased.
     pub mail_days: u32,
+    /// Most orders that may wait for pods; 0: no limit (PAR-14).
+    pub queue_limit: u32,
+    /// Whether webhooks may be sent to addresses that are not public, and to
+    /// loopback without TLS (PAR-10): for tests and closed networks.
+    pub webhook_allow_private: bool,
+    /// A webhook that takes nothing for so many days is disabled (PAR-12).
+    pub webhook_disable_days: u32,
+    /// A file of certificates (PEM) that webhooks' receivers may be certified by,
+    /// besides the public authorities.
+    pub webhook_roots: Option<PathBuf>,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -127,6 +137,10 @@ impl Default for ServerConfig {
             mail_ca: None,
             mail_from: "Veilbourse <market@localhost>".into(),
             mail_days: 30,
+            queue_limit: 0,
+            webhook_allow_private: false,
+            webhook_disable_days: 5,
+            webhook_roots: None,
             limits: Limits::default(),
         }
     }
@@ -164,6 +178,7 @@ impl ServerConfig {
             ("limits.upload", self.limits.upload),
             ("limits.listing", self.limits.listing),
             ("drafts", self.drafts),
+            ("webhook_disable_days", self.webhook_disable_days),
         ] {
             if value == 0 {
                 return Err(DomainError::invalid(field, "must be positive"));
@@ -179,7 +194,7 @@ impl ServerConfig {
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));
         }
-        crate::post::check_config(self)
+        crate::postman::check_config(self)
     }
 
     /// The database's URL.

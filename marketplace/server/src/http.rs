@@ -5,6 +5,7 @@ use crate::{
     App,
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
     dealings, letters, machines, nodes,
+    requests::Once,
     service::Market,
     socket::{self, MAX_SOCKETS},
     uploads,
@@ -59,6 +60,10 @@ impl ResponseError for HttpError {
         let mut r = HttpResponse::build(self.status_code());
         if let DomainError::RateLimited {
             retry_after_seconds,
+        }
+        | DomainError::QueueFull {
+            retry_after_seconds,
+            ..
         } = &self.0
         {
             r.insert_header((header::RETRY_AFTER, retry_after_seconds.to_string()));
@@ -128,7 +133,7 @@ impl Site {
     }
 }
 
-fn bearer(req: &HttpRequest) -> Option<&str> {
+pub(crate) fn bearer(req: &HttpRequest) -> Option<&str> {
     req.headers()
         .get(header::AUTHORIZATION)?
         .to_str()
@@ -150,6 +155,13 @@ async fn graphql(site: Data<Site>, req: HttpRequest, payload: web::Payload) -> A
     let body = site.body(&req, payload, most, &viewer).await?;
     let mut request: async_graphql::Request = serde_json::from_slice(&body)
         .map_err(|e| site.refuse(DomainError::invalid("request", e.to_string())))?;
+    let once = match Once::of(&req, &body) {
+        Ok(once) => once,
+        Err(e) => return Ok(site.graphql_refusal(&e)),
+    };
+    if let Err(e) = site.app.persisted(&mut request, &viewer).await {
+        return Ok(site.graphql_refusal(&e));
+    }
     if body.len() > MAX_PLAIN && !may_be_large(&mut request) {
         return Err(site.refuse(DomainError::TooLarge {
             field: "request body",
@@ -158,22 +170,13 @@ async fn graphql(site: Data<Site>, req: HttpRequest, payload: web::Payload) -> A
         }));
     }
     drop(body);
-    let response = site.schema.execute(request.data(caller)).await;
-    // ACC-5: what is limited is 429 here too, with the wait.
-    let limited = response.errors.iter().find_map(|e| {
-        let x = e.extensions.as_ref()?;
-        let code = x.get("code")?.clone().into_json().ok()?;
-        let wait = x.get("retryAfterSeconds")?.clone().into_json().ok()?;
-        (code == "RATE_LIMITED").then(|| wait.as_str().unwrap_or("1").to_owned())
-    });
-    let mut answer = match &limited {
-        Some(_) => HttpResponse::TooManyRequests(),
-        None => HttpResponse::Ok(),
-    };
-    if let Some(wait) = limited {
-        answer.insert_header((header::RETRY_AFTER, wait));
-    }
-    Ok(answer.json(response))
+    Ok(site.answer(request, caller, once).await)
+}
+
+async fn federation_sdl() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(veilbourse_graphql::federation_sdl())
 }
 
 async fn sdl() -> HttpResponse {
@@ -303,6 +306,7 @@ pub fn routes(c: &mut ServiceConfig) {
                 .route(web::get().to(socket::subscribe)),
         )
         .route("/graphql/sdl", web::get().to(sdl))
+        .route("/graphql/federation-sdl", web::get().to(federation_sdl))
         .route("/healthz", web::get().to(healthy))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(prometheus))

@@ -4,6 +4,7 @@
 //! [`App`] holds everything; [`run`] serves it. Time and randomness come in at
 //! [`App::open`].
 
+mod apikeys;
 mod app;
 mod auth;
 mod body;
@@ -23,21 +24,27 @@ mod mail_tests;
 mod mail_tokens;
 mod nodes;
 mod orders;
+#[cfg(test)]
+mod partner_tests;
+mod partners;
 mod post;
+mod postman;
 mod quorums;
 mod quotes;
 mod receipts;
+mod requests;
 mod run;
 mod service;
 mod settle;
 mod socket;
 mod tickets;
 mod uploads;
+mod webhooks;
 
 pub use app::{App, Clock};
 pub use auth::StaffRole;
 pub use config::{Limits, SecretText, ServerConfig};
 pub use http::{NO_ROUTE, recorder, routes};
 pub use keys::{read_or_make_key, write_secret};
-pub use post::MailAlarm;
+pub use postman::MailAlarm;
 pub use run::{Running, run};

@@ -49,6 +49,7 @@ impl App {
         let signed_quote =
             Signed::<Quote>::parse(quote.signed.text.as_bytes()).map_err(|e| refused(&e))?;
         let quote = quote_terms(&signed_quote, quote.terms.pod_operator)?;
+        self.room_in_queue(quote.expected_seconds).await?; // PAR-14
         let listing = self.store.listing(quote.listing).await?;
         let manifest = self.manifest(quote.listing).await?;
         let usage = self.store.usage(quote.listing).await?;

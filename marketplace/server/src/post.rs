@@ -1,447 +1,435 @@
-//! The worker that takes letters out of the outbox (MAIL-2, MAIL-3, MAIL-8): one
-//! at a time, over one dialogue with the relay while letters are due.
-//!
-//! Between naming the recipient and handing the letter over, the worker notes in
-//! the store that it does. Whatever kills it before, the letter waits again;
-//! whatever kills it after, the letter is `unknown`: a letter is not sent twice
-//! unless an admin says so.
+//! Requests to addresses that strangers choose (PAR-10): what may be reached is
+//! decided on the address that is connected to, not on the name. One request,
+//! no redirect, bounded in time and bytes.
 
-use crate::{App, config::ServerConfig};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+use url::{Host, Position, Url};
 use veilbourse_domain::{
-    DomainError, Millis, Result,
-    id::{LeaseToken, MailId},
-    mail::{MailRecord, MailState, next_try},
-};
-use veilbourse_mail::{
-    Folder, Headers, MailError, Message, Relay, SendError, Sender, Session, Transport,
+    DomainError, Result,
+    webhooks::{MAX_EXCERPT, MAX_URL},
 };
 
-/// How often the outbox is looked at.
-const ROUND: Duration = Duration::from_millis(500);
-/// Longest wait after the relay could not be reached.
-const LONGEST: Duration = Duration::from_secs(120);
-/// Letters over one dialogue.
-const BATCH: u32 = 50;
-/// Rounds between two looks at what is wrong, and at what is old.
-const LOOK: u32 = 20;
-/// A letter that is due for so long is an alarm.
-const LATE_MILLIS: Millis = 15 * 60_000;
-/// How often it is tried to note that a letter was taken.
-const NOTES: u32 = 4;
+/// An attempt is over after this time, whatever its receiver does.
+const WHOLE: Duration = Duration::from_secs(10);
+/// Each address is tried for this long.
+const CONNECT: Duration = Duration::from_secs(4);
+/// Most addresses tried of a name.
+const MAX_ADDRESSES: usize = 4;
+/// Most bytes of an answer's head.
+const MAX_HEAD: usize = 16 << 10;
 
-/// The letters' way out, and how it is.
-#[derive(Debug)]
-pub(crate) struct Post {
-    transport: Transport,
-    sender: Sender,
-    /// Where the server listens, once it does.
-    pub(crate) bound: OnceLock<SocketAddr>,
-    /// Since when the relay cannot be reached, and why.
-    shut: Mutex<Option<(Millis, String)>>,
+/// What an answer was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// The beginning of the body, as text.
+    pub(crate) excerpt: String,
 }
 
-fn refused(e: &MailError) -> DomainError {
-    DomainError::invalid("mail", e.to_string())
+/// Why an address is not reached.
+fn not_public_v4(a: Ipv4Addr) -> bool {
+    let [a, b, c, _] = a.octets();
+    matches!(
+        (a, b, c),
+        (0 | 10 | 127 | 224.., _, _)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (192, 168, _)
+            | (198, 18 | 19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    )
 }
 
-impl Post {
-    /// As configured: to a relay, or into `mails` in the data folder.
-    pub(crate) fn new(config: &ServerConfig) -> Result<Self> {
-        let sender = sender(config)?;
-        let transport = match &config.mail {
-            Some(url) => {
-                let ca = config.mail_ca.as_ref().map(std::fs::read).transpose();
-                let ca = ca.map_err(|e| DomainError::invalid("mail_ca", e.to_string()))?;
-                let relay = Relay::parse(url.reveal(), sender.domain(), ca.as_deref());
-                Transport::Relay(relay.map_err(|e| refused(&e))?)
-            }
-            None => {
-                let folder = Folder::open(&config.dir.join("mails"));
-                Transport::Folder(folder.map_err(DomainError::storage)?)
-            }
+fn not_public_v6(a: Ipv6Addr) -> bool {
+    let s = a.segments();
+    // Global unicast is 2000::/3; in it are protocols' and documentation's own
+    // blocks, and 6to4, which holds any IPv4 address.
+    let [first, second, ..] = s;
+    first & 0xe000 != 0x2000
+        || (first == 0x2001 && (second < 0x0200 || second == 0x0db8))
+        || first == 0x2002
+        || (first == 0x3fff && second < 0x1000)
+}
+
+/// PAR-10: whether the address is one of the public internet.
+pub(crate) fn public(a: IpAddr) -> bool {
+    match a {
+        IpAddr::V4(a) => !not_public_v4(a),
+        // Mapped ones lie outside global unicast, so they are refused.
+        IpAddr::V6(a) => !not_public_v6(a),
+    }
+}
+
+/// Sends to webhooks.
+pub(crate) struct Sender {
+    allow_private: bool,
+    tls: TlsConnector,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("allow_private", &self.allow_private)
+            .finish_non_exhaustive()
+    }
+}
+
+fn target(reason: impl Into<String>) -> DomainError {
+    DomainError::WebhookTarget {
+        reason: reason.into(),
+    }
+}
+
+impl Sender {
+    /// With the public authorities, and those of a PEM file.
+    pub(crate) fn new(allow_private: bool, roots: Option<&Path>) -> Result<Self> {
+        let mut store = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
+        if let Some(file) = roots {
+            let bad = |e: &dyn fmt::Display| {
+                DomainError::invalid("webhook_roots", format!("{}: {e}", file.display()))
+            };
+            for cert in CertificateDer::pem_file_iter(file).map_err(|e| bad(&e))? {
+                let cert = cert.map_err(|e| bad(&e))?;
+                store.add(cert).map_err(|e| bad(&e))?;
+            }
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(DomainError::storage)?
+            .with_root_certificates(store)
+            .with_no_client_auth();
         Ok(Self {
-            transport,
-            sender,
-            bound: OnceLock::new(),
-            shut: Mutex::default(),
+            allow_private,
+            tls: TlsConnector::from(Arc::new(config)),
         })
     }
 
-    /// Whether letters go into the folder.
-    pub(crate) fn local(&self) -> bool {
-        matches!(self.transport, Transport::Folder(_))
-    }
-
-    /// Where the server listens, or was told to.
-    pub(crate) fn address(&self, told: &str) -> String {
-        self.bound
-            .get()
-            .map_or(told.to_owned(), ToString::to_string)
-    }
-
-    fn set_shut(&self, what: Option<(Millis, String)>) {
-        let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&mut *shut, what) {
-            // Since the first time.
-            (Some((_, why)), Some((_, newest))) => *why = newest,
-            (shut, what) => *shut = what,
-        }
-    }
-}
-
-fn sender(config: &ServerConfig) -> Result<Sender> {
-    let parsed = config.mail_from.parse();
-    parsed.map_err(|e: MailError| DomainError::invalid("mail_from", e.to_string()))
-}
-
-/// MAIL-9: what the configuration says of mail, without reading a file.
-pub(crate) fn check_config(c: &ServerConfig) -> Result<()> {
-    let sender = sender(c)?;
-    if let Some(url) = &c.public_url {
-        let rest = ["http://", "https://"]
-            .iter()
-            .find_map(|scheme| url.strip_prefix(scheme));
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]/".contains(&b);
-        if !rest.is_some_and(|r| !r.is_empty() && !r.starts_with('/') && r.bytes().all(plain)) {
-            let reason = "expected http:// or https:// and a host, without query or fragment";
-            return Err(DomainError::invalid("public_url", reason));
-        }
-    }
-    if c.mail_days == 0 {
-        return Err(DomainError::invalid("mail_days", "must be positive"));
-    }
-    let Some(url) = &c.mail else {
-        return Ok(());
-    };
-    Relay::parse(url.reveal(), sender.domain(), None).map_err(|e| refused(&e))?;
-    if c.public_url.is_none() {
-        let reason = "links in letters need it where mail goes to a relay";
-        return Err(DomainError::invalid("public_url", reason));
-    }
-    if sender.domain() == "localhost" {
-        let reason = "a relay takes no letters from localhost: name an address of yours";
-        return Err(DomainError::invalid("mail_from", reason));
-    }
-    Ok(())
-}
-
-/// Something about letters that a person should look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailAlarm {
-    /// Stable: `MAIL_RELAY`, `MAIL_FAILED`, `MAIL_UNKNOWN`, `MAIL_LATE`.
-    pub code: &'static str,
-    /// `warning` or `critical`.
-    pub severity: &'static str,
-    /// Since when, as far as known.
-    pub at: Millis,
-    /// In words.
-    pub message: String,
-}
-
-/// Every code of a [`MailAlarm`].
-const ALARMS: [&str; 4] = ["MAIL_RELAY", "MAIL_FAILED", "MAIL_UNKNOWN", "MAIL_LATE"];
-
-/// What a round came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Round {
-    /// Letters that were taken.
-    pub(crate) sent: u32,
-    /// Whether the way out could not be opened.
-    pub(crate) shut: bool,
-}
-
-fn counted(outcome: &'static str, n: u64) {
-    metrics::counter!("veilbourse_mails_total", "outcome" => outcome).increment(n);
-}
-
-impl App {
-    /// Sends letters until told to stop; the letter under way is finished.
-    pub(crate) async fn post_forever(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let (mut wait, mut rounds) = (ROUND, 0u32);
-        let mut raised: Vec<&'static str> = Vec::new();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.changed() => return,
-            }
-            wait = match self.post_round(&stop).await {
-                Ok(r) if r.shut => (wait * 2).min(LONGEST),
-                Ok(_) => ROUND,
-                Err(e) => {
-                    tracing::error!(error = ?e, "letters");
-                    (wait * 2).min(LONGEST)
-                }
-            };
-            if rounds.is_multiple_of(LOOK) {
-                raised = self.watch_letters(&raised).await;
-            }
-            rounds = rounds.wrapping_add(1);
-        }
-    }
-
-    /// Everything that is due, or as much as one dialogue carries.
-    pub(crate) async fn post_round(&self, stop: &watch::Receiver<bool>) -> Result<Round> {
-        let mut done = Round::default();
-        let repeatable = self.post.transport.repeatable();
-        let (_, unknown) = self.store.recover_mail(repeatable, self.now()).await?;
-        if unknown > 0 {
-            counted("unknown", unknown);
-            tracing::error!(
-                code = "MAIL_UNKNOWN",
-                letters = unknown,
-                "no answer was noted"
-            );
-        }
-        self.store.remind(self.now(), BATCH).await?;
-        let due = self.store.mail_due().await?;
-        if due.is_none_or(|at| at > self.now()) {
-            return Ok(done);
-        }
-        // Opened before a letter is taken: while the relay is away, letters wait
-        // and use up no tries (MAIL-3).
-        let mut session = match self.post.transport.open().await {
-            Ok(s) => s,
-            Err(e) => {
-                tracing::warn!(error = %e, "no way out for letters");
-                self.post.set_shut(Some((self.now(), e.to_string())));
-                done.shut = true;
-                return Ok(done);
-            }
-        };
-        self.post.set_shut(None);
-        let mut result = Ok(());
-        for _ in 0..BATCH {
-            let token = LeaseToken(self.random());
-            let claimed = match self.store.claim_mail(token, self.now()).await {
-                Ok(c) => c,
-                Err(e) => {
-                    result = Err(e);
-                    break;
-                }
-            };
-            let Some(m) = claimed else { break };
-            match self.send_one(&mut session, &m, token).await {
-                Ok(sent) => done.sent += u32::from(sent),
-                Err(e) => {
-                    result = Err(e);
-                    break;
-                }
-            }
-            if *stop.borrow() || !session.usable() {
-                break;
-            }
-        }
-        session.close().await;
-        result.map(|()| done)
-    }
-
-    /// The message of a letter.
-    fn message_of(&self, m: &MailRecord) -> std::result::Result<Message, MailError> {
-        let letter = self.rendered(m, true)?;
-        let stop = m.letter.account.filter(|_| m.letter.kind.group().is_some());
-        let stop = stop.map(|a| {
-            let token = self.unsubscribe_token(a);
-            format!("{}/v1/unsubscribe?token={token}", self.public_url())
-        });
-        let headers = Headers {
-            id: m.letter.id,
-            sender: &self.post.sender,
-            to: &m.letter.address,
-            at: m.created_at,
-            one_click: stop.as_deref(),
-        };
-        Message::new(&headers, &letter)
-    }
-
-    /// One letter; whether it was taken.
-    async fn send_one(
-        &self,
-        session: &mut Session,
-        m: &MailRecord,
-        token: LeaseToken,
-    ) -> Result<bool> {
-        let id = m.letter.id;
-        if let Some(account) = m.letter.account {
-            // MAIL-6: as it is now, not when the letter was written.
-            let wanted = self.store.preferences(account).await?;
-            if !wanted.want(m.letter.kind) {
-                self.settle_letter(id, token, MailState::Skipped, "switched off", 0)
-                    .await?;
-                return Ok(false);
-            }
-        }
-        let message = match self.message_of(m) {
-            Ok(message) => message,
-            Err(e) => {
-                self.settle_letter(id, token, MailState::Failed, &e.to_string(), 0)
-                    .await?;
-                return Ok(false);
-            }
-        };
-        if let Err(e) = session.envelope(&message).await {
-            return self.not_taken(m, token, e).await;
-        }
-        // MAIL-2: from here on it may be with the relay.
-        self.store.mail_sending(id, token, self.now()).await?;
-        match session.hand_over(&message).await {
-            Ok(()) => {
-                self.settle_letter(id, token, MailState::Sent, "", 0)
-                    .await?;
-                Ok(true)
-            }
-            Err(e) => self.not_taken(m, token, e).await,
-        }
-    }
-
-    async fn not_taken(&self, m: &MailRecord, token: LeaseToken, e: SendError) -> Result<bool> {
-        let (state, due) = match &e {
-            SendError::Refused { .. } => (MailState::Failed, 0),
-            SendError::Unknown { .. } => (MailState::Unknown, 0),
-            SendError::Later { .. } => match next_try(m.attempts) {
-                Some(wait) => (MailState::Waiting, self.now().saturating_add(wait)),
-                None => (MailState::Failed, 0),
-            },
-        };
-        self.settle_letter(m.letter.id, token, state, &e.to_string(), due)
-            .await?;
-        Ok(false)
-    }
-
-    /// Notes what became of a letter. That one was taken is tried to be noted more
-    /// than once: what is not noted ends as unknown.
-    async fn settle_letter(
-        &self,
-        id: MailId,
-        token: LeaseToken,
-        state: MailState,
-        why: &str,
-        due: Millis,
-    ) -> Result<()> {
-        let mut tries = 0;
-        loop {
-            let done = self
-                .store
-                .settle_mail(id, token, state, why, due, self.now())
-                .await;
-            tries += 1;
-            match done {
-                Err(e) if e != DomainError::StaleLease && tries < NOTES => {
-                    tracing::error!(mail = %id, error = ?e, "not noted");
-                    tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-                }
-                // Noted, and the answer to an earlier try was lost.
-                Err(DomainError::StaleLease) if tries > 1 => break,
-                Err(e) => return Err(e),
-                Ok(()) => break,
-            }
-        }
-        match state {
-            MailState::Failed => {
-                tracing::error!(code = "MAIL_FAILED", mail = %id, why, "letter failed");
-            }
-            MailState::Unknown => {
-                tracing::error!(code = "MAIL_UNKNOWN", mail = %id, why, "letter without an answer");
-            }
-            _ => {}
-        }
-        counted(state.name(), 1);
-        Ok(())
-    }
-
-    /// What is wrong with letters.
-    pub(crate) async fn mail_alarms(&self) -> Result<Vec<MailAlarm>> {
-        let now = self.now();
-        let c = self.store.mail_counts().await?;
-        metrics::gauge!("veilbourse_mails_waiting").set(c.waiting as f64);
-        let mut out = Vec::new();
-        let mut add = |code, severity, at, message| {
-            out.push(MailAlarm {
-                code,
-                severity,
-                at,
-                message,
+    /// Checks a URL as far as it can be without asking anybody.
+    pub(crate) fn check(&self, text: &str) -> Result<Url> {
+        if text.len() > MAX_URL {
+            return Err(DomainError::TooLarge {
+                field: "url",
+                limit: MAX_URL as u64,
+                value: text.len() as u64,
             });
+        }
+        let url = Url::parse(text).map_err(|e| target(e.to_string()))?;
+        let literal = match url.host() {
+            Some(Host::Ipv4(a)) => Some(IpAddr::V4(a)),
+            Some(Host::Ipv6(a)) => Some(IpAddr::V6(a)),
+            Some(Host::Domain(name)) if !name.is_empty() => None,
+            _ => return Err(target("names no host")),
         };
-        let shut = self
-            .post
-            .shut
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, why)) = shut.clone() {
-            add(
-                "MAIL_RELAY",
-                "critical",
-                at,
-                format!("letters have no way out: {why}"),
-            );
+        match url.scheme() {
+            "https" => {}
+            "http" if self.allow_private => {
+                // A name is looked at when it is connected to.
+                if literal.is_some_and(|a| !a.is_loopback()) {
+                    return Err(target("http is for loopback alone; use https"));
+                }
+            }
+            _ => return Err(target("must begin with https://")),
         }
-        if c.failed > 0 {
-            let message = format!("{} letters were refused or never taken", c.failed);
-            add("MAIL_FAILED", "warning", now, message);
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(target("must hold no user or password"));
         }
-        if c.unknown > 0 {
-            let message = format!(
-                "{} letters were handed over without an answer: look for their Message-IDs at the relay, then send them again or put them aside",
-                c.unknown
-            );
-            add("MAIL_UNKNOWN", "warning", now, message);
+        if url.fragment().is_some() {
+            return Err(target("must hold no fragment"));
         }
-        if let Some(at) = c
-            .oldest_due
-            .filter(|at| at.saturating_add(LATE_MILLIS) < now)
+        if let Some(a) = literal {
+            self.reachable(&url, a)?;
+        }
+        Ok(url)
+    }
+
+    /// PAR-10 on an address.
+    fn reachable(&self, url: &Url, a: IpAddr) -> Result<()> {
+        if url.scheme() == "http" && !a.is_loopback() {
+            return Err(target("http is for loopback alone; use https"));
+        }
+        if public(a) || self.allow_private {
+            Ok(())
+        } else {
+            Err(target("its address is not one of the public internet"))
+        }
+    }
+
+    /// The addresses of the host; one that may not be reached refuses them all.
+    async fn addresses(&self, url: &Url) -> Result<Vec<SocketAddr>> {
+        let port = url
+            .port_or_known_default()
+            .ok_or_else(|| target("names no port"))?;
+        let found: Vec<SocketAddr> = match url.host() {
+            Some(Host::Ipv4(a)) => vec![SocketAddr::new(a.into(), port)],
+            Some(Host::Ipv6(a)) => vec![SocketAddr::new(a.into(), port)],
+            Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
+                .await
+                .map_err(|_| target("its name does not resolve"))?
+                .collect(),
+            None => return Err(target("names no host")),
+        };
+        for a in &found {
+            self.reachable(url, a.ip())?;
+        }
+        if found.is_empty() {
+            return Err(target("its name does not resolve"));
+        }
+        Ok(found)
+    }
+
+    /// POSTs a JSON body; the error is for the webhook's owner to read.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> std::result::Result<Answered, String> {
+        match timeout(WHOLE, self.whole(url, headers, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} s", WHOLE.as_secs())),
+        }
+    }
+
+    async fn whole(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> std::result::Result<Answered, String> {
+        let url = self.check(url).map_err(|e| e.to_string())?;
+        let addresses = self.addresses(&url).await.map_err(|e| e.to_string())?;
+        let stream = connect(&addresses).await?;
+        let mut request = Request::post(&url[Position::BeforePath..Position::AfterQuery])
+            .header(
+                header::HOST,
+                &url[Position::BeforeHost..Position::AfterPort],
+            )
+            .header(header::USER_AGENT, "veilbourse")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "*/*")
+            .header(header::CONNECTION, "close");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+            .map_err(|e| e.to_string())?;
+        if url.scheme() == "http" {
+            return exchange(stream, request).await;
+        }
+        let name = match url.host() {
+            Some(Host::Domain(name)) => {
+                ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?
+            }
+            Some(Host::Ipv4(a)) => ServerName::from(IpAddr::V4(a)),
+            Some(Host::Ipv6(a)) => ServerName::from(IpAddr::V6(a)),
+            None => return Err("names no host".into()),
+        };
+        let stream = self.tls.connect(name, stream).await;
+        exchange(stream.map_err(|e| format!("TLS: {e}"))?, request).await
+    }
+}
+
+async fn connect(addresses: &[SocketAddr]) -> std::result::Result<TcpStream, String> {
+    let mut why = String::new();
+    for a in addresses.iter().take(MAX_ADDRESSES) {
+        match timeout(CONNECT, TcpStream::connect(a)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(e)) => why = format!("no connection: {}", e.kind()),
+            Err(_) => why = format!("no connection within {} s", CONNECT.as_secs()),
+        }
+    }
+    Err(why)
+}
+
+/// One request and the beginning of its answer; the connection is then closed.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> std::result::Result<Answered, String> {
+    let broken = |e: hyper::Error| format!("no answer: {e}");
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status().as_u16();
+        let mut body = response.into_body();
+        let mut bytes = Vec::new();
+        // Status is what counts: a body that breaks off is kept as it came.
+        while bytes.len() < MAX_EXCERPT
+            && let Some(Ok(frame)) = body.frame().await
         {
-            let message = format!(
-                "{} letters wait, the oldest for more than 15 minutes",
-                c.waiting
-            );
-            add("MAIL_LATE", "warning", at, message);
-        }
-        Ok(out)
-    }
-
-    /// Raises and lowers alarms; erases what is old (MAIL-8). The codes that are
-    /// raised now.
-    async fn watch_letters(&self, before: &[&'static str]) -> Vec<&'static str> {
-        if let Err(e) = self.erase_old_letters().await {
-            tracing::error!(error = ?e, "old letters");
-        }
-        let alarms = match self.mail_alarms().await {
-            Ok(a) => a,
-            Err(e) => {
-                tracing::error!(error = ?e, "alarms of letters");
-                return before.to_vec();
-            }
-        };
-        for code in ALARMS {
-            let on = alarms.iter().any(|a| a.code == code);
-            metrics::gauge!("veilbourse_mail_alarm", "code" => code).set(f64::from(u8::from(on)));
-        }
-        for a in alarms.iter().filter(|a| !before.contains(&a.code)) {
-            tracing::error!(code = a.code, severity = a.severity, "{}", a.message);
-        }
-        alarms.iter().map(|a| a.code).collect()
-    }
-
-    /// MAIL-8.
-    pub(crate) async fn erase_old_letters(&self) -> Result<u64> {
-        let now = self.now();
-        let kept = u64::from(self.config.mail_days) * 86_400_000;
-        let Some(before) = now.checked_sub(kept) else {
-            return Ok(0);
-        };
-        let erased = self.store.erase_mail(before, BATCH, now).await?;
-        if let Transport::Folder(f) = &self.post.transport {
-            for id in &erased {
-                f.forget(*id).map_err(DomainError::storage)?;
+            if let Ok(data) = frame.into_data() {
+                bytes.extend_from_slice(&data);
             }
         }
-        Ok(erased.len() as u64)
+        Ok(Answered {
+            status,
+            excerpt: excerpt(&bytes),
+        })
+    };
+    tokio::pin!(answer, connection);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            done = &mut answer => return done,
+            // The exchange says what became of it.
+            _ = &mut connection, if open => open = false,
+        }
+    }
+}
+
+/// Text of at most [`MAX_EXCERPT`] bytes that any database and terminal takes.
+fn excerpt(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for c in String::from_utf8_lossy(bytes).chars() {
+        let c = if c.is_control() && c != '\n' { ' ' } else { c };
+        if out.len() + c.len_utf8() > MAX_EXCERPT {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_public_internet_is_reached() {
+        // PAR-10
+        for a in [
+            "1.1.1.1",
+            "100.63.255.255",
+            "172.32.0.1",
+            "193.0.0.1",
+            "2606:4700::1111",
+            "2001:4860:4860::8888",
+        ] {
+            assert!(public(a.parse().unwrap()), "{a}");
+        }
+        for a in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::7f00:1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "2002:7f00:1::",
+            "3fff::1",
+        ] {
+            assert!(!public(a.parse().unwrap()), "{a}");
+        }
+    }
+
+    #[test]
+    fn urls_that_are_refused() {
+        let closed = Sender::new(false, None).unwrap();
+        let open = Sender::new(true, None).unwrap();
+        assert!(closed.check("https://example.org:8443/hook?a=1").is_ok());
+        assert!(open.check("http://127.0.0.1:9000/hook").is_ok());
+        assert!(open.check("https://10.0.0.1/hook").is_ok());
+        let refused = |s: &Sender, url: &str| match s.check(url) {
+            Err(DomainError::WebhookTarget { .. }) => {}
+            other => panic!("{url}: {other:?}"),
+        };
+        for url in [
+            "http://example.org/hook",
+            "http://127.0.0.1/hook",
+            "ftp://example.org/",
+            "file:///etc/passwd",
+            "https://user@example.org/",
+            "https://user:secret@example.org/",
+            "https://example.org/#part",
+            "https://127.0.0.1/",
+            // The same address, written otherwise.
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://169.254.169.254/latest/meta-data/",
+            "https://",
+            "nonsense",
+        ] {
+            refused(&closed, url);
+        }
+        refused(&open, "http://10.0.0.1/");
+        refused(&open, "http://1.1.1.1/");
+        let long = format!("https://example.org/{}", "x".repeat(MAX_URL));
+        assert!(matches!(
+            closed.check(&long),
+            Err(DomainError::TooLarge { field: "url", .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_where_it_leads() {
+        // PAR-10: rebinding is of no use, for what was looked at is connected to.
+        let closed = Sender::new(false, None).unwrap();
+        assert!(closed.check("https://localhost/hook").is_ok());
+        let e = closed.post("https://localhost:1/hook", &[], "{}").await;
+        assert!(e.unwrap_err().contains("public internet"));
+        let open = Sender::new(true, None).unwrap();
+        let e = open.post("http://localhost:1/hook", &[], "{}").await;
+        assert!(e.unwrap_err().contains("no connection"));
+    }
+
+    #[test]
+    fn excerpts_are_text() {
+        assert_eq!(excerpt(b"a\0b\x1b[31m\n\xff"), "a b [31m\n\u{fffd}");
+        let long = "\u{e9}".repeat(MAX_EXCERPT);
+        assert_eq!(excerpt(long.as_bytes()).len(), MAX_EXCERPT);
     }
 }

@@ -53,6 +53,7 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                 let (stop, stopped) = tokio::sync::watch::channel(false);
                 let mut post = actix_web::rt::spawn(app.clone().post_forever(stopped));
                 let told = app.clone();
+                let webhooks = actix_web::rt::spawn(app.clone().webhooks_forever());
                 let site = Data::new(Site::new(app));
                 let server = HttpServer::new(move || {
                     ActixApp::new()
@@ -90,6 +91,7 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                 if tokio::time::timeout(LAST_LETTER, &mut post).await.is_err() {
                     post.abort();
                 }
+                webhooks.abort();
                 ended
             })
         })?;

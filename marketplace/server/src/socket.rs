@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Sleep, sleep},
 };
 use veilbourse_domain::{DomainError, Result, access::Viewer};
@@ -58,6 +58,15 @@ impl Socket {
         self.app.viewer(Some(token)).await
     }
 
+    /// The viewer of a new operation, whose document may be a registered one.
+    async fn admitted(&self, request: &mut Request) -> Result<Viewer> {
+        let (token, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
+        self.app.count_token(token).await?;
+        let viewer = self.app.viewer(Some(token)).await?;
+        self.app.persisted(request, &viewer).await?;
+        Ok(viewer)
+    }
+
     fn refused(&self, e: &DomainError) -> Response {
         let error = to_graphql(e, |e| Market(self.app.clone()).reference(e));
         Response::from_errors(vec![error.into_server_error(Pos::default())])
@@ -69,6 +78,7 @@ impl Socket {
             .and_then(|t| t.as_str())
             .and_then(|t| t.strip_prefix("Bearer "))
             .ok_or(DomainError::Unauthenticated)?;
+        self.app.count_token(token).await?; // PAR-4
         let viewer = self.app.viewer(Some(token)).await?;
         let who = holder(&viewer).ok_or(DomainError::Unauthenticated)?;
         let key = format!("socket:{who}");
@@ -119,6 +129,8 @@ struct Running {
     socket: Arc<Socket>,
     stream: BoxStream<'static, Response>,
     over: bool,
+    /// Changes when an API key was revoked: then the token is looked at at once.
+    revocations: watch::Receiver<u64>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -128,10 +140,13 @@ impl Running {
             return None;
         }
         let item = loop {
-            match tokio::time::timeout(LOOK, self.stream.next()).await {
-                Ok(item) => break Some(item?),
-                Err(_) if self.socket.viewer().await.is_err() => break None,
-                Err(_) => {}
+            tokio::select! {
+                item = self.stream.next() => break Some(item?),
+                () = sleep(LOOK) => {}
+                Ok(()) = self.revocations.changed() => {} // PAR-5
+            }
+            if self.socket.viewer().await.is_err() {
+                break None;
             }
         };
         let item = match (self.socket.viewer().await, item) {
@@ -167,7 +182,8 @@ impl Executor for Operations {
             return stream::once(async { refused }).boxed();
         };
         stream::once(async move {
-            let viewer = match socket.viewer().await {
+            let mut request = request;
+            let viewer = match socket.admitted(&mut request).await {
                 Ok(v) => v,
                 Err(e) => {
                     let refused = socket.refused(&e);
@@ -184,6 +200,7 @@ impl Executor for Operations {
                 .schema
                 .execute_stream_with_session_data(request, session.unwrap_or_default());
             let running = Running {
+                revocations: socket.app.partners.revocations(),
                 socket,
                 stream,
                 over: false,

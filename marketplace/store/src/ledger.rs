@@ -5,7 +5,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    notices,
+    events, notices,
     rows::{self, Where, get, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -401,6 +401,7 @@ impl LedgerPort for SqlStore {
                 now,
             )
             .await?;
+            events::of_cash(tx, &found, decision, reason, now).await?;
             let decided = CashRequest {
                 decision,
                 decided_by: Some(by),

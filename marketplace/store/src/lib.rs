@@ -3,9 +3,11 @@
 //! [`SqlStore`] implements every port of the domain on SQLite and PostgreSQL
 //! with the same text of SQL; [`FileObjects`] keeps uploaded objects on disk.
 
+mod apikeys;
 mod audit;
 mod db;
 mod dealings;
+mod events;
 mod identities;
 mod jobs;
 mod ledger;
@@ -15,7 +17,9 @@ mod objects;
 mod orders;
 mod outbox;
 mod quorums;
+mod requests;
 mod rows;
+mod webhooks;
 
 pub use db::{FailPoint, FailPoints, SqlStore};
 pub use objects::FileObjects;

@@ -3,7 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    notices,
+    events, notices,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;
@@ -260,6 +260,7 @@ impl Listings for SqlStore {
             )
             .await?;
             notices::listing_stepped(tx, &l, &step, version, now).await?;
+            events::of_listing(tx, &l, &step, now).await?;
             Ok(l)
         })
     }

@@ -7,7 +7,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    dealings, ledger, listings, notices, quorums,
+    dealings, events, ledger, listings, notices, quorums,
     rows::{self, Where, body, digest, get, json, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -185,6 +185,7 @@ async fn write(
     let subject = format!("order:{}", order.id);
     audit::note(tx, actor, action, subject, json!({ "state": to }), now).await?;
     notices::order_ended(tx, &order, now).await?;
+    events::of_order(tx, &order, now).await?;
     Ok(order)
 }
 
@@ -377,6 +378,8 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
     )
     .await?;
     notices::order_placed(tx, &o, &listing, &usage, tickets.as_ref(), now).await?;
+    events::of_placed(tx, &o, now).await?;
+    events::of_budget(tx, &o, policy, &usage, now).await?;
     Ok(Placement::New(o))
 }
 
