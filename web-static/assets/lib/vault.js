@@ -26,6 +26,35 @@ export function core() {
   return opening;
 }
 
+/**
+ * The core, or null after saying what this browser lacks.
+ * @returns {Promise<Core | null>}
+ */
+export async function theCore() {
+  const missing = await lacking();
+  if (!missing) return core();
+  dialog({
+    title: 'This browser cannot do it',
+    body: [
+      h('p', null, `It lacks ${missing.join(', ')}. Encryption, keys and proofs are handled in the browser here, so nothing of it can be left to the server.`),
+      h('p', null, 'Use a current version of Firefox, Chrome, Edge or Safari, or the command line: it does the same.'),
+    ],
+  });
+  return null;
+}
+
+/**
+ * The core with its vault unlocked and a signing key that the account has
+ * registered; null when the person turned back.
+ * @param {{account: {id: string}, why: string}} o
+ * @returns {Promise<Core | null>}
+ */
+export async function openVault({ account, why }) {
+  if (!(await theCore())) return null;
+  const c = await unlocked(why);
+  return c && (await registeredKey(c, account.id)) ? c : null;
+}
+
 /** What to say of this browser where it lacks something, or null. */
 export async function lacking() {
   const m = await import('../core/core.js');

@@ -61,8 +61,10 @@ export async function page(ctx) {
     try {
       /** @type {Item[]} */
       const got = [];
+      /** @type {string | null} */
       let after = null;
       do {
+        /** @type {{nodes: any[], pageInfo: {hasNextPage: boolean, endCursor: string}}} */
         const c = (await gql(LIST, { search: text.value() || null, after }, { signal: ctx.signal })).listings;
         if (mine !== search) return;
         got.push(...c.nodes.map(itemOf));

@@ -22,11 +22,7 @@ export async function page(ctx) {
   const policy = l.policy?.body;
   const mine = session()?.id === l.owner;
   const rows = policy?.kinds.some((/** @type {string} */ k) => k.startsWith('rows_')) ?? false;
-  const shape = keptShape(l.dataset) ?? await gql('query($id: String!) { listing(id: $id) { manifest } }', { id }, { signal: ctx.signal }).then((d) => {
-    const s = shapeOf(d.listing.manifest);
-    keepShape(l.dataset, s);
-    return s;
-  });
+  const shape = await shapeFor(id, l.dataset, ctx.signal);
   const open = l.state === 'published';
   const ask = mine ? linkButton('Manage this listing', `/custodian/listings/${id}`, 'main')
     : !session() ? linkButton('Sign in to ask', `/signin?to=${encodeURIComponent(`/listings/${id}/query`)}`, 'main')
@@ -173,4 +169,19 @@ function ticketTable(t) {
     }),
     t.rhoLimit > 0 ? meter({ title: `Privacy budget (ε ${real(t.epsilonDealt, 3)} at δ ${real(t.delta, 2)} dealt so far)`, parts: [{ label: 'Dealt', value: t.rhoDealt, text: `${real(t.rhoDealt, 3)} zCDP` }], whole: t.rhoLimit, rest: 'Left', format: (x) => `${real(x, 3)} zCDP (${percent(t.rhoLimit ? x / t.rhoLimit : 0)})` }) : h('p', { class: 'small quiet' }, 'Without noise no privacy budget is counted: quotas, cohorts and suppression are all that protects a person.'),
     h('p', { class: 'small quiet' }, `${plural(states, 'dealing')} of ${t.dealings.length} accepted by its quorum.`));
+}
+
+/**
+ * @param {string} id
+ * @param {string} dataset
+ * @param {AbortSignal} signal
+ * @returns {Promise<import('../lib/market.js').Shape>}
+ */
+async function shapeFor(id, dataset, signal) {
+  const kept = keptShape(dataset);
+  if (kept) return kept;
+  const data = await gql('query($id: String!) { listing(id: $id) { manifest } }', { id }, { signal });
+  const shape = shapeOf(data.listing.manifest);
+  keepShape(dataset, shape);
+  return shape;
 }

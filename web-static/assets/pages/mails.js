@@ -6,7 +6,7 @@ import { session } from '../lib/session.js';
 import { badge, button, dialog, empty, failure, field, form, heading, loading, note, pages, section, table } from '../lib/ui.js';
 
 const OWN = 'query($after: String) { sentMails(first: 20, after: $after) { nodes { id kind address subject createdAt state sentAt } pageInfo { hasNextPage endCursor } } }';
-const LOCAL = 'query($address: String!) { localMails(address: $address) { id kind subject createdAt } }';
+const LOCAL = 'query($address: String!) { localMails(address: $address) { id kind subject createdAt text } }';
 
 /** @type {import('../lib/router.js').Page} */
 export async function page(ctx) {
@@ -47,7 +47,7 @@ function list(rows, none) {
     caption: 'Letters', rows, empty: none,
     columns: [
       { label: 'Subject', head: true, cell: (m) => m.subject },
-      { label: 'About', cell: (m) => words(m.kind.replace(/([a-z])([A-Z])/g, '$1 $2')) },
+      { label: 'About', cell: (m) => words(m.kind) },
       { label: 'Written', cell: (m) => when(m.createdAt) },
       ...(rows[0]?.state ? [{ label: 'State', cell: (/** @type {any} */ m) => badge(m.state) }] : []),
       { label: '', name: '', cell: (m) => button('Read', () => read(m), { kind: 'quiet' }) },
@@ -57,8 +57,9 @@ function list(rows, none) {
 
 /** @param {any} m */
 async function read(m) {
-  const text = await (await download(`/v1/mails/${m.id}/preview.txt`)).text();
+  const text = m.text ?? await (await download(`/v1/mails/${m.id}/preview.txt`)).text();
   // Links are live where they lead here; the rest stays text.
+  /** @type {string[]} */
   const parts = text.split(/(https?:\/\/[^\s<>"]+)/);
   dialog({
     title: m.subject, wide: true,
