@@ -3,7 +3,7 @@
 import { h, put } from './lib/dom.js';
 import { find } from './lib/router.js';
 import { askToSignIn, hasRole, isStaff, loadSession, onSession, session, signOut } from './lib/session.js';
-import { announce, button, empty, failure, linkButton, loading, toast } from './lib/ui.js';
+import { announce, button, empty, failure, linkButton, loading, toast } from './lib/base.js';
 
 /** @typedef {import('./lib/router.js').Route} Route */
 

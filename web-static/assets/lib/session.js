@@ -4,8 +4,6 @@
  * it, shared between tabs so that signing out in one signs out in all.
  */
 import { ApiError, gql, onSignedOut, rest } from './api.js';
-import { h } from './dom.js';
-import { dialog, field, form } from './ui.js';
 
 /**
  * @typedef {object} Account
@@ -106,57 +104,6 @@ export async function signOut() {
   set(null, true);
 }
 
-/**
- * What a sign-in's refusal means for the person before the form.
- * @param {ApiError} e
- */
-export function signInProblem(e) {
-  if (e.code === 'WRONG_CREDENTIALS') return 'Mail address and password do not belong together. Check both; capital letters count in the password.';
-  if (e.code === 'SECOND_FACTOR_WRONG') return 'That code is not valid now. Wait for the next one in your app, or use a recovery code.';
-  if (e.code === 'RATE_LIMITED') return `Too many attempts. Try again in ${e.retryAfterSeconds ?? 60} seconds.`;
-  if (e.code === 'ACCOUNT_SUSPENDED') return 'This account is suspended. The letter that we sent says why and whom to ask.';
-  return e.message;
-}
-
-/**
- * The sign-in form, used by the page and by the dialog.
- * @param {{mail?: string, done: () => void}} options
- */
-export function signInForm(options) {
-  const mail = field({ label: 'Mail address', name: 'mail', type: 'email', autocomplete: 'username', required: true, value: options.mail ?? '' });
-  const password = field({ label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password', required: true });
-  const code = field({
-    label: 'Code of your second factor', name: 'code', autocomplete: 'one-time-code', inputmode: 'text',
-    hint: 'Six digits from your authenticator app, or one of your recovery codes.',
-  });
-  code.node.hidden = true;
-  return form({
-    fields: [mail, password, code],
-    submit: 'Sign in',
-    async onsubmit() {
-      try {
-        await signIn(mail.value(), password.value(), code.node.hidden ? undefined : code.value().replaceAll(' ', ''));
-      } catch (e) {
-        if (!(e instanceof ApiError)) throw e;
-        if (e.code === 'SECOND_FACTOR_NEEDED') {
-          code.node.hidden = false;
-          code.input.required = true;
-          code.input.focus();
-          return;
-        }
-        if (e.code === 'SECOND_FACTOR_WRONG') {
-          code.node.hidden = false;
-          code.setError(signInProblem(e));
-          code.input.focus();
-          return;
-        }
-        throw new ApiError(e.code, signInProblem(e), { status: e.status });
-      }
-      options.done();
-    },
-  });
-}
-
 /** @type {Promise<boolean> | null} */
 let asking = null;
 
@@ -173,31 +120,15 @@ export function askToSignIn() {
 
 async function ask() {
   const who = account;
-  // Another tab may have signed in meanwhile.
-  if (who !== null || loaded) {
-    const now = await loadSession().catch(() => null);
-    if (now && (!who || now.id === who.id)) return true;
+  // Another tab may have signed in meanwhile. The account stays as it was here
+  // until somebody else is signed in: the page behind the dialog is theirs.
+  const now = await gql(ME, {}, { quiet: true }).then((d) => d.me, () => null);
+  if (now) {
+    set(now, false);
+    return !who || now.id === who.id;
   }
-  return new Promise((resolve) => {
-    let inside = false;
-    const d = dialog({
-      title: 'Sign in to go on',
-      body: [
-        h('p', null, who ? 'Your session has ended. Sign in again and this page goes on where it is; nothing that you entered is lost.' : 'This needs an account.'),
-        signInForm({
-          mail: who?.mail ?? '',
-          done() {
-            inside = true;
-            d.close();
-          },
-        }).node,
-        h('p', { class: 'small quiet' }, 'No account yet? ', h('a', { href: '/register' }, 'Make one'), '. Forgotten your password? ', h('a', { href: '/reset-password' }, 'Set a new one'), '.'),
-      ],
-      onclose() {
-        resolve(inside && (!who || account?.id === who.id));
-      },
-    });
-  });
+  const { signInDialog } = await import('./signin.js');
+  return signInDialog(who);
 }
 
 onSignedOut(askToSignIn);
