@@ -75,7 +75,7 @@ export async function page(ctx) {
   };
   return staffPage({
     title: 'Machines', lead: 'Pods evaluate and prove; key nodes check again and open. Both act only while they are approved.',
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       tabs([
         { key: 'pods', label: 'Pods', body: () => shown('POD') },
         { key: 'nodes', label: 'Key nodes', body: () => shown('NODE') },
