@@ -195,7 +195,7 @@ async function show(how = {}) {
   now.leave = view.leave;
   document.title = path === '/' ? 'Veilbourse' : `${view.title} · Veilbourse`;
   drawCrumbs(view.crumbs);
-  main.classList.toggle('wide', view.wide ?? false);
+  document.body.classList.toggle('wide', view.wide ?? false);
   put(main, view.node);
   if (how.first) return;
   announce(view.title);

@@ -333,12 +333,12 @@ function one(content) {
 /**
  * A table; on a phone each row is a card whose cells name their column.
  * @template R
- * @param {{caption: string, columns: TableColumn<R>[], rows: readonly R[], empty?: Child, hideCaption?: boolean, foot?: Child[], dense?: boolean}} o
+ * @param {{caption: string, columns: TableColumn<R>[], rows: readonly R[], empty?: Child, hideCaption?: boolean, foot?: Child[], dense?: boolean, wordy?: boolean}} o wordy: cells hold sentences
  */
 export function table(o) {
   if (o.rows.length === 0 && o.empty) return h('div', null, o.empty);
   const names = o.columns.map((c) => c.name ?? (typeof c.label === 'string' ? c.label : ''));
-  return h('div', { class: 'table', role: 'region', 'aria-label': o.caption, tabindex: 0 },
+  return h('div', { class: o.wordy ? 'table wordy' : 'table', role: 'region', 'aria-label': o.caption, tabindex: 0 },
     h('table', { class: o.dense ? 'dense' : null },
       h('caption', { class: o.hideCaption === false ? null : 'hidden' }, o.caption),
       h('thead', null, h('tr', null, o.columns.map((c) => h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label)))),

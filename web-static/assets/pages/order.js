@@ -30,7 +30,7 @@ export async function page(ctx) {
   const timeline = h('div');
   const result = h('div');
   const receipt = h('div');
-  const bar = progress('The pod’s work');
+  const bar = progress('Pod');
   /** @type {string | null} */
   let drawn = null;
   function draw() {
@@ -90,7 +90,7 @@ export async function page(ctx) {
   // The result
 
   function resultPart() {
-    if (order.state === 'refunded') return null;
+    if (order.state === 'refunded') return refundNote(order);
     if (!mine) return null;
     if (order.state !== 'released') {
       return section('Result', h('p', { class: 'quiet' }, 'It will be opened here, in your browser, when the key nodes have delivered. You may close this page: nothing is lost.'));
@@ -166,7 +166,6 @@ export async function page(ctx) {
 
   draw();
   follow();
-  const refunded = order.state === 'refunded';
   return {
     title: `Order on ${listing?.title ?? order.listing}`,
     crumbs: [{ label: 'Orders', href: '/orders' }, { label: id.slice(0, 8) }],
@@ -174,9 +173,8 @@ export async function page(ctx) {
       heading(['Order on ', listing ? h('a', { href: `/listings/${order.listing}` }, listing.title) : 'a dataset that is gone'], { above: h('p', { class: 'row small quiet' }, state, h('span', null, 'placed ', when(order.placedAt))) }),
       h('div', { class: 'aside' },
         h('div', { class: 'stack-large' },
-          refunded ? refundNote(order) : null,
           h('div', { class: 'no-print' }, result), receipt),
-        h('aside', { class: 'stack no-print', 'aria-label': 'Progress' },
+        h('aside', { class: `stack no-print${isOver(order.state) ? '' : ' first-on-phone'}`, 'aria-label': 'Progress' },
           h('div', { class: 'card' }, h('h2', null, 'Progress'), timeline),
           h('div', { class: 'card' }, facts([
             ['Price', credits(order.price.total)],

@@ -129,7 +129,7 @@ export async function page(ctx) {
     title: 'Webhooks', crumbs: [{ label: 'API keys', href: '/partner/keys' }, { label: 'Webhooks' }],
     node: h('div', null,
       heading('Webhooks', { lead: 'Events sent to your program as they happen: signed, in order, at least once.', actions: button('Make a webhook', make, { kind: 'main' }) }),
-      list.node, log,
+      h('div', { class: 'stack-large' }, list.node, log),
       section('Checking a signature', h('div', { class: 'prose stack' },
         h('p', null, 'Each request carries ', h('code', null, 'Veilbourse-Event'), ', ', h('code', null, 'Veilbourse-Delivery'), ' (the same in every attempt: drop what you have seen) and ', h('code', null, 'Veilbourse-Signature: t=UNIX,v1=HEX'), ', the HMAC-SHA256 of the time, a dot and the body. Compare in constant time; refuse what is older than five minutes.'),
         h('pre', null, h('code', null, 'import hashlib, hmac, time\n\ndef genuine(secret, header, body):\n    parts = [p.split("=", 1) for p in header.split(",")]\n    t = next(v for k, v in parts if k == "t")\n    want = hmac.new(secret.encode(), t.encode() + b"." + body, hashlib.sha256).hexdigest()\n    fresh = abs(time.time() - int(t)) < 300\n    return fresh and any(k == "v1" and hmac.compare_digest(v, want) for k, v in parts)'))))),
