@@ -63,11 +63,19 @@ async fn a_market_opens_and_goes_on() {
     let url = said["listening"].as_str().expect("a URL");
     let page = reqwest::get(url).await.expect("answers");
     assert!(page.headers().contains_key("content-security-policy"));
-    assert!(page.text().await.expect("text").starts_with("<!doctype html>"));
+    assert!(
+        page.text()
+            .await
+            .expect("text")
+            .starts_with("<!doctype html>")
+    );
     let (machines, committee) = state(&said).await;
     assert_eq!(machines.len(), 4, "a pod and three nodes");
     assert!(machines.iter().all(|(_, decision)| decision == "approved"));
-    assert_eq!((&committee["threshold"], said["committee"]["nodes"].as_u64()), (&json!(2), Some(3)));
+    assert_eq!(
+        (&committee["threshold"], said["committee"]["nodes"].as_u64()),
+        (&json!(2), Some(3))
+    );
 
     // One process a folder; a committee stays what it is; loopback alone.
     let refused = |arguments: &[&str]| {

@@ -32,7 +32,7 @@ export async function page(ctx) {
           { label: 'State', cell: (a) => badge(a.state) },
           { label: 'Shown to be theirs', cell: (a) => h('ul', { class: 'plain' }, h('li', null, mark(a.verified, a.verified ? 'mail' : 'mail not confirmed')), h('li', null, mark(a.secondFactor, a.secondFactor ? 'second factor' : 'no second factor'))) },
           { label: 'Since', cell: (a) => when(a.createdAt) },
-          ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ a) => acts(a) }] : []),
+          ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ a) => acts(a) }] : []),
         ],
       }),
     });

@@ -24,7 +24,7 @@ export async function page(ctx) {
         { label: 'State', cell: (m) => [badge(m.state), m.error ? h('p', { class: 'small quiet' }, m.error) : null] },
         { label: 'Attempts', numeric: true, cell: (m) => String(m.attempts) },
         { label: 'Written', cell: (m) => [when(m.createdAt), m.sentAt ? h('p', { class: 'small quiet' }, 'sent ', when(m.sentAt, { relative: true })) : null] },
-        ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, RETRY, 'Send again'), act(m, DISMISS, 'Dismiss')) : null) }] : []),
+        ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, RETRY, 'Send again'), act(m, DISMISS, 'Dismiss')) : null) }] : []),
       ],
     }),
   });

@@ -87,7 +87,7 @@ export async function page(ctx) {
         ],
       })),
       section('Segments', table({
-        caption: 'Segments', dense: true, rows: manifest.segments,
+        caption: 'Rows of each segment', dense: true, rows: manifest.segments,
         columns: [{ label: 'Segment', head: true, cell: (/** @type {any} */ s) => s.label }, { label: 'Rows', numeric: true, cell: (s) => count(s.rows) }],
       })),
       section('Synthetic twin', later(() => twinPlots(id, manifest, ctx.signal), 'The twin').node),

@@ -108,7 +108,7 @@ export async function page(ctx) {
           { label: 'Encrypted', cell: (d) => when(d.created) },
           { label: 'Size', numeric: true, cell: (d) => `${count(d.rows)} × ${count(d.columns)}, ${bytes(d.bytes)}` },
           { label: 'Next', cell: (d) => d.stage },
-          { label: '', name: 'Acts', cell: (d) => h('div', { class: 'actions' }, button('Go on', () => go(core, d), { kind: 'main' }), button('Delete', async () => {
+          { label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (d) => h('div', { class: 'actions' }, button('Go on', () => go(core, d), { kind: 'main' }), button('Delete', async () => {
             await core.removeDraft(d.id);
             put(body, await unfinished(core));
           }, { kind: 'danger' })) },
