@@ -176,7 +176,7 @@ export function hash(value, shown = 12) {
   if (!value) return h('span', { class: 'quiet' }, 'none');
   const short = value.length > shown + 2 ? `${value.slice(0, shown)}…` : value;
   const b = h('button', {
-    type: 'button', class: 'hash', title: `${value} (press to copy)`, 'aria-label': `Copy ${value}`,
+    type: 'button', class: 'hash', title: `${value} (press to copy)`,
     async onclick() {
       try {
         await navigator.clipboard.writeText(value);
@@ -185,7 +185,7 @@ export function hash(value, shown = 12) {
         toast(value);
       }
     },
-  }, short);
+  }, short, h('span', { class: 'hidden' }, ', copy'));
   return b;
 }
 
@@ -223,7 +223,7 @@ export function figures(...children) {
  */
 export function section(title, body, o = {}) {
   const id = o.id ?? freshId('s');
-  return h('section', { 'aria-labelledby': id, class: 'section' },
+  return h('section', { class: 'section' },
     h('header', { class: 'section-head' }, h(o.level === 3 ? 'h3' : 'h2', { id }, title), o.actions ? h('div', { class: 'actions' }, o.actions) : null),
     o.lead ? h('p', { class: 'lead' }, o.lead) : null, body);
 }

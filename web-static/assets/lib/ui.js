@@ -257,6 +257,8 @@ export function dialog(o) {
   });
   document.body.append(d);
   d.showModal();
+  const first = d.querySelector('.body input, .body select, .body textarea');
+  if (first instanceof HTMLElement && first.offsetParent) first.focus();
   return { node: d, close: () => d.close() };
 }
 
@@ -333,10 +335,10 @@ export function ask(o) {
 export function table(o) {
   if (o.rows.length === 0 && o.empty) return h('div', null, o.empty);
   const names = o.columns.map((c) => c.name ?? (typeof c.label === 'string' ? c.label : ''));
-  return h('div', { class: o.wordy ? 'table wordy' : 'table', role: 'region', 'aria-label': o.caption, tabindex: 0 },
+  return h('div', { class: o.wordy ? 'table wordy' : 'table', role: 'region', 'aria-label': `${o.caption}, table`, tabindex: 0 },
     h('table', { class: o.dense ? 'dense' : null },
       h('caption', { class: o.hideCaption === false ? null : 'hidden' }, o.caption),
-      h('thead', null, h('tr', null, o.columns.map((c) => h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label)))),
+      h('thead', null, h('tr', null, o.columns.map((c) => (c.label === '' ? h('td') : h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label))))),
       h('tbody', null, o.rows.map((r, i) => h('tr', null, o.columns.map((c, j) => h(c.head ? 'th' : 'td', { class: c.numeric ? 'n' : null, 'data-label': names[j] ?? '', ...(c.head ? { scope: 'row' } : {}) }, c.cell(r, i)))))),
       o.foot ? h('tfoot', null, h('tr', null, o.foot.map((c, j) => h('td', { class: o.columns[j]?.numeric ? 'n' : null, 'data-label': names[j] ?? '' }, c)))) : null));
 }
