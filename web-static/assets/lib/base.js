@@ -39,6 +39,7 @@ export function problem(e) {
   if (e instanceof ApiError || (e instanceof Error && 'code' in e)) {
     const a = /** @type {ApiError} */ (e);
     if (a.code === 'RATE_LIMITED') return `Too much at once: try again in ${a.retryAfterSeconds ?? 10} seconds.`;
+    if (a.code === 'QUEUE_FULL') return `All pods are busy. Try again in ${a.retryAfterSeconds ?? 60} seconds; nothing was taken.`;
     if (a.code === 'UNAUTHENTICATED') return 'You are not signed in.';
     if (a.code === 'FORBIDDEN') return `Your account may not do this. ${sentence(a.message)}`;
     if (a.code === 'MAIL_UNVERIFIED') return 'Confirm your mail address first: follow the link in the letter that we sent, or ask for another under Account.';
