@@ -2,6 +2,7 @@
 //! policy table is asked at every root field (ACC-1), errors carry stable
 //! codes, lists are cursors.
 
+mod committees;
 mod error;
 mod federation;
 mod letters;
@@ -18,6 +19,7 @@ mod service;
 mod subscription;
 mod tickets;
 
+pub use committees::{CommitteeEntry, CommitteeMember, Committees};
 pub use error::{EXTENSION_CODE, to_graphql};
 pub use federation::{FederationQuery, MAX_ENTITIES, MAX_MANIFESTS};
 pub use letters::{LocalMail, Mail, MailPreferences, MailPreferencesInput};

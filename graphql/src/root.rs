@@ -1,6 +1,7 @@
 //! The roots, put together from one object a concern.
 
 use crate::{
+    committees::CommitteeQuery,
     federation::FederationQuery,
     letters::{LetterMutation, LetterQuery},
     mutation::MarketMutation,
@@ -11,7 +12,13 @@ use async_graphql::MergedObject;
 
 /// The query root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(MarketQuery, LetterQuery, PartnersQuery, FederationQuery);
+pub struct Query(
+    MarketQuery,
+    LetterQuery,
+    PartnersQuery,
+    FederationQuery,
+    CommitteeQuery,
+);
 
 /// The mutation root.
 #[derive(Debug, Default, MergedObject)]

@@ -1,7 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{KeyNode, LetterService, ListingTickets, Partners, TicketOffer};
+use crate::{Committees, KeyNode, LetterService, ListingTickets, Partners, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -148,7 +148,7 @@ pub struct Progress {
 
 /// The market's acts. Each takes the pass of the policy table.
 #[async_trait]
-pub trait Service: LetterService + Partners + Send + Sync {
+pub trait Service: Committees + LetterService + Partners + Send + Sync {
     /// For reading.
     fn store(&self) -> &dyn Store;
     /// The time.

@@ -7,6 +7,7 @@ use crate::{
     dealings, letters, machines, nodes,
     requests::Once,
     service::Market,
+    site,
     socket::{self, MAX_SOCKETS},
     uploads,
 };
@@ -283,7 +284,7 @@ async fn masks(site: Data<Site>, req: HttpRequest, at: Path<(String, u8)>) -> An
     found.map(binary).map_err(|e| site.refuse(e))
 }
 
-async fn no_route(req: HttpRequest) -> HttpResponse {
+pub(crate) async fn no_route(req: HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().json(ErrorAnswer {
         code: NO_ROUTE.into(),
         message: format!("{} {} is no route", req.method(), req.path()),
@@ -380,5 +381,6 @@ pub fn routes(c: &mut ServiceConfig) {
             "/v1/node/jobs/{order}/objects/{name}",
             web::get().to(nodes::node_object),
         )
+        .configure(site::routes)
         .default_service(web::route().to(no_route));
 }

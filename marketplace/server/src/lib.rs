@@ -10,6 +10,7 @@ mod auth;
 mod body;
 #[cfg(test)]
 mod committee_tests;
+mod committees;
 mod config;
 mod convert;
 mod dealings;
@@ -36,6 +37,7 @@ mod requests;
 mod run;
 mod service;
 mod settle;
+mod site;
 mod socket;
 mod tickets;
 mod uploads;

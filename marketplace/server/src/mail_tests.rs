@@ -11,7 +11,7 @@ use crate::{
     App, ServerConfig,
     body::admit,
     http::{Site, routes},
-    post::Round,
+    postman::Round,
 };
 use actix_web::{App as ActixApp, body::to_bytes, middleware::from_fn, test, web::Data};
 use rand_chacha::ChaCha20Rng;
