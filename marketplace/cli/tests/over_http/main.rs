@@ -13,5 +13,6 @@ mod metrics;
 mod money;
 mod orders;
 mod processes;
+mod site;
 mod training;
 mod uploads;

@@ -1,0 +1,55 @@
+// @ts-check
+/** One's orders, newest first. */
+import { gql } from '../lib/api.js';
+import { count, credits, h, when } from '../lib/dom.js';
+import { hasRole, isStaff } from '../lib/session.js';
+import { badge, empty, field, heading, linkButton, pages, table } from '../lib/ui.js';
+
+const ORDERS = `query($after: String, $state: String) { orders(first: 25, after: $after, state: $state) {
+  nodes { id state refundReason listing price { total } values placedAt progress { stage perMille } } pageInfo { hasNextPage endCursor } } }`;
+const STATES = ['funded', 'leased', 'evaluated', 'verified', 'opening', 'released', 'refunded'];
+
+/** @type {import('../lib/router.js').Page} */
+export async function page(ctx) {
+  const state = field({
+    label: 'State', name: 'state', type: 'select', value: ctx.query.get('state') ?? '', onchange: () => {
+      history.replaceState(history.state, '', state.value() ? `?state=${state.value()}` : location.pathname);
+      void list.reload();
+    },
+    options: [{ value: '', label: 'All' }, ...STATES.map((s) => ({ value: s, label: s }))],
+  });
+  /** Titles by listing; what is gone keeps its id. @type {Map<string, string>} */
+  const titles = new Map();
+  const list = pages({
+    what: 'Loading orders',
+    async fetch(after) {
+      const found = (await gql(ORDERS, { after, state: state.value() || null }, { signal: ctx.signal })).orders;
+      const unknown = [...new Set(/** @type {any[]} */ (found.nodes).map((o) => o.listing))].filter((l) => !titles.has(l));
+      for (let i = 0; i < unknown.length; i += 10) {
+        const some = unknown.slice(i, i + 10);
+        // One by one in a request: what one may not see any more fails alone.
+        await Promise.all(some.map(async (l) => {
+          const d = await gql('query($id: String!) { listing(id: $id) { title } }', { id: l }, { signal: ctx.signal, quiet: true }).catch(() => null);
+          titles.set(l, d?.listing.title ?? `${l.slice(0, 8)}…`);
+        }));
+      }
+      return found;
+    },
+    show: (/** @type {any[]} */ rows) => table({
+      caption: 'Orders', rows,
+      empty: empty(state.value() ? 'No order in this state' : 'No orders yet', hasRole('BUYER', 'PARTNER') ? 'Choose a dataset, try a question on its synthetic twin, and order it.' : 'Orders on your datasets and pods will be here.', linkButton('Look at the datasets', '/listings', 'main')),
+      columns: [
+        { label: 'Dataset', head: true, cell: (o) => h('a', { href: `/orders/${o.id}` }, titles.get(o.listing) ?? o.listing) },
+        { label: 'State', cell: (o) => [badge(o.state), o.state === 'leased' && o.progress ? h('span', { class: 'small quiet' }, ` ${o.progress.stage}, ${Math.floor(o.progress.perMille / 10)} %`) : null, o.refundReason ? h('span', { class: 'small quiet' }, ` ${o.refundReason}`) : null] },
+        { label: 'Values', numeric: true, cell: (o) => count(o.values) },
+        { label: 'Price', numeric: true, cell: (o) => credits(o.price.total) },
+        { label: 'Placed', cell: (o) => when(o.placedAt) },
+      ],
+    }),
+  });
+  return {
+    title: 'Orders', crumbs: [{ label: 'Orders' }],
+    node: h('div', null, heading('Orders', { lead: isStaff() ? 'All orders of the marketplace.' : 'Each ends in exactly one of released or refunded.', actions: hasRole('BUYER', 'PARTNER') ? linkButton('Ask a question', '/listings', 'main') : null }),
+      h('div', { class: 'stack' }, h('div', { class: 'inline-fields' }, state.node), list.node)),
+  };
+}
