@@ -95,6 +95,7 @@ export async function page(ctx) {
     if (order.state !== 'released') {
       return section('Result', h('p', { class: 'quiet' }, 'It will be opened here, in your browser, when the key nodes have delivered. You may close this page: nothing is lost.'));
     }
+    /** @type {HTMLElement} */
     const box = h('div', { class: 'stack' }, h('p', null, 'The result is sealed to a key in your vault. Opening it here checks the receipt first and shows nothing that the proof does not cover.'),
       button('Open the result', () => open(box), { kind: 'main' }));
     return section('Result', box);
