@@ -4,7 +4,7 @@ import { gql } from '../lib/api.js';
 import { count, credits, h, total, when } from '../lib/dom.js';
 import { bars } from '../lib/plot.js';
 import { badge, copyButton, empty, facts, figure, figures, hash, heading, note, section, table, tabs } from '../lib/ui.js';
-import { WORK } from './admin/machines.js';
+import { WORK, running } from './admin/machines.js';
 import { all } from './parts/staff.js';
 
 const MACHINES = `query OwnMachines($after: String) { machines(first: 100, after: $after) {
@@ -53,7 +53,7 @@ export async function page(ctx) {
       { label: 'Heard of', cell: (m) => (m.decision !== 'approved' ? '' : heard(m) ? badge('active', 'at work') : [badge('warning', m.work.lastSeenAt ? 'silent' : 'never'), ' ', m.work.lastSeenAt ? when(m.work.lastSeenAt, { relative: true }) : null]) },
       { label: 'Jobs done', numeric: true, cell: (m) => count(m.work.jobsDone) },
       { label: 'Failed', numeric: true, cell: (m) => count(m.work.jobsFailed) },
-      { label: 'At work on', cell: (m) => (m.work.running.length > 0 ? m.work.running.map((/** @type {string} */ o) => hash(o, 13)) : '–') },
+      { label: 'At work on', cell: (m) => (m.work.running.length > 0 ? m.work.running.map((/** @type {any} */ r) => h('p', null, hash(r.order, 13), ` ${running(r)}`)) : '–') },
       { label: 'Earned', numeric: true, cell: (m) => credits(m.work.earned) },
       { label: 'Signing key', cell: (m) => hash(m.signingKey, 10) },
     ],

@@ -10,9 +10,9 @@ const QUERY = `query Accounts($after: String, $search: String) { accounts(first:
 
 /** Acts on an account, by the mutation's name. */
 const ACTS = {
-  suspendAccount: { label: 'Suspend', lead: 'Its sessions end, its published listings are paused, nobody signs in. Orders under way are finished.', danger: true, selection: '{ id state }' },
-  restoreAccount: { label: 'Restore', lead: 'The account may be used again; its listings stay paused until their owner resumes them.', danger: false, selection: '{ id state }' },
-  clearSecondFactor: { label: 'Clear second factor', lead: 'For somebody who lost their authenticator and recovery codes, and whom you know to be who they say. They get a letter.', danger: true, selection: '' },
+  suspendAccount: { label: 'Suspend', lead: 'Its sessions end, its published listings are paused, nobody signs in. Orders under way are finished.', danger: true, act: 'mutation Suspend($id: String!, $reason: String!) { suspendAccount(id: $id, reason: $reason) { id state } }' },
+  restoreAccount: { label: 'Restore', lead: 'The account may be used again; its listings stay paused until their owner resumes them.', danger: false, act: 'mutation Restore($id: String!, $reason: String!) { restoreAccount(id: $id, reason: $reason) { id state } }' },
+  clearSecondFactor: { label: 'Clear second factor', lead: 'For somebody who lost their authenticator and recovery codes, and whom you know to be who they say. They get a letter.', danger: true, act: 'mutation ClearFactor($id: String!, $reason: String!) { clearSecondFactor(id: $id, reason: $reason) }' },
 };
 
 /** @type {import('../../lib/router.js').Page} */
@@ -46,7 +46,7 @@ export async function page(ctx) {
       const o = ACTS[name];
       const done = await withReason({
         title: `${o.label}: ${a.name}`, lead: o.lead, submit: o.label, danger: o.danger,
-        act: (reason) => gql(`mutation($id: String!, $reason: String!) { ${name}(id: $id, reason: $reason) ${o.selection} }`, { id: a.id, reason }),
+        act: (reason) => gql(o.act, { id: a.id, reason }),
       });
       if (!done) return;
       toast(`${o.label}: done.`, 'good');

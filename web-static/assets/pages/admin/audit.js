@@ -7,6 +7,7 @@
 import { gql } from '../../lib/api.js';
 import { count, h, put, when } from '../../lib/dom.js';
 import { button, copyButton, details, empty, field, hash, mark, note, section, table, toast } from '../../lib/ui.js';
+import { broken } from '../parts/figures.js';
 import { exportButton, staffPage } from '../parts/staff.js';
 
 /** @typedef {{sequence: string, at: string, actor: string, action: string, subject: string, details: string, previous: string, digest: string}} Entry */
@@ -17,19 +18,6 @@ const AUDIT = `query Audit($first: Int!, $after: String) { audit(first: $first, 
 
 /** Records fetched at once, and shown. */
 const BATCH = 100;
-
-/**
- * The first record that does not hold to the one before it; null when all do.
- * @param {readonly Entry[]} entries oldest first
- * @returns {string | null} its number
- */
-export function broken(entries) {
-  for (const [i, e] of entries.entries()) {
-    const before = entries[i - 1];
-    if (before && (e.previous !== before.digest || BigInt(e.sequence) !== BigInt(before.sequence) + 1n)) return e.sequence;
-  }
-  return null;
-}
 
 /** @param {string} text */
 function pretty(text) {

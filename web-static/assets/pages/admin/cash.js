@@ -5,19 +5,28 @@ import { credits, h, when } from '../../lib/dom.js';
 import { badge, button, empty, pages, table, tabs, toast } from '../../lib/ui.js';
 import { accountNames, mayAct, staffPage, withReason } from '../parts/staff.js';
 
-/** @param {'deposits' | 'withdrawals'} list */
-const query = (list) => `query Cash($after: String) { ${list}(first: 25, after: $after) {
-  nodes { id kind account amount decision reason createdAt } pageInfo { hasNextPage endCursor } } }`;
+/** What is asked of each list. */
+const LISTS = {
+  deposits: {
+    query: `query Deposits($after: String) { list: deposits(first: 25, after: $after) {
+  nodes { id kind account amount decision reason createdAt } pageInfo { hasNextPage endCursor } } }`,
+    act: 'mutation DecideDeposit($id: String!, $approve: Boolean!, $reason: String!) { decideDeposit(id: $id, approve: $approve, reason: $reason) { id decision } }',
+  },
+  withdrawals: {
+    query: `query Withdrawals($after: String) { list: withdrawals(first: 25, after: $after) {
+  nodes { id kind account amount decision reason createdAt } pageInfo { hasNextPage endCursor } } }`,
+    act: 'mutation DecideWithdrawal($id: String!, $approve: Boolean!, $reason: String!) { decideWithdrawal(id: $id, approve: $approve, reason: $reason) { id decision } }',
+  },
+};
 
 /** @type {import('../../lib/router.js').Page} */
 export async function page(ctx) {
   const names = await accountNames(ctx.signal);
   /** @param {'deposits' | 'withdrawals'} list */
   const shown = (list) => {
-    const mutation = list === 'deposits' ? 'decideDeposit' : 'decideWithdrawal';
     const view = pages({
       what: list === 'deposits' ? 'Deposits' : 'Withdrawals',
-      fetch: async (after) => (await gql(query(list), { after }, { signal: ctx.signal }))[list],
+      fetch: async (after) => (await gql(LISTS[list].query, { after }, { signal: ctx.signal })).list,
       show: (/** @type {any[]} */ rows) => table({
         caption: list, rows, empty: empty(`No ${list}`, 'What accounts ask for appears here.'),
         columns: [
@@ -38,7 +47,7 @@ export async function page(ctx) {
           ? (approve ? 'Only when the money has arrived outside: this creates it in the ledger. It is final.' : 'Nothing is posted. It is final; they may ask again.')
           : (approve ? 'Only when you have paid it out: this takes it out of the ledger. It is final.' : 'The reserved amount goes back to the account. It is final.'),
         submit: approve ? 'Approve' : 'Refuse', danger: !approve, required: !approve,
-        act: (reason) => gql(`mutation($id: String!, $approve: Boolean!, $reason: String!) { ${mutation}(id: $id, approve: $approve, reason: $reason) { id decision } }`, { id: r.id, approve, reason }),
+        act: (reason) => gql(LISTS[list].act, { id: r.id, approve, reason }),
       });
       if (!done) return;
       toast(approve ? 'Approved.' : 'Refused.', 'good');

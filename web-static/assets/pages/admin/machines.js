@@ -1,13 +1,18 @@
 // @ts-check
 /** Pods and key nodes: who runs them, what they do, whether they are admitted. */
 import { gql } from '../../lib/api.js';
-import { count, credits, h, put, when } from '../../lib/dom.js';
+import { count, credits, h, percent, put, when, words } from '../../lib/dom.js';
 import { badge, button, details, empty, facts, failure, hash, note, pages, section, table, tabs, toast } from '../../lib/ui.js';
 import { accountNames, mayAct, staffPage, withReason } from '../parts/staff.js';
 
 const MACHINES = `query Machines($kind: MachineRole, $after: String) { machines(kind: $kind, first: 25, after: $after) {
   nodes { id kind operator name signingKey decision reason } pageInfo { hasNextPage endCursor } } }`;
-export const WORK = 'query Work($id: String!) { machineWork(id: $id) { lastSeenAt jobsDone jobsFailed earned running } }';
+export const WORK = 'query Work($id: String!) { machineWork(id: $id) { lastSeenAt jobsDone jobsFailed earned running { order state stage perMille } } }';
+
+/** How far a job is. @param {{state: string, stage: string, perMille: number}} r */
+export function running(r) {
+  return r.stage ? `${words(r.stage)}, ${percent(r.perMille / 1000)}` : words(r.state);
+}
 
 /**
  * What a machine has done, fetched when it is asked for.
@@ -24,7 +29,7 @@ export function work(id, signal) {
       ['Jobs done', count(w.jobsDone)],
       ['Jobs failed', count(w.jobsFailed)],
       ['Earned', credits(w.earned)],
-      ['At work on', w.running.length > 0 ? h('ul', { class: 'plain' }, w.running.map((/** @type {string} */ o) => h('li', null, hash(o, 13)))) : 'nothing'],
+      ['At work on', w.running.length > 0 ? h('ul', { class: 'plain' }, w.running.map((/** @type {any} */ r) => h('li', null, hash(r.order, 13), ` ${running(r)}`))) : 'nothing'],
     ])), (e) => put(box, failure(e)));
   });
   return d;

@@ -8,6 +8,9 @@ import { mayAct, staffPage } from '../parts/staff.js';
 const QUERY = `query Mails($after: String) { sentMails(all: true, first: 25, after: $after) {
   nodes { id kind address subject createdAt state attempts error sentAt } pageInfo { hasNextPage endCursor } } }`;
 
+const RETRY = 'mutation RetryMail($id: String!) { retryMail(id: $id) { id state } }';
+const DISMISS = 'mutation DismissMail($id: String!) { dismissMail(id: $id) { id state } }';
+
 /** @type {import('../../lib/router.js').Page} */
 export async function page(ctx) {
   const view = pages({
@@ -22,13 +25,13 @@ export async function page(ctx) {
         { label: 'Attempts', numeric: true, cell: (m) => String(m.attempts) },
         { label: 'Written', cell: (m) => when(m.createdAt) },
         { label: 'Sent', cell: (m) => (m.sentAt ? when(m.sentAt) : '') },
-        ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, 'retryMail', 'Send again'), act(m, 'dismissMail', 'Dismiss')) : null) }] : []),
+        ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, RETRY, 'Send again'), act(m, DISMISS, 'Dismiss')) : null) }] : []),
       ],
     }),
   });
-  /** @param {any} m @param {string} name @param {string} label */
-  const act = (m, name, label) => button(label, async () => {
-    await gql(`mutation($id: String!) { ${name}(id: $id) }`, { id: m.id });
+  /** @param {any} m @param {string} document @param {string} label */
+  const act = (m, document, label) => button(label, async () => {
+    await gql(document, { id: m.id });
     toast(`${label}: done.`, 'good');
     await view.reload();
   });

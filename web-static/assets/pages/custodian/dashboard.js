@@ -4,34 +4,19 @@ import { gql } from '../../lib/api.js';
 import { count, credits, day, h, money } from '../../lib/dom.js';
 import { bars, line } from '../../lib/plot.js';
 import { badge, empty, figure, figures, heading, linkButton, section, table } from '../../lib/ui.js';
+import { filled } from '../parts/figures.js';
 import { quotaMeter } from '../parts/reveals.js';
 
 const QUERY = `query Custodian($after: String) {
-  custodianSummary { earned orders revealed perDay { date orders values earned } listings { listing { id } orders values earned } }
+  custodianSummary { earned orders revealed perDay { date orders values earned } listings { listing orders values earned } }
   listings(filter: { mine: true }, first: 50, after: $after) {
     nodes { id title state reason createdAt priceOrder reveals { values bits valuesLeft bitsLeft } }
     pageInfo { hasNextPage endCursor } }
 }`;
 
 /**
- * @typedef {{date: string, orders: string, values: string, earned: string}} Day
  * @typedef {{id: string, title: string, state: string, reason: string | null, createdAt: string, reveals: {values: string, valuesLeft: string} | null}} Mine
  */
-
-/** Days without an order are days too: a line says so. @param {Day[]} days */
-export function filled(days) {
-  const DAY = 86_400_000;
-  const known = new Map(days.map((d) => [Date.parse(d.date), d]));
-  const first = days[0] ? Date.parse(days[0].date) : NaN;
-  if (Number.isNaN(first)) return [];
-  const last = Math.max(...known.keys());
-  const out = [];
-  for (let at = first; at <= last; at += DAY) {
-    const d = known.get(at);
-    out.push({ at, orders: Number(d?.orders ?? 0), values: Number(d?.values ?? 0), earned: Number(d?.earned ?? 0) / 100 });
-  }
-  return out;
-}
 
 /** @type {import('../../lib/router.js').Page} */
 export async function page(ctx) {
@@ -39,7 +24,7 @@ export async function page(ctx) {
   const s = data.custodianSummary;
   /** @type {Mine[]} */
   const mine = data.listings.nodes;
-  const byListing = new Map(s.listings.map((/** @type {any} */ l) => [l.listing.id, l]));
+  const byListing = new Map(s.listings.map((/** @type {any} */ l) => [l.listing, l]));
   const title = 'Your datasets';
   const actions = linkButton('List a dataset', '/custodian/new', 'main');
   if (mine.length === 0) {

@@ -3,6 +3,7 @@
 import { gql } from '../../lib/api.js';
 import { count, credits, h, plural, put, when, words } from '../../lib/dom.js';
 import { ask, badge, button, confirm, empty, facts, field, figure, figures, hash, heading, linkButton, note, pages, section, table, tabs, toast } from '../../lib/ui.js';
+import { frozen } from '../parts/figures.js';
 import { policyWords } from '../parts/policy.js';
 import { quotaMeter, ticketMeters } from '../parts/reveals.js';
 import { timeline } from '../parts/reviews.js';
@@ -23,9 +24,9 @@ const ORDERS = `query OwnOrders($id: String!, $after: String) { listingOrders(id
 /** What an owner may do in each state. @type {Record<string, ('pause' | 'resume' | 'withdraw')[]>} */
 const STEPS = { published: ['pause', 'withdraw'], paused: ['resume', 'withdraw'], submitted: ['withdraw'], rejected: ['withdraw'], draft: ['withdraw'] };
 const STEP = {
-  pause: { label: 'Pause', title: 'Take no new orders?', body: 'Orders under way are finished and paid. You can resume at any time.', danger: false },
-  resume: { label: 'Resume', title: 'Take orders again?', body: 'The listing is in the catalogue and may be bought from at once.', danger: false },
-  withdraw: { label: 'Withdraw', title: 'Take it out for good?', body: 'A withdrawn listing never comes back. Orders under way are finished and paid; what was revealed stays revealed.', danger: true },
+  pause: { act: 'mutation Pause($id: String!) { done: pauseListing(id: $id) { state } }', label: 'Pause', title: 'Take no new orders?', body: 'Orders under way are finished and paid. You can resume at any time.', danger: false },
+  resume: { act: 'mutation Resume($id: String!) { done: resumeListing(id: $id) { state } }', label: 'Resume', title: 'Take orders again?', body: 'The listing is in the catalogue and may be bought from at once.', danger: false },
+  withdraw: { act: 'mutation Withdraw($id: String!) { done: withdrawListing(id: $id) { state } }', label: 'Withdraw', title: 'Take it out for good?', body: 'A withdrawn listing never comes back. Orders under way are finished and paid; what was revealed stays revealed.', danger: true },
 };
 
 /** @type {import('../../lib/router.js').Page} */
@@ -39,7 +40,7 @@ export async function page(ctx) {
   const take = (step) => button(STEP[step].label, async () => {
     const o = STEP[step];
     if (!await confirm({ title: o.title, body: h('p', null, o.body), yes: o.label, danger: o.danger, ...(step === 'withdraw' ? { type: l.title } : {}) })) return;
-    const { [`${step}Listing`]: done } = await gql(`mutation($id: String!) { ${step}Listing(id: $id) { state } }`, { id });
+    const { done } = await gql(o.act, { id });
     toast(`The listing is ${words(done.state)}.`, 'good');
     ctx.refresh();
   }, { kind: STEP[step].danger ? 'danger' : '' });
@@ -130,13 +131,6 @@ export async function page(ctx) {
         ['Uploaded', missing === 0 ? `${plural((l.objects ?? []).length, 'object')}, all verified` : `${plural(missing, 'object')} not complete yet`],
       ]))),
   };
-}
-
-/** @param {any} tickets */
-function frozen(tickets) {
-  const live = new Set(tickets.dealings.filter((/** @type {any} */ d) => d.state === 'accepted').map((/** @type {any} */ d) => d.quorum.join()));
-  const all = tickets.dealings.filter((/** @type {any} */ d) => d.state === 'refused').map((/** @type {any} */ d) => d.quorum.join());
-  return [...new Set(all)].filter((q) => !live.has(q)).map((q) => String(q).split(',').map(Number));
 }
 
 /** @param {any} tickets */

@@ -3,6 +3,7 @@
 import { gql } from '../../lib/api.js';
 import { count, h, plural, put, real } from '../../lib/dom.js';
 import { details, drop, field, hash, note, toast } from '../../lib/ui.js';
+import { choose } from '../parts/figures.js';
 
 /**
  * @typedef {import('../../core/core.js').Core} Core
@@ -18,13 +19,6 @@ const TICKETS = 2048;
 /** @param {AbortSignal} signal @returns {Promise<Committee[]>} */
 export async function committees(signal) {
   return (await gql('{ committees { name threshold nodes { name signingKey } file } }', {}, { signal })).committees;
-}
-
-/** Choices of k among n. @param {number} n @param {number} k */
-export function choose(n, k) {
-  let c = 1;
-  for (let i = 0; i < k; i += 1) c = (c * (n - i)) / (i + 1);
-  return Math.round(c);
 }
 
 /** @param {Committee} c */
