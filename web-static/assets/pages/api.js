@@ -23,7 +23,7 @@ export async function page(ctx) {
   const editor = field({ label: 'Query', name: 'query', type: 'textarea', rows: 14, mono: true, spellcheck: false, value: ctx.query.get('query') ?? EXAMPLES[0]?.query ?? '', hint: 'Control and Enter runs it.', oninput: () => void digest() });
   const variables = field({ label: 'Variables, as JSON', name: 'variables', type: 'textarea', rows: 4, mono: true, spellcheck: false, value: ctx.query.get('variables') ?? '' });
   const key = field({ label: 'API key', name: 'key', type: 'password', optional: true, mono: true, hint: 'To run as a key instead of your session. It stays in this page.' });
-  const out = h('pre', { class: 'answer', tabindex: 0, 'aria-label': 'Answer' }, '');
+  const out = h('pre', { class: 'answer', tabindex: 0, role: 'region', 'aria-label': 'Answer' }, '');
   const state = h('p', { class: 'small quiet', 'aria-live': 'polite' }, 'Not run yet.');
   const hash = h('span', { class: 'mono small break' });
 
@@ -177,7 +177,7 @@ export async function page(ctx) {
           }))),
         h('aside', { class: 'card sticky', 'aria-label': 'Types' }, h('h2', null, 'Types'), docs)),
       section('From your program', h('div', { class: 'two' },
-        h('div', { class: 'stack' }, h('h3', null, 'Ask'), h('pre', null, h('code', null, `curl ${location.origin}/graphql \\\n  -H 'authorization: Bearer vbk_…' \\\n  -H 'content-type: application/json' \\\n  -d '{"query":"{ listings { nodes { id title } } }"}'`)), copyButton(`curl ${location.origin}/graphql -H 'authorization: Bearer vbk_…' -H 'content-type: application/json' -d '{"query":"{ listings { nodes { id title } } }"}'`)),
+        h('div', { class: 'stack' }, h('h3', null, 'Ask'), h('pre', { tabindex: 0 }, h('code', null, `curl ${location.origin}/graphql \\\n  -H 'authorization: Bearer vbk_…' \\\n  -H 'content-type: application/json' \\\n  -d '{"query":"{ listings { nodes { id title } } }"}'`)), copyButton(`curl ${location.origin}/graphql -H 'authorization: Bearer vbk_…' -H 'content-type: application/json' -d '{"query":"{ listings { nodes { id title } } }"}'`)),
         h('div', { class: 'stack' }, h('h3', null, 'Texts of the schema'), facts([
           ['SDL', h('a', { href: '/graphql/sdl' }, '/graphql/sdl')],
           ['Federation subgraph', h('a', { href: '/graphql/federation-sdl' }, '/graphql/federation-sdl')],

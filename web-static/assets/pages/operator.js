@@ -20,7 +20,7 @@ const LATELY = 180_000;
  * @param {string} text
  */
 function shell(text) {
-  return h('div', { class: 'stack' }, h('pre', null, h('code', null, text)), copyButton(text));
+  return h('div', { class: 'stack' }, h('pre', { tabindex: 0 }, h('code', null, text)), copyButton(text));
 }
 
 /** @param {string} mail */

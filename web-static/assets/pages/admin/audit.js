@@ -60,7 +60,7 @@ export async function page(ctx) {
         { label: 'Action', cell: (e) => h('code', null, e.action) },
         { label: 'Subject', cell: (e) => h('span', { class: 'mono small' }, e.subject) },
         { label: 'Actor', cell: (e) => h('span', { class: 'mono small' }, e.actor) },
-        { label: 'Details', cell: (e) => (e.details === '{}' ? '' : details('Details', h('pre', null, pretty(e.details)))) },
+        { label: 'Details', cell: (e) => (e.details === '{}' ? '' : details('Details', h('pre', { tabindex: 0 }, pretty(e.details)))) },
         { label: 'Digest', cell: (e) => hash(e.digest, 8) },
       ],
     }));

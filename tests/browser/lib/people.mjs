@@ -1,0 +1,66 @@
+// Ways that several journeys share: registering, the vault, money.
+
+import { join } from 'node:path';
+import { ROOT } from './market.mjs';
+
+/** @typedef {import('./person.mjs').Person} Person */
+
+export const PASSWORD = 'four unrelated words do 1';
+export const PASSPHRASE = 'a vault has a phrase of its own';
+export const RANDHIE = join(ROOT, 'tests/data/randhie.csv');
+/** Longest encryption, upload, dealing or proof on a slow machine. */
+export const SLOW = 15 * 60_000;
+
+/**
+ * From the first page to a confirmed account, by the letter.
+ * @param {Person} p
+ * @param {{name: string, mail: string, role: string}} who
+ */
+export async function register(p, who) {
+  await p.follow('Register');
+  await p.arrives('Make an account');
+  await p.fill('Name', who.name);
+  await p.fill('Mail address', who.mail);
+  await p.fill('Password', PASSWORD);
+  await p.choose(who.role);
+  await p.click('Make the account');
+  await p.arrives('Look into your mail');
+  await p.follow('can be read here');
+  await p.arrives('Letters');
+  await p.click('Read');
+  await p.dialog.getByRole('link').first().waitFor();
+  await p.click(p.dialog.getByRole('link').first());
+  await p.arrives('Your address is confirmed');
+  return { mail: who.mail, password: PASSWORD };
+}
+
+/** Answers the vault's dialogs of the first time: two clicks. @param {Person} p */
+export async function makeVault(p) {
+  await p.dialog.getByRole('heading', { name: 'Make your vault' }).waitFor();
+  await p.fill('Passphrase', PASSPHRASE);
+  await p.fill('The same again', PASSPHRASE);
+  await p.click('Make the vault');
+  await p.dialog.getByRole('heading', { name: 'Is this the right marketplace?' }).waitFor();
+  await p.click('It is the right one');
+}
+
+/** Opens a vault that is there: one click. @param {Person} p */
+export async function unlockVault(p) {
+  await p.fill('Passphrase of your vault', PASSPHRASE);
+  await p.click('Unlock');
+}
+
+/**
+ * Rows of a CSV without quotes.
+ * @param {string} text
+ * @returns {Record<string, string>[]}
+ */
+export function parseCsv(text) {
+  const [head, ...rows] = text.trim().split(/\r?\n/).map((l) => l.split(','));
+  return rows.map((r) => Object.fromEntries((head ?? []).map((h, i) => [h, r[i] ?? ''])));
+}
+
+/** @param {number[]} all */
+export function mean(all) {
+  return all.reduce((a, b) => a + b, 0) / all.length;
+}
