@@ -1,16 +1,22 @@
 // A line between a browser and a market that a test can slow, cut and mend; it
-// notes how many bytes went up it.
+// notes the requests that begin on it.
 
 import { createServer, connect } from 'node:net';
 import { once } from 'node:events';
 
+/** A request's head, wherever it begins in what is sent. */
+const HEAD = /([A-Z]{3,6}) (\/[^ \r\n]*) HTTP\/1\.1\r\n([\s\S]*?)\r\n\r\n/g;
+/** Longest head that is noted. */
+const MOST = 8_192;
+
 export class Line {
+  /** @type {{method: string, path: string, headers: Record<string, string>}[]} */
+  requests = [];
   /** @type {Set<import('node:net').Socket>} */
   #open = new Set();
   #whole = true;
   /** Bytes a second from the browser; 0: as fast as it goes. */
   #rate = 0;
-  sent = 0;
   url = '';
   /** @type {import('node:net').Server} */
   #server;
@@ -34,8 +40,9 @@ export class Line {
         });
       }
       far.pipe(near);
+      let rest = '';
       near.on('data', (b) => {
-        this.sent += b.length;
+        rest = this.#note(rest + b.toString('latin1'));
         far.write(b);
         if (this.#rate > 0) {
           near.pause();
@@ -44,6 +51,17 @@ export class Line {
       });
       near.on('end', () => far.end());
     });
+  }
+
+  /** Notes the heads in a text; what may be the beginning of one is given back. @param {string} text */
+  #note(text) {
+    let end = 0;
+    for (const m of text.matchAll(HEAD)) {
+      const headers = Object.fromEntries((m[3] ?? '').split('\r\n').map((l) => [l.slice(0, l.indexOf(':')).toLowerCase(), l.slice(l.indexOf(':') + 1).trim()]));
+      this.requests.push({ method: m[1] ?? '', path: m[2] ?? '', headers });
+      end = m.index + m[0].length;
+    }
+    return text.slice(Math.max(end, text.length - MOST));
   }
 
   /** @param {string} to */

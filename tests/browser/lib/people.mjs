@@ -1,5 +1,6 @@
 // Ways that several journeys share: registering, the vault, money.
 
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { ROOT } from './market.mjs';
 
@@ -48,6 +49,34 @@ export async function makeVault(p) {
 export async function unlockVault(p) {
   await p.fill('Passphrase of your vault', PASSPHRASE);
   await p.click('Unlock');
+}
+
+/** Opens the vault on the account's page, not counted. @param {Person} p */
+export async function openVault(p) {
+  await p.aside(async () => {
+    await p.menu('Account');
+    await p.arrives('Account');
+    await p.click('Show the vault');
+    await p.click('Unlock');
+    await unlockVault(p);
+    await p.button('Lock').waitFor({ timeout: SLOW });
+  });
+}
+
+/**
+ * Goes on looking, page reloaded in between, until so many are there.
+ * @param {Person} p
+ * @param {() => Promise<number>} count
+ * @param {number} wanted
+ */
+export async function eventually(p, count, wanted) {
+  for (let i = 0; i < 180; i += 1) {
+    if ((await count()) === wanted) return;
+    await new Promise((r) => setTimeout(r, 2_000));
+    await p.page.reload();
+    await p.still();
+  }
+  assert.equal(await count(), wanted);
 }
 
 /**
