@@ -195,14 +195,37 @@ async function show(how = {}) {
   now.leave = view.leave;
   document.title = path === '/' ? 'Veilbourse' : `${view.title} · Veilbourse`;
   drawCrumbs(view.crumbs);
-  main.classList.toggle('wide', view.wide ?? false);
+  document.body.classList.toggle('wide', view.wide ?? false);
   put(main, view.node);
   if (how.first) return;
   announce(view.title);
   const target = location.hash ? document.getElementById(location.hash.slice(1)) : null;
   if (target) target.scrollIntoView();
-  else scrollTo(0, how.back ? scrolls.get(entry()) ?? 0 : 0);
+  else if (how.back) scrollBack(scrolls.get(entry()) ?? 0);
+  else scrollTo(0, 0);
   main.focus({ preventScroll: true });
+}
+
+/**
+ * Scrolls to where one was, as soon as what the page fetches makes it as long
+ * as it was; gives up when somebody scrolls or after two seconds.
+ * @param {number} y
+ */
+function scrollBack(y) {
+  const mine = turn;
+  const until = performance.now() + 2_000;
+  let own = true;
+  const other = () => {
+    own = false;
+  };
+  const events = /** @type {const} */ (['wheel', 'touchstart', 'keydown', 'pointerdown']);
+  for (const e of events) addEventListener(e, other, { once: true, passive: true });
+  const step = () => {
+    if (own && mine === turn) scrollTo(0, y);
+    if (own && mine === turn && Math.abs(scrollY - y) > 1 && performance.now() < until) requestAnimationFrame(step);
+    else for (const e of events) removeEventListener(e, other);
+  };
+  step();
 }
 
 /**

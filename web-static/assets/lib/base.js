@@ -39,6 +39,7 @@ export function problem(e) {
   if (e instanceof ApiError || (e instanceof Error && 'code' in e)) {
     const a = /** @type {ApiError} */ (e);
     if (a.code === 'RATE_LIMITED') return `Too much at once: try again in ${a.retryAfterSeconds ?? 10} seconds.`;
+    if (a.code === 'QUEUE_FULL') return `All pods are busy. Try again in ${a.retryAfterSeconds ?? 60} seconds; nothing was taken.`;
     if (a.code === 'UNAUTHENTICATED') return 'You are not signed in.';
     if (a.code === 'FORBIDDEN') return `Your account may not do this. ${sentence(a.message)}`;
     if (a.code === 'MAIL_UNVERIFIED') return 'Confirm your mail address first: follow the link in the letter that we sent, or ask for another under Account.';
@@ -176,7 +177,7 @@ export function hash(value, shown = 12) {
   if (!value) return h('span', { class: 'quiet' }, 'none');
   const short = value.length > shown + 2 ? `${value.slice(0, shown)}…` : value;
   const b = h('button', {
-    type: 'button', class: 'hash', title: `${value} (press to copy)`, 'aria-label': `Copy ${value}`,
+    type: 'button', class: 'hash', title: `${value} (press to copy)`,
     async onclick() {
       try {
         await navigator.clipboard.writeText(value);
@@ -185,7 +186,7 @@ export function hash(value, shown = 12) {
         toast(value);
       }
     },
-  }, short);
+  }, short, h('span', { class: 'hidden' }, ', copy'));
   return b;
 }
 
@@ -223,7 +224,7 @@ export function figures(...children) {
  */
 export function section(title, body, o = {}) {
   const id = o.id ?? freshId('s');
-  return h('section', { 'aria-labelledby': id, class: 'section' },
+  return h('section', { class: 'section' },
     h('header', { class: 'section-head' }, h(o.level === 3 ? 'h3' : 'h2', { id }, title), o.actions ? h('div', { class: 'actions' }, o.actions) : null),
     o.lead ? h('p', { class: 'lead' }, o.lead) : null, body);
 }

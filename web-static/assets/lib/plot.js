@@ -127,6 +127,15 @@ function fit(text, width) {
 }
 
 /**
+ * Room for names at the left: what they need, not more than a good third.
+ * @param {{label: string}[]} items
+ * @param {number} width
+ */
+function names(items, width) {
+  return Math.min(Math.round(width * 0.4), 14 + Math.round(7 * Math.max(4, ...items.map((i) => i.label.length))));
+}
+
+/**
  * Bars to the right, one a line: for names.
  * @param {{title: string, desc?: string, caption?: boolean, items: {label: string, value: number, note?: string}[], format?: Format, what?: string}} o
  */
@@ -140,7 +149,7 @@ export function bars(o) {
     height: Math.max(1, o.items.length) * row + 6,
     table: () => table({ caption: o.title, rows: o.items, dense: true, columns: [{ label: 'Name', cell: (i) => i.label, head: true }, { label: o.what ?? 'Value', cell: (i) => [f(i.value), i.note ? ` ${i.note}` : ''], numeric: true }] }),
     draw(w) {
-      const left = Math.min(200, Math.round(w * 0.36));
+      const left = names(o.items, w);
       const right = 76;
       const x = scale([0, most || 1], [0, w - left - right]);
       return o.items.map((i, n) => {
@@ -297,8 +306,8 @@ export function intervals(o) {
     }),
     draw(w, height) {
       const t = ticks(a, b, w < 420 ? 3 : 5);
-      const left = Math.min(220, Math.round(w * 0.36));
-      const x = scale([t[0] ?? a, t[t.length - 1] ?? b], [left + 6, w - 14]);
+      const left = names(o.items, w);
+      const x = scale([t[0] ?? a, t[t.length - 1] ?? b], [left + 6, w - 20]);
       return [
         t.map((v) => [s('line', { x1: x(v), x2: x(v), y1: 4, y2: height - 22, class: 'grid' }), label(x(v), height - 6, axis(v), 'middle')]),
         o.items.map((i, n) => {

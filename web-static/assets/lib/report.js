@@ -33,7 +33,7 @@ export function reportView(r) {
       ['Reference string', r.srs],
     ]),
     table({
-      caption: 'What is proven, attested and assumed', rows: lines, columns: [
+      caption: 'What is proven, attested and assumed', wordy: true, rows: lines, columns: [
         { label: 'What', head: true, cell: (l) => l.what },
         { label: 'How', cell: (l) => h('span', { class: `badge ${kinds[/** @type {keyof typeof kinds} */ (l.how)]}` }, l.how) },
         { label: 'By', cell: (l) => l.text },

@@ -25,7 +25,7 @@ export function margin(o) {
  */
 export function withError(x, error) {
   if (!(error > 0)) return real(x, 8);
-  const digits = Math.max(0, Math.min(12, 2 - Math.floor(Math.log10(error)) - 1));
+  const digits = Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(error))));
   return `${x.toFixed(digits).replace('-', '−')} ± ${real(error, 2)}`;
 }
 
@@ -47,7 +47,7 @@ export function valuesView(outputs, variances) {
           { label: 'Segment', cell: (o) => o.segment },
           { label: 'Rows', numeric: true, cell: (o) => count(o.rows) },
           { label: 'Mean', numeric: true, cell: (o) => withError(o.values[0] ?? NaN, margin(o)) },
-          { label: 'Sum', numeric: true, cell: (o) => (o.probabilities ? '' : real((o.values[0] ?? NaN) * o.rows, 8)) },
+          { label: 'Sum', numeric: true, cell: (o) => (o.probabilities ? '' : withError((o.values[0] ?? NaN) * o.rows, margin(o) * o.rows)) },
         ],
       }),
       // One scale a quantity: means of different columns do not share an axis.

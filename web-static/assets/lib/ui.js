@@ -257,6 +257,8 @@ export function dialog(o) {
   });
   document.body.append(d);
   d.showModal();
+  const first = d.querySelector('.body input, .body select, .body textarea');
+  if (first instanceof HTMLElement && first.offsetParent) first.focus();
   return { node: d, close: () => d.close() };
 }
 
@@ -328,17 +330,28 @@ export function ask(o) {
 /**
  * A table; on a phone each row is a card whose cells name their column.
  * @template R
- * @param {{caption: string, columns: TableColumn<R>[], rows: readonly R[], empty?: Child, hideCaption?: boolean, foot?: Child[], dense?: boolean}} o
+ * @param {{caption: string, columns: TableColumn<R>[], rows: readonly R[], empty?: Child, hideCaption?: boolean, foot?: Child[], dense?: boolean, wordy?: boolean}} o wordy: cells hold sentences
  */
 export function table(o) {
   if (o.rows.length === 0 && o.empty) return h('div', null, o.empty);
   const names = o.columns.map((c) => c.name ?? (typeof c.label === 'string' ? c.label : ''));
-  return h('div', { class: 'table', role: 'region', 'aria-label': o.caption, tabindex: 0 },
+  const box = h('div', { class: o.wordy ? 'table wordy' : 'table' },
     h('table', { class: o.dense ? 'dense' : null },
       h('caption', { class: o.hideCaption === false ? null : 'hidden' }, o.caption),
-      h('thead', null, h('tr', null, o.columns.map((c) => h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label)))),
+      h('thead', null, h('tr', null, o.columns.map((c) => (c.label === '' ? h('td') : h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label))))),
       h('tbody', null, o.rows.map((r, i) => h('tr', null, o.columns.map((c, j) => h(c.head ? 'th' : 'td', { class: c.numeric ? 'n' : null, 'data-label': names[j] ?? '', ...(c.head ? { scope: 'row' } : {}) }, c.cell(r, i)))))),
       o.foot ? h('tfoot', null, h('tr', null, o.foot.map((c, j) => h('td', { class: o.columns[j]?.numeric ? 'n' : null, 'data-label': names[j] ?? '' }, c)))) : null));
+  // What scrolls must be reachable by keys; what does not is no stop on the way.
+  new ResizeObserver(() => {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    if (scrolls === box.hasAttribute('tabindex')) return;
+    if (scrolls) {
+      box.tabIndex = 0;
+      box.setAttribute('role', 'region');
+      box.setAttribute('aria-label', `${o.caption}, table`);
+    } else for (const a of ['tabindex', 'role', 'aria-label']) box.removeAttribute(a);
+  }).observe(box);
+  return box;
 }
 
 /**

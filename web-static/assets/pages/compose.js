@@ -411,7 +411,7 @@ function quoteView(o, fitted, order) {
 
 /** @param {any[]} seats */
 function seatTable(seats) {
-  return table({ caption: 'Who learns what', rows: seats, columns: [{ label: 'Who', head: true, cell: (s) => s.seat }, { label: 'Learns', cell: (s) => s.learns }] });
+  return table({ caption: 'Who learns what', wordy: true, rows: seats, columns: [{ label: 'Who', head: true, cell: (s) => s.seat }, { label: 'Learns', cell: (s) => s.learns }] });
 }
 
 /**

@@ -51,7 +51,7 @@ export async function page(ctx) {
     l.policy ? details('Signed policy', facts([['Version', policy.policy_version], ['Valid from', when(policy.valid_from)], ['Signed by', hash(l.policy.key, 24)]]), h('pre', { tabindex: 0 }, JSON.stringify(l.policy, null, 1))) : null);
 
   const seats = () => h('div', { class: 'stack-large' },
-    table({ caption: 'Who learns what from an order', rows: seatsOf(openers, { rows }), columns: [{ label: 'Who', head: true, cell: (s) => s.seat }, { label: 'Learns', cell: (s) => s.learns }] }),
+    table({ caption: 'Who learns what from an order', wordy: true, rows: seatsOf(openers, { rows }), columns: [{ label: 'Who', head: true, cell: (s) => s.seat }, { label: 'Learns', cell: (s) => s.learns }] }),
     openers ? section('Who opens results', h('div', { class: 'stack' }, h('p', null, `${custodyWords(openers)}.`), keyList(openers.nodes))) : null,
     proven(h('p', null, 'Evaluation is ', h('strong', null, 'proven'), ': every homomorphic step from the dataset root to the encrypted result is covered by proofs that anyone with the receipt can check.'),
       h('p', null, openers?.custody === 'committee'
@@ -76,7 +76,7 @@ export async function page(ctx) {
     node: h('div', null,
       heading(l.title, {
         above: h('p', { class: 'row small quiet' }, h('span', null, 'by ', h('strong', null, l.ownerName)), h('span', null, 'listed ', when(l.createdAt)), open ? null : badge(l.state)),
-        lead: null,
+        actions: ask ? h('div', { class: 'phone-only' }, ask.cloneNode(true)) : null,
       }),
       !open && l.state !== 'draft' && !mine ? note('warn', h('p', null, `This listing is ${l.state} and takes no orders now.`)) : null,
       l.reason && (mine || isStaff()) ? note('bad', h('p', null, h('strong', null, 'Sent back: '), l.reason)) : null,
@@ -161,8 +161,8 @@ function ticketTable(t) {
       empty: note('warn', h('p', null, 'No class of tickets is offered: nothing can be opened now.')),
       columns: [
         { label: 'Class', head: true, cell: (/** @type {any} */ c) => c.name },
-        { label: 'Noise in a value (deviation, steps)', name: 'Noise', numeric: true, cell: (/** @type {any} */ c) => (c.noiseDeviation > 0 ? real(c.noiseDeviation, 4) : 'none') },
-        { label: 'A row moves a value by', name: 'Sensitivity', numeric: true, cell: (/** @type {any} */ c) => count(c.sensitivity) },
+        { label: 'Noise (deviation, steps)', name: 'Noise', numeric: true, cell: (/** @type {any} */ c) => (c.noiseDeviation > 0 ? real(c.noiseDeviation, 4) : 'none') },
+        { label: 'One row moves it by', name: 'Sensitivity', numeric: true, cell: (/** @type {any} */ c) => count(c.sensitivity) },
         { label: 'Left of dealt', name: 'Left', numeric: true, cell: (/** @type {any} */ c) => `${count(c.left)} of ${count(c.dealt)}` },
         { label: 'Largest order', numeric: true, cell: (/** @type {any} */ c) => plural(c.largestOrder, 'value') },
       ],

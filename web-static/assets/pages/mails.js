@@ -17,7 +17,7 @@ export async function page(ctx) {
     put(found, loading('Looking', 2));
     try {
       const all = (await gql(LOCAL, { address: address.value() }, { signal: ctx.signal, quiet: true })).localMails;
-      put(found, list(all, empty('No letters', `Nothing lies in the folder for ${address.value()}.`)));
+      put(found, list('Letters on this machine', all, empty('No letters', `Nothing lies in the folder for ${address.value()}.`)));
     } catch (e) {
       if (e instanceof ApiError && (e.code === 'NOT_FOUND' || e.code === 'FORBIDDEN' || e.code === 'UNAUTHENTICATED')) {
         put(found, note('plain', h('p', null, 'This marketplace sends its letters by a mail server, or you are not on its own machine: look into your mailbox.')));
@@ -33,18 +33,19 @@ export async function page(ctx) {
       who ? section('Sent to you', pages({
         what: 'Loading letters',
         fetch: async (after) => (await gql(OWN, { after }, { signal: ctx.signal })).sentMails,
-        show: (rows) => list(rows, empty('No letters yet', 'Letters about your orders, listings and account will be listed here.')),
+        show: (rows) => list('Letters sent', rows, empty('No letters yet', 'Letters about your orders, listings and account will be listed here.')),
       }).node) : null),
   };
 }
 
 /**
+ * @param {string} caption
  * @param {any[]} rows
  * @param {Node} none
  */
-function list(rows, none) {
+function list(caption, rows, none) {
   return table({
-    caption: 'Letters', rows, empty: none,
+    caption, rows, empty: none,
     columns: [
       { label: 'Subject', head: true, cell: (m) => m.subject },
       { label: 'About', cell: (m) => words(m.kind) },

@@ -6,7 +6,7 @@ import { ORDER_STEPS, REFUND_REASONS, isOver, openersOf, priceSplit } from '../l
 import { reportView } from '../lib/report.js';
 import { coefficientTable, valuesView } from '../lib/results.js';
 import { hasRole, isStaff, session } from '../lib/session.js';
-import { announce, badge, button, copyButton, details, facts, failure, hash, heading, linkButton, note, problem, progress, proven, section } from '../lib/ui.js';
+import { announce, badge, button, copyButton, details, facts, failure, field, form, hash, heading, linkButton, note, problem, progress, proven, section } from '../lib/ui.js';
 import { backUp, backupReminder, core, coreProblem, coreProgress, unlocked } from '../lib/vault.js';
 
 const ORDER = `query($id: String!) { order(id: $id) { id state refundReason refundDetail listing digest
@@ -30,7 +30,7 @@ export async function page(ctx) {
   const timeline = h('div');
   const result = h('div');
   const receipt = h('div');
-  const bar = progress('The pod’s work');
+  const bar = progress('Pod');
   /** @type {string | null} */
   let drawn = null;
   function draw() {
@@ -90,7 +90,7 @@ export async function page(ctx) {
   // The result
 
   function resultPart() {
-    if (order.state === 'refunded') return null;
+    if (order.state === 'refunded') return refundNote(order);
     if (!mine) return null;
     if (order.state !== 'released') {
       return section('Result', h('p', { class: 'quiet' }, 'It will be opened here, in your browser, when the key nodes have delivered. You may close this page: nothing is lost.'));
@@ -114,7 +114,7 @@ export async function page(ctx) {
       put(box,
         await backupReminder(c),
         valuesView(o.outputs, o.variances),
-        o.training ? coefficientTable(o.training) : null,
+        o.training ? [coefficientTable(o.training), solveAgain(c, id, o.training)] : null,
         h('div', { class: 'actions' },
           button('Values as CSV', () => save(new Blob([o.csv], { type: 'text/csv' }), `${base}.csv`)),
           button('Everything as JSON', () => save(new Blob([o.json], { type: 'application/json' }), `${base}.json`)),
@@ -166,7 +166,6 @@ export async function page(ctx) {
 
   draw();
   follow();
-  const refunded = order.state === 'refunded';
   return {
     title: `Order on ${listing?.title ?? order.listing}`,
     crumbs: [{ label: 'Orders', href: '/orders' }, { label: id.slice(0, 8) }],
@@ -174,9 +173,8 @@ export async function page(ctx) {
       heading(['Order on ', listing ? h('a', { href: `/listings/${order.listing}` }, listing.title) : 'a dataset that is gone'], { above: h('p', { class: 'row small quiet' }, state, h('span', null, 'placed ', when(order.placedAt))) }),
       h('div', { class: 'aside' },
         h('div', { class: 'stack-large' },
-          refunded ? refundNote(order) : null,
           h('div', { class: 'no-print' }, result), receipt),
-        h('aside', { class: 'stack no-print', 'aria-label': 'Progress' },
+        h('aside', { class: `stack no-print${isOver(order.state) ? '' : ' first-on-phone'}`, 'aria-label': 'Progress' },
           h('div', { class: 'card' }, h('h2', null, 'Progress'), timeline),
           h('div', { class: 'card' }, facts([
             ['Price', credits(order.price.total)],
@@ -224,4 +222,27 @@ function refundNote(order) {
     order.refundDetail ? h('p', { class: 'small' }, 'In detail: ', order.refundDetail) : null,
     h('p', { class: 'small quiet' }, `It had ${span((Number(order.deadline) - Number(order.placedAt)) / 1000)} in all.`),
     h('div', { class: 'actions' }, hasRole('BUYER', 'PARTNER') ? linkButton('Ask again', `/listings/${order.listing}/query`, 'main') : null, linkButton('Balance', '/balance')));
+}
+
+/**
+ * Another regression on the sums that were bought: nothing is paid.
+ * @param {import('../core/core.js').Core} c
+ * @param {string} id
+ * @param {import('../core/core.js').Training} first
+ */
+function solveAgain(c, id, first) {
+  const out = h('div', { 'aria-live': 'polite' });
+  const boxes = first.model.columns.map((n) => field({ label: n, name: n, type: 'checkbox', checked: true }));
+  const lambda = field({ label: 'Ridge penalty λ', name: 'lambda', inputmode: 'decimal', optional: true, hint: 'Empty: ordinary least squares.', check: (v) => (Number(v.replace(',', '.')) > 0 ? null : `“${v}” is no positive number.`) });
+  const f = form({
+    fields: [...boxes, lambda], submit: 'Solve', body: h('div', { class: 'stack' }, h('div', { class: 'columns-list' }, boxes.map((b) => b.node)), lambda.node),
+    async onsubmit() {
+      const features = first.model.columns.filter((_, i) => boxes[i]?.checked());
+      if (features.length === 0) throw new Error('Choose at least one column.');
+      const l = lambda.value();
+      const again = await c.train(id, { features, method: l ? { kind: 'ridge', lambda: Number(l.replace(',', '.')) } : { kind: 'ols' } });
+      put(out, coefficientTable(again), button('Model as JSON', () => save(new Blob([JSON.stringify(again.model, null, 1)], { type: 'application/json' }), 'model.json')));
+    },
+  });
+  return details('Solve again with other columns or a penalty: nothing is bought', f.node, out);
 }

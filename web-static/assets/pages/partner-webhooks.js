@@ -23,7 +23,7 @@ export async function page(ctx) {
     return hooks.length === 0
       ? empty('No webhooks yet', 'A webhook tells your program of orders, listings and money as they happen: signed, in order, at least once.', button('Make a webhook', make, { kind: 'main' }))
       : h('ul', { class: 'cards' }, hooks.map((w) => h('li', null, h('article', { class: 'card' },
-        h('div', { class: 'row spread' }, h('h3', { class: 'mono break' }, w.url), w.enabled ? w.failingSince ? badge('warning', 'failing') : badge('active') : badge('paused', 'disabled')),
+        h('div', { class: 'row spread' }, h('h2', { class: 'mono break' }, w.url), w.enabled ? w.failingSince ? badge('warning', 'failing') : badge('active') : badge('paused', 'disabled')),
         h('div', { class: 'tags' }, w.events.map((/** @type {string} */ e) => tag(words(e)))),
         w.failingSince && w.enabled ? note('warn', h('p', null, 'Every attempt since ', when(w.failingSince), ' failed. What waits is tried again for a day.')) : null,
         w.disabledAt ? note('bad', h('p', null, 'Disabled ', when(w.disabledAt), w.disabledReason ? `: ${w.disabledReason}` : '', '. Repair the receiver, then turn it on again.')) : null,
@@ -66,7 +66,7 @@ export async function page(ctx) {
             const again = (await gql(`mutation($id: String!) { redeliverWebhook(id: $id) { ${DELIVERY} } }`, { id: d.id })).redeliverWebhook;
             toast(again.state === 'delivered' ? 'Taken.' : 'Not taken.', again.state === 'delivered' ? 'good' : 'bad');
             void deliveries.reload();
-          }, { kind: 'quiet', label: `Send delivery ${d.sequence} again` })) },
+          }, { kind: 'quiet', label: `Send again, delivery ${d.sequence}` })) },
         ],
       }),
     });
@@ -129,7 +129,7 @@ export async function page(ctx) {
     title: 'Webhooks', crumbs: [{ label: 'API keys', href: '/partner/keys' }, { label: 'Webhooks' }],
     node: h('div', null,
       heading('Webhooks', { lead: 'Events sent to your program as they happen: signed, in order, at least once.', actions: button('Make a webhook', make, { kind: 'main' }) }),
-      list.node, log,
+      h('div', { class: 'stack-large' }, list.node, log),
       section('Checking a signature', h('div', { class: 'prose stack' },
         h('p', null, 'Each request carries ', h('code', null, 'Veilbourse-Event'), ', ', h('code', null, 'Veilbourse-Delivery'), ' (the same in every attempt: drop what you have seen) and ', h('code', null, 'Veilbourse-Signature: t=UNIX,v1=HEX'), ', the HMAC-SHA256 of the time, a dot and the body. Compare in constant time; refuse what is older than five minutes.'),
         h('pre', { tabindex: 0 }, h('code', null, 'import hashlib, hmac, time\n\ndef genuine(secret, header, body):\n    parts = [p.split("=", 1) for p in header.split(",")]\n    t = next(v for k, v in parts if k == "t")\n    want = hmac.new(secret.encode(), t.encode() + b"." + body, hashlib.sha256).hexdigest()\n    fresh = abs(time.time() - int(t)) < 300\n    return fresh and any(k == "v1" and hmac.compare_digest(v, want) for k, v in parts)'))))),

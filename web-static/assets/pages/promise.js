@@ -11,7 +11,7 @@ export async function page() {
       heading('What we promise, and what we do not', { lead: 'No party here has to be trusted with everything, but none of this is magic. This is what stands behind each word, and where it ends.' }),
       h('div', { class: 'stack-large' },
         section('Three words', table({
-          caption: 'Words', rows: [
+          caption: 'Words', wordy: true, rows: [
             { word: badge('proven', 'proven'), means: 'Anybody who has the receipt can check it, offline, without trusting anybody.' },
             { word: badge('verified', 'attested'), means: 'A named key signed it. It is as good as the one who holds that key.' },
             { word: badge('warning', 'assumed'), means: 'Nothing in the system shows it. We say so.' },
@@ -32,7 +32,7 @@ export async function page() {
           h('li', null, 'That many aggregates never add up to a person. Cohorts, quotas and noise bound it; without noise a bound is all there is. Differences of two cohorts are a known limit.'),
           h('li', null, 'That private weights are private from the custodian where it opens results itself and sells scores of rows: from those it can solve for them.')))),
         section('Who learns what, from one order', table({
-          caption: 'Who learns what', rows: [
+          caption: 'Who learns what', wordy: true, rows: [
             ['Buyer', 'its result', 'its result'],
             ['Custodian', 'that a query was made, on which segments, its public shape', 'the same, and the results'],
             ['Compute pod', 'the public shape, the private weights', 'the same'],
@@ -83,5 +83,5 @@ export async function page() {
 
 /** @param {string} who @param {[string, string][]} rows */
 function seat(who, rows) {
-  return details(who, table({ caption: `If ${who.toLowerCase()} is hostile`, rows, columns: [{ label: 'It could', head: true, cell: (r) => r[0] }, { label: 'What stops it', cell: (r) => r[1] }] }));
+  return details(who, table({ caption: `If ${who.toLowerCase()} is hostile`, wordy: true, rows, columns: [{ label: 'It could', head: true, cell: (r) => r[0] }, { label: 'What stops it', cell: (r) => r[1] }] }));
 }
