@@ -20,7 +20,7 @@ const LATELY = 180_000;
  * @param {string} text
  */
 function shell(text) {
-  return h('div', { class: 'stack' }, h('pre', { tabindex: 0 }, h('code', null, text)), copyButton(text));
+  return h('div', { class: 'stack' }, h('pre', null, h('code', null, text)), copyButton(text));
 }
 
 /** @param {string} mail */
@@ -77,8 +77,8 @@ export async function page(ctx) {
     shell(`${login}\nveilbourse key-node --init                                     # prints its signing key, which the policy names\nveilbourse key-node --keys accepted-keys.json\nveilbourse key-node --add FOLDER --custodian YOUR_PUBLIC_KEY   # the folder that encrypting wrote\n# an admin approves it; then:\nveilbourse key-node${dev ? ' --accept-dev-srs' : ''}`));
 
   return {
-    title: 'Pods and key nodes', crumbs: [{ label: 'Pods and key nodes' }], wide: true,
-    node: h('div', null,
+    title: 'Pods and key nodes', crumbs: [{ label: 'Pods and key nodes' }],
+    node: h('div', { class: 'stack-large' },
       heading('Pods and key nodes', { lead: 'The machines that you run for this marketplace: how they are, what they have done and earned.' }),
       mine.length > 0 ? figures(
         figure('Machines', count(mine.length), `${count(mine.filter((m) => m.decision === 'approved').length)} approved`),

@@ -88,7 +88,9 @@ impl Committee {
         for (folder, listener) in folders {
             folder.seat(&file)?;
             let (clock, poll) = (world.clock.clone(), super::world::IDLE * 4);
-            members.push(Some(start(&folder, listener, url, clock, poll).await?));
+            members.push(Some(
+                start(&folder, listener, url, clock, (poll, poll)).await?,
+            ));
         }
         Ok(Self { file, members })
     }
@@ -120,7 +122,7 @@ pub(crate) async fn start(
     listener: TcpListener,
     url: &str,
     clock: Clock,
-    poll: Duration,
+    (poll, idle): (Duration, Duration),
 ) -> Result<Member> {
     let mut rng = crate::rng(None);
     let settings = folder.settings()?;
@@ -133,7 +135,7 @@ pub(crate) async fn start(
     };
     let config = config.seated(folder.committee()?, None)?;
     let mut member = MemberConfig::new(folder.0.clone(), listener.local_addr()?);
-    member.poll = poll;
+    (member.poll, member.idle) = (poll, idle);
     let machine = Machine::new(identity, url, clock, crate::rng(None));
     let sealing = folder.sealing()?;
     Ok(Member::start_on(listener, member, config, sealing, machine, rng).await?)

@@ -1,7 +1,7 @@
 //! The market's machines: one pod and a committee of key nodes, each with a
 //! folder or file of its own that a restart reads again.
 
-use super::Market;
+use super::{Market, STRING};
 use crate::{
     args::CommitteeSize,
     demo::custody,
@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use veilbourse_client::market::{self, Decide};
 use veilbourse_documents::{CommitteeFile, Id, Key, MemberEntry, SigningKey};
@@ -25,8 +25,8 @@ const SOON: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(1);
 /// After a failure.
 const BACK_OFF: Duration = Duration::from_secs(3);
-/// Between two questions of a key node.
-const NODE_POLL: Duration = Duration::from_secs(1);
+/// Between two questions of a key node: at work, and when nothing is there.
+const NODE_POLL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 /// What is made where nothing is said.
 const SIZE: CommitteeSize = CommitteeSize {
     nodes: 3,
@@ -78,7 +78,7 @@ impl Market {
     }
 
     /// Starts the pod.
-    pub(super) async fn start_pod(&self, srs: Arc<Srs>) -> Result<JoinHandle<()>> {
+    pub(super) async fn start_pod(&self, srs: Option<Arc<Srs>>) -> Result<JoinHandle<()>> {
         let path = self.folder.file("pod.key");
         let mut file = if path.exists() {
             files::read_json(&path)?
@@ -92,15 +92,24 @@ impl Market {
         if file.machine.as_ref() != Some(&id) {
             file.set_machine(&path, id.clone())?;
         }
-        let pod = Arc::new(Pod {
-            circuits: Circuits::new(srs),
-            sealing,
-            secret: file.prf()?,
-        });
+        let (secret, string) = (file.prf()?, self.folder.file(STRING));
         let clock = self.clock.clone();
         let machine = Machine::new(file.identity(id)?, &self.url, clock, crate::rng(None));
         let (machine, json) = (Arc::new(machine), self.tell.json);
         Ok(tokio::spawn(async move {
+            let srs = match srs {
+                Some(made) => made,
+                None => match tokio::task::spawn_blocking(move || read(&string)).await {
+                    Ok(Ok(srs)) => srs,
+                    Ok(Err(e)) => return note!("the pod does not work: {e:#}"),
+                    Err(_) => return,
+                },
+            };
+            let pod = Arc::new(Pod {
+                circuits: Circuits::new(srs),
+                sealing,
+                secret,
+            });
             let mut wait = SOON;
             loop {
                 match veilbourse_pod::poll(&pod, &machine, crate::rng(None)).await {
@@ -238,6 +247,12 @@ impl Market {
         file.check()?;
         Ok(file)
     }
+}
+
+/// Reads the reference string and checks its points.
+fn read(path: &Path) -> Result<Arc<Srs>> {
+    let srs = Srs::decode(&files::read(path)?, &mut crate::rng(None));
+    Ok(Arc::new(srs.with_context(|| path.display().to_string())?))
 }
 
 fn size_of(file: &CommitteeFile) -> CommitteeSize {

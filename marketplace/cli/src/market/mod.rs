@@ -28,6 +28,8 @@ use veilbourse_prover::srs::Srs;
 use veilbourse_server::{App, Clock, ServerConfig, StaffRole};
 use veilbourse_verifier::linear::MatrixKind;
 
+/// The reference string's file.
+const STRING: &str = "srs-dev.bin";
 /// log2 of the rows of the circuits below.
 const LOG_ROWS: u32 = 16;
 /// Circuits whose verifying keys the market accepts: kind, and columns at most.
@@ -38,7 +40,6 @@ const CIRCUITS: &[(MatrixKind, usize)] = &[
     (MatrixKind::Traced, 64),
     (MatrixKind::Chunk, 8),
     (MatrixKind::Chunk, 16),
-    (MatrixKind::Chunk, 32),
 ];
 
 /// The folder of a market, held by this process alone.
@@ -70,15 +71,15 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The reference string and the keys that proofs are checked with; made once,
-    /// whole files or none.
-    fn accepted(&self, tell: &Teller) -> Result<(Arc<Srs>, AcceptedKeys)> {
-        let mut rng = crate::rng(None);
-        let (string, keys) = (self.file("srs-dev.bin"), self.file("accepted-keys.json"));
+    /// The keys that proofs are checked with, and the reference string where it was
+    /// made just now; made once, whole files or none. One that is there already is
+    /// read by the pod, which alone needs it: checking its points takes a while.
+    fn accepted(&self, tell: &Teller) -> Result<(Option<Arc<Srs>>, AcceptedKeys)> {
+        let (string, keys) = (self.file(STRING), self.file("accepted-keys.json"));
         if string.exists() && keys.exists() {
-            let srs = Srs::decode(&files::read(&string)?, &mut rng)?;
-            return Ok((Arc::new(srs), files::read_json(&keys)?));
+            return Ok((None, files::read_json(&keys)?));
         }
+        let mut rng = crate::rng(None);
         tell.say(
             "first start: the reference string and the verifying keys are made, which takes a minute",
         );
@@ -95,7 +96,7 @@ impl Folder {
         // The keys last: they name the string, which must be there with them.
         files::put_whole(&string, &srs.encode())?;
         files::put_whole(&keys, &serde_json::to_vec_pretty(&accepted)?)?;
-        Ok((srs, accepted))
+        Ok((Some(srs), accepted))
     }
 }
 
@@ -184,7 +185,7 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
 
 impl Market {
     /// The machines, the sample if it is wanted; then waits to be told to end.
-    async fn work(&self, a: &MarketArgs, srs: Arc<Srs>) -> Result<()> {
+    async fn work(&self, a: &MarketArgs, srs: Option<Arc<Srs>>) -> Result<()> {
         let pod = self.start_pod(srs).await?;
         let committee = self.start_committee(a.committee).await;
         let outcome = match &committee {

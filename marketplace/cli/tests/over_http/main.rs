@@ -9,6 +9,7 @@ mod common;
 mod faults;
 mod hostile;
 mod limits;
+mod market;
 mod metrics;
 mod money;
 mod orders;

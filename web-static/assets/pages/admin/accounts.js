@@ -27,14 +27,12 @@ export async function page(ctx) {
       show: (/** @type {any[]} */ rows) => table({
         caption: 'Accounts', rows, empty: empty('No account', wanted ? `None has “${wanted}” in its name or address.` : 'Nobody has registered yet.'),
         columns: [
-          { label: 'Name', head: true, cell: (a) => [a.name, h('p', { class: 'small quiet' }, a.mail)] },
-          { label: 'Roles', cell: (a) => a.roles.map((/** @type {string} */ r) => [tag(words(r)), ' ']) },
+          { label: 'Name', head: true, cell: (a) => [a.name, h('p', { class: 'small quiet' }, a.mail), hash(a.id, 8)] },
+          { label: 'Roles', cell: (a) => h('ul', { class: 'plain' }, a.roles.map((/** @type {string} */ r) => h('li', null, tag(words(r))))) },
           { label: 'State', cell: (a) => badge(a.state) },
-          { label: 'Mail', cell: (a) => mark(a.verified, a.verified ? 'confirmed' : 'not confirmed') },
-          { label: 'Second factor', cell: (a) => mark(a.secondFactor, a.secondFactor ? 'on' : 'off') },
+          { label: 'Shown to be theirs', cell: (a) => h('ul', { class: 'plain' }, h('li', null, mark(a.verified, a.verified ? 'mail' : 'mail not confirmed')), h('li', null, mark(a.secondFactor, a.secondFactor ? 'second factor' : 'no second factor'))) },
           { label: 'Since', cell: (a) => when(a.createdAt) },
-          { label: 'Id', cell: (a) => hash(a.id, 8) },
-          ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ a) => acts(a) }] : []),
+          ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ a) => acts(a) }] : []),
         ],
       }),
     });

@@ -59,5 +59,5 @@ export async function page(ctx) {
     if (!document.hidden) void look();
   }, AGAIN);
   ctx.signal.addEventListener('abort', () => clearInterval(timer));
-  return staffPage({ title: 'Alarms', lead: 'From real states, none from a counter that somebody resets.', body: h('div', null, box, at) });
+  return staffPage({ title: 'Alarms', lead: 'From real states, none from a counter that somebody resets.', body: h('div', { class: 'stack' }, box, at) });
 }

@@ -19,6 +19,12 @@ const AUDIT = `query Audit($first: Int!, $after: String) { audit(first: $first, 
 /** Records fetched at once, and shown. */
 const BATCH = 100;
 
+/** `kind:id`, the id shortened. @param {string} text */
+function named(text) {
+  const at = text.indexOf(':');
+  return at < 0 ? text : [`${text.slice(0, at)} `, hash(text.slice(at + 1), 8)];
+}
+
 /** @param {string} text */
 function pretty(text) {
   try {
@@ -58,9 +64,9 @@ export async function page(ctx) {
         { label: 'Number', head: true, cell: (e) => count(e.sequence) },
         { label: 'When', cell: (e) => when(e.at) },
         { label: 'Action', cell: (e) => h('code', null, e.action) },
-        { label: 'Subject', cell: (e) => h('span', { class: 'mono small' }, e.subject) },
-        { label: 'Actor', cell: (e) => h('span', { class: 'mono small' }, e.actor) },
-        { label: 'Details', cell: (e) => (e.details === '{}' ? '' : details('Details', h('pre', { tabindex: 0 }, pretty(e.details)))) },
+        { label: 'Subject', cell: (e) => named(e.subject) },
+        { label: 'Actor', cell: (e) => named(e.actor) },
+        { label: 'Details', cell: (e) => (e.details === '{}' ? '' : details('Details', h('pre', null, pretty(e.details)))) },
         { label: 'Digest', cell: (e) => hash(e.digest, 8) },
       ],
     }));
@@ -100,7 +106,7 @@ export async function page(ctx) {
     title: 'Audit log',
     lead: 'Who did what. Each record holds the digest of the one before.',
     actions: exportButton('Download (JSONL)', 'audit.jsonl'),
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       section('Chain', h('div', { class: 'stack' },
         h('p', null, mark(check.intact, check.intact ? `The server recomputed all ${count(check.length)} records: the chain is whole` : `The chain is damaged: ${check.failure}`)), links,
         check.head ? h('p', null, 'Head: record ', count(check.length), ', ', hash(check.head, 24), ' ', copyButton(`${check.length} ${check.head}`, 'Copy both')) : null,

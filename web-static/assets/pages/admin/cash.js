@@ -34,7 +34,7 @@ export async function page(ctx) {
           { label: 'Amount', numeric: true, cell: (r) => credits(r.amount) },
           { label: 'Asked', cell: (r) => when(r.createdAt) },
           { label: 'Decision', cell: (r) => [badge(r.decision), r.reason ? h('p', { class: 'small quiet' }, r.reason) : null] },
-          ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ r) => (r.decision === 'pending' ? h('div', { class: 'actions' }, decide(r, true), decide(r, false)) : null) }] : []),
+          ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ r) => (r.decision === 'pending' ? h('div', { class: 'actions' }, decide(r, true), decide(r, false)) : null) }] : []),
         ],
       }),
     });

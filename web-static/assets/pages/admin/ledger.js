@@ -30,7 +30,7 @@ export async function page(ctx) {
     title: 'Ledger',
     lead: 'Money in equals money out, always. Only the world’s account is negative.',
     actions: exportButton('Download (CSV)', 'ledger.csv'),
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       check.balanced ? null : note('bad', h('p', null, h('strong', null, 'The ledger does not balance: '), check.failure), h('p', null, 'This is a reason to stop the server.')),
       section('Check', h('ul', { class: 'plain' },
         h('li', null, mark(check.balanced, check.balanced ? `The server recomputed ${count(check.transfers)} transfers over ${count(check.accounts)} accounts: every sum is zero` : 'The server’s check failed')),

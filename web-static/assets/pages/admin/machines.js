@@ -53,7 +53,7 @@ export async function page(ctx) {
           { label: 'Signing key', cell: (m) => hash(m.signingKey, 16) },
           { label: 'Decision', cell: (m) => [badge(m.decision), m.reason ? h('p', { class: 'small quiet' }, m.reason) : null] },
           { label: 'Work', cell: (m) => (m.decision === 'approved' ? work(m.id, ctx.signal) : '') },
-          ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ m) => h('div', { class: 'actions' }, m.decision !== 'approved' ? decide(m, true) : null, m.decision !== 'refused' ? decide(m, false) : null) }] : []),
+          ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ m) => h('div', { class: 'actions' }, m.decision !== 'approved' ? decide(m, true) : null, m.decision !== 'refused' ? decide(m, false) : null) }] : []),
         ],
       }),
     });
@@ -75,7 +75,7 @@ export async function page(ctx) {
   };
   return staffPage({
     title: 'Machines', lead: 'Pods evaluate and prove; key nodes check again and open. Both act only while they are approved.',
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       tabs([
         { key: 'pods', label: 'Pods', body: () => shown('POD') },
         { key: 'nodes', label: 'Key nodes', body: () => shown('NODE') },

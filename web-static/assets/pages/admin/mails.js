@@ -23,9 +23,8 @@ export async function page(ctx) {
         { label: 'To', cell: (m) => m.address },
         { label: 'State', cell: (m) => [badge(m.state), m.error ? h('p', { class: 'small quiet' }, m.error) : null] },
         { label: 'Attempts', numeric: true, cell: (m) => String(m.attempts) },
-        { label: 'Written', cell: (m) => when(m.createdAt) },
-        { label: 'Sent', cell: (m) => (m.sentAt ? when(m.sentAt) : '') },
-        ...(mayAct() ? [{ label: '', name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, RETRY, 'Send again'), act(m, DISMISS, 'Dismiss')) : null) }] : []),
+        { label: 'Written', cell: (m) => [when(m.createdAt), m.sentAt ? h('p', { class: 'small quiet' }, 'sent ', when(m.sentAt, { relative: true })) : null] },
+        ...(mayAct() ? [{ label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (/** @type {any} */ m) => (['failed', 'unknown'].includes(m.state) ? h('div', { class: 'actions' }, act(m, RETRY, 'Send again'), act(m, DISMISS, 'Dismiss')) : null) }] : []),
       ],
     }),
   });

@@ -38,7 +38,7 @@ export async function page(ctx) {
     title: 'Overview', at: '/admin',
     lead: mayAct() ? 'What waits for a decision, and whether everything holds.' : 'Everything an admin sees. You change nothing.',
     actions: [exportButton('Ledger (CSV)', 'ledger.csv'), exportButton('Orders (CSV)', 'orders.csv'), exportButton('Audit log (JSONL)', 'audit.jsonl')],
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       grave.length > 0
         ? note(grave.some((/** @type {any} */ a) => a.severity === 'critical') ? 'bad' : 'warn', h('p', null, h('strong', null, plural(grave.length, 'alarm'))), h('ul', null, grave.slice(0, 5).map((/** @type {any} */ a) => h('li', null, badge(a.severity), ' ', a.message))), linkButton('All alarms', '/admin/alarms'))
         : null,

@@ -57,7 +57,7 @@ export async function page(ctx) {
     actions: !decided && mayAct()
       ? [button('Publish', () => decide('APPROVE'), { kind: 'main' }), button('Reject', () => decide('REJECT'), { kind: 'danger' })]
       : l.state === 'published' ? linkButton('As buyers see it', `/listings/${id}`) : badge(l.state),
-    body: h('div', null,
+    body: h('div', { class: 'stack-large' },
       decided ? note('plain', 'This listing is ', badge(l.state), '. What follows is what was looked at.') : null,
       appeal && !decided ? note('warn', h('p', null, h('strong', null, 'Appeal: '), appeal.reason)) : null,
       asked.length > 0 ? note('warn', h('p', null, h('strong', null, 'Look twice')), h('ul', null, asked.map((c) => h('li', null, c)))) : note('good', 'The policy has nothing unusual: aggregates alone, noise or a committee, a quota below the number of rows.'),
@@ -87,7 +87,7 @@ export async function page(ctx) {
         ],
       })),
       section('Segments', table({
-        caption: 'Segments', dense: true, rows: manifest.segments,
+        caption: 'Rows of each segment', dense: true, rows: manifest.segments,
         columns: [{ label: 'Segment', head: true, cell: (/** @type {any} */ s) => s.label }, { label: 'Rows', numeric: true, cell: (s) => count(s.rows) }],
       })),
       section('Synthetic twin', later(() => twinPlots(id, manifest, ctx.signal), 'The twin').node),

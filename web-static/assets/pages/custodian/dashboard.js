@@ -38,7 +38,7 @@ export async function page(ctx) {
   const published = mine.filter((l) => l.state === 'published').length;
   return {
     title, crumbs: [{ label: 'Custodian' }],
-    node: h('div', null,
+    node: h('div', { class: 'stack-large' },
       heading(title, { lead: 'Every query made, every value revealed, what is left and what it earned.', actions }),
       figures(
         figure('Earned', credits(s.earned), h('a', { href: '/balance' }, 'Balance and withdrawal')),

@@ -107,7 +107,7 @@ export async function page(ctx) {
   return {
     title: l.title,
     crumbs: [{ label: 'Custodian', href: '/custodian' }, { label: l.title }],
-    node: h('div', null,
+    node: h('div', { class: 'stack-large' },
       heading(l.title, {
         above: badge(l.state), lead: l.description,
         actions: [appeal, l.state === 'published' ? linkButton('As buyers see it', `/listings/${id}`) : null, (STEPS[l.state] ?? []).map(take)],

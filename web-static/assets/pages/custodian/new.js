@@ -20,7 +20,7 @@ const STEPS = ['Table', 'Terms', 'Submit'];
 
 /** @param {number} now */
 function steps(now) {
-  return h('ol', { class: 'steps of3', 'aria-label': 'Steps' }, STEPS.map((s, i) => h('li', i === now ? { 'aria-current': 'step' } : { class: i > now ? 'quiet' : null }, h('strong', null, s), i < now ? h('span', { class: 'hidden' }, ' (done)') : null)));
+  return h('ol', { class: 'steps of3 course', 'aria-label': 'Steps' }, STEPS.map((s, i) => h('li', i === now ? { 'aria-current': 'step' } : { class: i < now ? 'done' : null }, h('p', null, h('strong', null, s), i < now ? h('span', { class: 'hidden' }, ' (done)') : null))));
 }
 
 /** Terms are no secret; they wait here while the page is away. @param {string} id */
@@ -90,7 +90,7 @@ export async function page(ctx) {
           terms1(core, draft);
         },
       }),
-      section('Begun before', h('div', null, h('p', { class: 'quiet' }, 'What was encrypted in this browser and not handed in yet is in its vault.'), button('Show what is unfinished', async () => {
+      section('Begun before', h('div', { class: 'stack' }, h('p', { class: 'quiet' }, 'What was encrypted in this browser and not handed in yet is in its vault.'), button('Show what is unfinished', async () => {
         const core = await openVault({ account, why: 'What is unfinished lies sealed in the vault.' });
         if (core) put(body, await unfinished(core));
       })))));
@@ -108,7 +108,7 @@ export async function page(ctx) {
           { label: 'Encrypted', cell: (d) => when(d.created) },
           { label: 'Size', numeric: true, cell: (d) => `${count(d.rows)} × ${count(d.columns)}, ${bytes(d.bytes)}` },
           { label: 'Next', cell: (d) => d.stage },
-          { label: '', name: 'Acts', cell: (d) => h('div', { class: 'actions' }, button('Go on', () => go(core, d), { kind: 'main' }), button('Delete', async () => {
+          { label: h('span', { class: 'hidden' }, 'Acts'), name: 'Acts', cell: (d) => h('div', { class: 'actions' }, button('Go on', () => go(core, d), { kind: 'main' }), button('Delete', async () => {
             await core.removeDraft(d.id);
             put(body, await unfinished(core));
           }, { kind: 'danger' })) },
@@ -140,7 +140,7 @@ export async function page(ctx) {
   return {
     title: 'List a dataset',
     crumbs: [{ label: 'Custodian', href: '/custodian' }, { label: 'List a dataset' }],
-    node: h('div', null, heading('List a dataset', { lead: 'The table is read, encrypted and committed to in this browser. What leaves it is ciphertext, a public schema, and your signature.' }), marker, body),
+    node: h('div', { class: 'stack-large' }, heading('List a dataset', { lead: 'The table is read, encrypted and committed to in this browser. What leaves it is ciphertext, a public schema, and your signature.' }), marker, body),
     leave() {
       // What is stored goes on after a reload; work in memory does not.
       return !under || window.confirm('Work is under way in this page. Leave it?');

@@ -103,7 +103,7 @@ function columns(seen, change) {
         const [clipped, imputed] = [c.own.reduce((n, x) => n + x.clipped, 0), c.own.reduce((n, x) => n + x.imputed, 0)];
         return [clipped ? `${count(clipped)} clipped ` : '', imputed ? `${count(imputed)} filled in` : ''];
       } },
-      { label: '', name: 'Change', cell: (c) => button('Change', async () => {
+      { label: h('span', { class: 'hidden' }, 'Change'), name: 'Change', cell: (c) => button('Change', async () => {
         const next = await columnDialog(seen.schema, c.name);
         if (next) await change(next);
       }, { kind: 'quiet', label: `Change column ${c.name}` }) },
@@ -129,7 +129,7 @@ function leftOut(seen, change) {
       columns: [
         { label: 'Column', head: true, cell: (d) => d.name },
         { label: 'Why', cell: (d) => d.text },
-        { label: '', name: 'Keep', cell: (d) => (d.suppressed ? button('Keep anyway', () => set(d.name, true), { kind: 'quiet', label: `Keep ${d.name} anyway` }) : null) },
+        { label: h('span', { class: 'hidden' }, 'Keep'), name: 'Keep', cell: (d) => (d.suppressed ? button('Keep anyway', () => set(d.name, true), { kind: 'quiet', label: `Keep ${d.name} anyway` }) : null) },
       ],
     }),
     kept.length > 0

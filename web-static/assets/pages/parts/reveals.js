@@ -36,11 +36,14 @@ export function ticketMeters(tickets) {
   if (!tickets) return null;
   const noisy = tickets.classes.some((c) => c.rhoPerTicket > 0);
   return h('div', { class: 'stack' },
-    tickets.classes.filter((c) => c.offered).map((c) => meter({
-      title: `Opening tickets, class “${c.name}”`, whole: n(c.dealt), rest: 'not accepted yet or destroyed',
-      parts: [{ label: 'spent', value: n(c.spent), text: count(c.spent) }, { label: 'left', value: n(c.left), text: count(c.left) }],
-      format: (x) => count(Math.round(x)),
-    })),
+    tickets.classes.filter((c) => c.offered).map((c) => {
+      const away = Math.max(0, n(c.dealt) - n(c.spent) - n(c.left));
+      return meter({
+        title: `Opening tickets, class “${c.name}”`, whole: n(c.dealt), rest: 'left',
+        parts: [{ label: 'spent', value: n(c.spent), text: count(c.spent) }, ...(away > 0 ? [{ label: 'not accepted yet, or destroyed', value: away, text: count(away) }] : [])],
+        format: (x) => count(Math.round(x)),
+      });
+    }),
     noisy ? meter({
       title: 'Privacy budget (zCDP)', whole: tickets.rhoLimit, rest: 'not dealt',
       parts: [{ label: 'dealt', value: tickets.rhoDealt, text: real(tickets.rhoDealt, 3) }],

@@ -26,8 +26,7 @@ export function staffPage(o) {
   return {
     title: o.title,
     crumbs: here === '/admin' ? [{ label: root }] : [{ label: root, href: '/admin' }, { label: o.title }],
-    wide: true,
-    node: h('div', { class: 'aside left' },
+    node: h('div', { class: 'aside left staff' },
       h('nav', { 'aria-label': 'Administration', class: 'places' }, h('ul', null, PLACES.map(([label, href]) => h('li', null, h('a', { href, ...(href === here || (href !== '/admin' && here.startsWith(`${href}/`)) ? { 'aria-current': 'page' } : {}) }, label))))),
       h('div', null, heading(o.title, { lead: o.lead, actions: o.actions }), o.body)),
   };

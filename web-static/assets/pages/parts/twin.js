@@ -48,7 +48,7 @@ export async function twinPlots(listing, manifest, signal) {
   let leaks = null;
   try {
     const about = JSON.parse(await text(listing, 'twin.json', signal));
-    leaks = details('Every figure that the twin was sampled from', h('pre', { tabindex: 0 }, typeof about.leaks === 'string' ? about.leaks : JSON.stringify(about.leaks, null, 2)));
+    leaks = details('Every figure that the twin was sampled from', h('pre', null, typeof about.leaks === 'string' ? about.leaks : JSON.stringify(about.leaks, null, 2)));
   } catch (e) {
     if (e instanceof DOMException && e.name === 'AbortError') throw e;
   }
