@@ -2,8 +2,9 @@
 // after and withdrawn; the admin in between is a person at another browser.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { RANDHIE, SLOW, eventually, makeVault, openVault, parseCsv, register } from './lib/people.mjs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RANDHIE, SLOW, eventually, makeVault, openVault, parseCsv, register, smallTable } from './lib/people.mjs';
 import { journey } from './lib/stage.mjs';
 
 const TITLE = 'Visits by insurance plan';
@@ -130,8 +131,29 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
     await clinic.look('custodian-dashboard');
   });
 
-  await step('asks another price', async () => {
+  await step('lists another table: the vault is open', async () => {
     await openVault(clinic);
+    const file = join(stage.market.dir, 'small.csv');
+    await writeFile(file, smallTable());
+    await clinic.journey('custodian: another table, vault open', async () => {
+      await clinic.follow('Custodian');
+      await clinic.arrives('Your datasets');
+      await clinic.follow('List a dataset');
+      await clinic.arrives('List a dataset');
+      await clinic.file('Choose a table', file);
+      await clinic.click(/^Encrypt [\d\s]+ values$/);
+      await clinic.button('Review and submit').waitFor({ timeout: SLOW });
+      await clinic.fill('Title', 'Another table');
+      await clinic.fill('Description', 'Three hundred visits.');
+      await clinic.fill('Opening tickets for each quorum', '64');
+      await clinic.click('Review and submit');
+      await clinic.downloads(() => clinic.click('Download the backup'));
+      await clinic.click('Submit for review');
+      await clinic.arrives('Another table', SLOW);
+    });
+  });
+
+  await step('asks another price', async () => {
     await clinic.journey('custodian: another price', async () => {
       await clinic.follow('Custodian');
       await clinic.arrives('Your datasets');

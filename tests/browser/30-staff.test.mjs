@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SLOW, makeVault } from './lib/people.mjs';
+import { SLOW, makeVault, smallTable } from './lib/people.mjs';
 import { journey } from './lib/stage.mjs';
 
 const TITLE = 'Visits of a small clinic';
@@ -14,13 +14,6 @@ const STAFF = [
 ];
 /** What changes something: none of it is offered to an auditor. */
 const ACTS = /^(Publish|Reject|Approve|Refuse|Suspend|Restore|Clear second factor|Send again|Dismiss)$/;
-
-/** A table of 300 rows in two groups, small so that the staff is what is tested. */
-function smallTable() {
-  const lines = ['plan,visits,age'];
-  for (let i = 0; i < 300; i += 1) lines.push(`${i % 2 ? 'free' : 'paying'},${(i * 7) % 23},${20 + ((i * 13) % 60)}`);
-  return `${lines.join('\n')}\n`;
-}
 
 journey('staff: what an admin decides and an auditor sees', [], async (stage, step) => {
   const { market } = stage;
@@ -237,7 +230,7 @@ journey('staff: what an admin decides and an auditor sees', [], async (stage, st
     const orders = await auditor.downloads(() => auditor.click('Orders (CSV)'));
     assert.match(orders.text, /^[a-z_A-Z]+(,[a-z_A-Z]+)+/);
 
-    await auditor.journey('auditor: note the audit log’s head', async () => {
+    await auditor.journey('auditor: note the head of the audit log', async () => {
       await auditor.follow('Audit');
       await auditor.arrives('Overview');
       await auditor.follow('Audit log');

@@ -39,8 +39,25 @@ journey('operator: machines', [], async (stage, step) => {
     await other.look('operator-none');
   });
 
-  await step('the admin looks at their work', async () => {
+  await step('a pod is registered by its operator and admitted by the admin', async () => {
+    const who = await stage.market.account('Third Operator', ['PARTNER']);
+    await stage.market.command(['pod', '--init', '--name', 'pod 2'], who);
     const admin = await stage.staff('admin');
+    await admin.journey('admin: admit a pod', async () => {
+      await admin.follow('Admin');
+      await admin.arrives('Overview');
+      await admin.follow('1 machine waits');
+      await admin.arrives('Machines');
+      await admin.aside(() => admin.look('admin-machines-waiting'));
+      await admin.click('Approve');
+      await admin.click('Approve');
+      await admin.sees('Approved.');
+    });
+  });
+
+  await step('the admin looks at their work', async () => {
+    const admin = stage.people.find((x) => x.name === 'admin');
+    assert.ok(admin);
     await admin.open('/admin/machines');
     await admin.page.locator('main details summary').filter({ hasText: 'Work' }).first().click();
     await admin.sees('Jobs done');

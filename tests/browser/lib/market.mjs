@@ -90,6 +90,24 @@ export class Market {
     return JSON.parse(await readFile(join(this.dir, 'm', 'passwords.json'), 'utf8'));
   }
 
+  /**
+   * The program as somebody runs it against this market, in a folder of its own.
+   * @param {string[]} args
+   * @param {{mail: string, password: string}} who
+   */
+  async command(args, who) {
+    const cwd = await mkdtemp(join(this.dir, 'at-'));
+    const child = spawn(BINARY, args, {
+      cwd, stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, VEILBOURSE_SERVER: this.url, VEILBOURSE_EMAIL: who.mail, VEILBOURSE_PASSWORD: who.password },
+    });
+    let out = '';
+    for (const s of [child.stdout, child.stderr]) s.on('data', (b) => (out += b));
+    const [code] = await once(child, 'exit');
+    if (code !== 0) throw new Error(`veilbourse ${args.join(' ')} ended with ${code}:\n${out}`);
+    return out;
+  }
+
   /** As a crash would: no goodbye. */
   async kill(signal = /** @type {NodeJS.Signals} */ ('SIGKILL')) {
     const child = this.#process;

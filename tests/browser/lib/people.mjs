@@ -79,6 +79,13 @@ export async function eventually(p, count, wanted) {
   assert.equal(await count(), wanted);
 }
 
+/** A table of 300 rows in two groups, small so that the staff is what is tested. */
+export function smallTable() {
+  const lines = ['plan,visits,age'];
+  for (let i = 0; i < 300; i += 1) lines.push(`${i % 2 ? 'free' : 'paying'},${(i * 7) % 23},${20 + ((i * 13) % 60)}`);
+  return `${lines.join('\n')}\n`;
+}
+
 /**
  * Rows of a CSV without quotes.
  * @param {string} text

@@ -255,9 +255,18 @@ export class Person {
    * @param {() => Promise<void>} walk
    */
   async journey(name, walk) {
+    await this.home();
+    await this.counted(name, walk);
+  }
+
+  /**
+   * The same from the page that is open.
+   * @param {string} name
+   * @param {() => Promise<void>} walk
+   */
+  async counted(name, walk) {
     const wanted = row(name);
     const before = this.pressed.length;
-    await this.home();
     await walk();
     const done = this.pressed.slice(before);
     assert.equal(done.length, wanted.clicks, `${name}: the guide says ${wanted.clicks} clicks (${wanted.which.join('; ')}), it took ${done.length} (${done.join('; ')})`);
@@ -308,11 +317,12 @@ export class Person {
   /**
    * Holds the present page to them, and takes its pictures: no finding of axe
    * that is serious, wide and light or narrow and dark; nothing to scroll
-   * sideways on a phone.
+   * sideways on a phone; and no part of it has failed.
    * @param {string} name
    */
   async look(name) {
     await this.still();
+    for (const f of await this.page.locator('main .note.bad code, dialog .note.bad code').allInnerTexts()) this.complain(`${name}: a part of the page failed with ${f}`);
     await mkdir(SCREENSHOTS, { recursive: true });
     /** @type {[string, import('playwright-core').ViewportSize, 'light' | 'dark'][]} */
     const ways = [['light', WIDE, 'light'], ['dark', WIDE, 'dark'], ['phone', PHONE, 'light'], ['phone-dark', PHONE, 'dark']];
