@@ -183,7 +183,7 @@ async function show(how = {}) {
     const gone = e instanceof Error && 'code' in e && e.code === 'NOT_FOUND';
     view = {
       title: gone ? 'Not found' : 'Something went wrong',
-      node: h('div', null, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => void show())),
+      node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => void show())),
     };
   } finally {
     clearTimeout(slow);
@@ -236,7 +236,7 @@ function scrollBack(y) {
 async function open(path, signal) {
   const found = find(ROUTES, path);
   if (!found) {
-    return { title: 'Not found', node: h('div', null, h('h1', null, 'No such page'), empty('This address leads nowhere.', 'Perhaps it was cut off when it was copied.', linkButton('First page', '/'))) };
+    return { title: 'Not found', node: h('div', { class: 'stack' }, h('h1', null, 'No such page'), empty('This address leads nowhere.', 'Perhaps it was cut off when it was copied.', linkButton('First page', '/'))) };
   }
   const { route, params } = found;
   if ((route.signedIn || route.roles) && !session()) return mustSignIn();

@@ -57,6 +57,8 @@ function fill(to, children) {
 export function h(tag, attributes, ...children) {
   const e = document.createElement(tag);
   fill(e, children);
+  // Long lines are scrolled, by the keyboard too.
+  if (tag === 'pre') e.tabIndex = 0;
   // After the children, so that a select takes its value.
   dress(e, attributes);
   return e;

@@ -40,5 +40,5 @@ export function reportView(r) {
       ],
     }),
     r.srs_contributors.length ? details('Who contributed to the reference string', table({ caption: 'Contributors', rows: r.srs_contributors, columns: [{ label: 'Name', head: true, cell: (c) => c.name }, { label: 'Key', cell: (c) => hash(c.key, 24) }] })) : null,
-    details('As text', h('pre', { tabindex: 0 }, r.text)));
+    details('As text', h('pre', null, r.text)));
 }

@@ -177,7 +177,7 @@ export async function page(ctx) {
           }))),
         h('aside', { class: 'card sticky', 'aria-label': 'Types' }, h('h2', null, 'Types'), docs)),
       section('From your program', h('div', { class: 'two' },
-        h('div', { class: 'stack' }, h('h3', null, 'Ask'), h('pre', { tabindex: 0 }, h('code', null, `curl ${location.origin}/graphql \\\n  -H 'authorization: Bearer vbk_…' \\\n  -H 'content-type: application/json' \\\n  -d '{"query":"{ listings { nodes { id title } } }"}'`)), copyButton(`curl ${location.origin}/graphql -H 'authorization: Bearer vbk_…' -H 'content-type: application/json' -d '{"query":"{ listings { nodes { id title } } }"}'`)),
+        h('div', { class: 'stack' }, h('h3', null, 'Ask'), h('pre', null, h('code', null, `curl ${location.origin}/graphql \\\n  -H 'authorization: Bearer vbk_…' \\\n  -H 'content-type: application/json' \\\n  -d '{"query":"{ listings { nodes { id title } } }"}'`)), copyButton(`curl ${location.origin}/graphql -H 'authorization: Bearer vbk_…' -H 'content-type: application/json' -d '{"query":"{ listings { nodes { id title } } }"}'`)),
         h('div', { class: 'stack' }, h('h3', null, 'Texts of the schema'), facts([
           ['SDL', h('a', { href: '/graphql/sdl' }, '/graphql/sdl')],
           ['Federation subgraph', h('a', { href: '/graphql/federation-sdl' }, '/graphql/federation-sdl')],

@@ -48,7 +48,7 @@ export async function page(ctx) {
   const terms = () => h('div', { class: 'stack-large' },
     section('What the custodian allows', l.policy ? h('ul', null, policyWords(l.policy).map((w) => h('li', null, w))) : empty('No policy yet', 'The custodian has not signed one.')),
     l.tickets ? section('Opening tickets', ticketTable(l.tickets), { lead: 'Each value that is opened spends a ticket of noise that the custodian dealt beforehand. What was dealt is charged to the privacy budget, spent or not.' }) : null,
-    l.policy ? details('Signed policy', facts([['Version', policy.policy_version], ['Valid from', when(policy.valid_from)], ['Signed by', hash(l.policy.key, 24)]]), h('pre', { tabindex: 0 }, JSON.stringify(l.policy, null, 1))) : null);
+    l.policy ? details('Signed policy', facts([['Version', policy.policy_version], ['Valid from', when(policy.valid_from)], ['Signed by', hash(l.policy.key, 24)]]), h('pre', null, JSON.stringify(l.policy, null, 1))) : null);
 
   const seats = () => h('div', { class: 'stack-large' },
     table({ caption: 'Who learns what from an order', wordy: true, rows: seatsOf(openers, { rows }), columns: [{ label: 'Who', head: true, cell: (s) => s.seat }, { label: 'Learns', cell: (s) => s.learns }] }),

@@ -64,7 +64,7 @@ async function read(m) {
   const parts = text.split(/(https?:\/\/[^\s<>"]+)/);
   dialog({
     title: m.subject, wide: true,
-    body: h('pre', { class: 'letter', tabindex: 0 }, parts.map((p) => {
+    body: h('pre', { class: 'letter' }, parts.map((p) => {
       if (!/^https?:\/\//.test(p)) return p;
       const to = new URL(p);
       return h('a', { href: ours(to) ? to.pathname + to.search + to.hash : p, rel: 'noreferrer' }, p);

@@ -85,7 +85,7 @@ export async function page(ctx) {
       caption: 'Registered documents', rows, empty: empty('No documents registered', 'A registered document is run by its digest: shorter requests, and keys that can run nothing else.', h('a', { class: 'button', href: '/api' }, 'Write one in the explorer')),
       columns: [
         { label: 'Digest', head: true, cell: (q) => hash(q.id, 16) },
-        { label: 'Document', cell: (q) => details(q.document.trim().split('\n')[0].slice(0, 60), h('pre', { tabindex: 0 }, q.document)) },
+        { label: 'Document', cell: (q) => details(q.document.trim().split('\n')[0].slice(0, 60), h('pre', null, q.document)) },
         { label: 'Registered', cell: (q) => when(q.createdAt) },
         {
           label: '', cell: (q) => button('Remove', async () => {

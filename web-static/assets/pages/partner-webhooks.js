@@ -132,7 +132,7 @@ export async function page(ctx) {
       h('div', { class: 'stack-large' }, list.node, log),
       section('Checking a signature', h('div', { class: 'prose stack' },
         h('p', null, 'Each request carries ', h('code', null, 'Veilbourse-Event'), ', ', h('code', null, 'Veilbourse-Delivery'), ' (the same in every attempt: drop what you have seen) and ', h('code', null, 'Veilbourse-Signature: t=UNIX,v1=HEX'), ', the HMAC-SHA256 of the time, a dot and the body. Compare in constant time; refuse what is older than five minutes.'),
-        h('pre', { tabindex: 0 }, h('code', null, 'import hashlib, hmac, time\n\ndef genuine(secret, header, body):\n    parts = [p.split("=", 1) for p in header.split(",")]\n    t = next(v for k, v in parts if k == "t")\n    want = hmac.new(secret.encode(), t.encode() + b"." + body, hashlib.sha256).hexdigest()\n    fresh = abs(time.time() - int(t)) < 300\n    return fresh and any(k == "v1" and hmac.compare_digest(v, want) for k, v in parts)'))))),
+        h('pre', null, h('code', null, 'import hashlib, hmac, time\n\ndef genuine(secret, header, body):\n    parts = [p.split("=", 1) for p in header.split(",")]\n    t = next(v for k, v in parts if k == "t")\n    want = hmac.new(secret.encode(), t.encode() + b"." + body, hashlib.sha256).hexdigest()\n    fresh = abs(time.time() - int(t)) < 300\n    return fresh and any(k == "v1" and hmac.compare_digest(v, want) for k, v in parts)'))))),
   };
 }
 
@@ -159,7 +159,7 @@ function look(d) {
         caption: 'Attempts', rows: /** @type {any[]} */ (d.attempts), empty: h('p', { class: 'quiet' }, 'Not tried yet.'),
         columns: [{ label: 'When', cell: (a) => when(a.at) }, { label: 'Status', numeric: true, cell: (a) => a.status ?? 'none' }, { label: 'Took', numeric: true, cell: (a) => `${count(a.milliseconds)} ms` }, { label: 'Answer', cell: (a) => h('span', { class: 'mono small break' }, a.error ?? a.excerpt) }],
       }),
-      details('What was sent', h('pre', { tabindex: 0 }, body)),
+      details('What was sent', h('pre', null, body)),
     ],
   });
 }
