@@ -16,6 +16,9 @@ pub enum ClientError {
         code: String,
         /// The server's message.
         message: String,
+        /// What it said beside: an object with `status`, `field`, `limit`,
+        /// `value`, `retryAfterSeconds`, as they apply.
+        details: serde_json::Value,
     },
     /// The server could not be reached or its answer could not be read.
     #[error("{operation}: {source}")]

@@ -43,10 +43,15 @@ pub struct Server {
 impl Server {
     /// `base` without a trailing slash, for example `http://127.0.0.1:8080`.
     pub fn new(base: &str) -> Self {
+        Self::over(base, reqwest::Client::new())
+    }
+
+    /// The same with an HTTP client of the caller's, for TLS as it wants it.
+    pub fn over(base: &str, http: reqwest::Client) -> Self {
         Self {
             base: base.trim_end_matches('/').to_owned(),
             token: None,
-            http: reqwest::Client::new(),
+            http,
         }
     }
 
@@ -101,18 +106,10 @@ impl Server {
             reason: format!("{status}: {e}"),
         })?;
         if let Some(e) = answer["errors"].as_array().and_then(|e| e.first()) {
-            return Err(server_error(
-                operation,
-                e["extensions"]["code"].as_str(),
-                &e["message"],
-            ));
+            return Err(server_error(operation, &e["extensions"], &e["message"]));
         }
         if !status.is_success() {
-            return Err(server_error(
-                operation,
-                answer["code"].as_str(),
-                &answer["message"],
-            ));
+            return Err(server_error(operation, &answer, &answer["message"]));
         }
         match answer["data"].get(operation) {
             Some(v) => Ok(v.clone()),
@@ -273,15 +270,26 @@ async fn accepted(path: &str, r: reqwest::Response) -> Result<reqwest::Response,
         operation: path.into(),
         code,
         message,
+        details: details(&answer),
     })
 }
 
-fn server_error(operation: &str, code: Option<&str>, message: &Value) -> ClientError {
+fn server_error(operation: &str, said: &Value, message: &Value) -> ClientError {
     ClientError::Server {
         operation: operation.into(),
-        code: code.unwrap_or("INTERNAL").into(),
+        code: said["code"].as_str().unwrap_or("INTERNAL").into(),
         message: message.as_str().unwrap_or("no message").into(),
+        details: details(said),
     }
+}
+
+/// What was said beside code and message, as far as it is words and numbers.
+fn details(said: &Value) -> Value {
+    let mut rest = said.as_object().cloned().unwrap_or_default();
+    rest.retain(|name, v| {
+        !matches!(name.as_str(), "code" | "message") && (v.is_string() || v.is_number())
+    });
+    Value::Object(rest)
 }
 
 #[cfg(test)]
@@ -341,6 +349,21 @@ mod tests {
         let server = stub("HTTP/1.1 404 Not Found\r\ncontent-length: 99999999\r\n\r\n").await;
         let e = server.get("/v1/x").await.unwrap_err();
         assert_eq!(e.code(), Some("404"));
+    }
+
+    #[tokio::test]
+    async fn what_a_refusal_says_beside_its_code_is_kept() {
+        let said = json!({ "code": "TOO_LARGE", "status": 413, "field": "program",
+            "limit": "10", "value": "11", "data": null });
+        let e = server_error("quote", &said, &json!("program is too large"));
+        let ClientError::Server { code, details, .. } = e else {
+            panic!("{e}");
+        };
+        assert_eq!(code, "TOO_LARGE");
+        let expected = json!({ "status": 413, "field": "program", "limit": "10", "value": "11" });
+        assert_eq!(details, expected);
+        let e = server_error("quote", &Value::Null, &Value::Null);
+        assert_eq!(e.code(), Some("INTERNAL"));
     }
 
     #[tokio::test]
