@@ -91,7 +91,8 @@ impl Message {
         let mut message = lettre::Message::builder()
             .from(h.sender.0.clone())
             .to(Mailbox::new(None, to.clone()))
-            .subject(letter.subject.clone())
+            // What looks like an encoded word (RFC 2047) stays what it looks like.
+            .subject(letter.subject.replace("=?", "= ?"))
             .date(SystemTime::UNIX_EPOCH + Duration::from_millis(h.at))
             .message_id(Some(Self::message_id(h.id, h.sender)))
             // RFC 3834: nothing answers this by itself.
@@ -216,6 +217,10 @@ mod tests {
             let m = Message::new(&h, &letter(subject)).expect("made");
             let lines = header_lines(&m.bytes);
             assert_eq!(lines.len(), plain, "{lines:?}");
+            assert!(
+                !lines.iter().any(|l| l.contains("=?utf-8?q?x=0D")),
+                "{lines:?}"
+            );
             assert!(!lines.iter().any(|l| l.starts_with("Bcc")), "{lines:?}");
             assert_eq!((m.to.to_string().as_str()), "a@example.org");
         }
