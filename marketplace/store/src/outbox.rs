@@ -56,10 +56,12 @@ async fn insert(tx: &Tx, letter: &Letter, once: Option<&str>, now: Millis) -> Re
     Ok(tx.exec(sql, values).await? == 1)
 }
 
-/// An id of a letter from what it is about: the store has no randomness of its
-/// own, and one change writes each kind to an account once.
-fn id_of(account: AccountId, kind: MailKind, about: &str, now: Millis) -> MailId {
+/// An id of a letter from what it is about and from the head of the audit log:
+/// the store has no randomness of its own, and one change, which the log has a
+/// record of, writes each kind to an account once.
+fn id_of(account: AccountId, kind: MailKind, about: &str, head: u64, now: Millis) -> MailId {
     let mut h = blake3::Hasher::new_derive_key("veilbourse v1 letter id");
+    h.update(&head.to_le_bytes());
     for part in [account.to_string().as_str(), kind.name(), about] {
         h.update(&(part.len() as u64).to_le_bytes());
         h.update(part.as_bytes());
@@ -84,8 +86,13 @@ async fn letter_to(
         .await?
         .ok_or(DomainError::NotFound { what: "account" })?;
     let address = text(&row, "mail")?;
+    let row = tx
+        .one("SELECT MAX(sequence) AS head FROM audit_log", vec![])
+        .await?;
+    let head = row.map(|r| maybe_number(&r, "head")).transpose()?.flatten();
+    let head = head.unwrap_or_default();
     Ok(address.contains('@').then(|| Letter {
-        id: id_of(account, kind, about, now),
+        id: id_of(account, kind, about, head, now),
         account: Some(account),
         address,
         kind,

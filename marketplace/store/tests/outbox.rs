@@ -277,6 +277,14 @@ async fn a_letter_is_there_exactly_when_its_change_is() {
                 .map(drop)
         })
         .await;
+        // Approved and refused at one moment, each is written about.
+        let n = of(&s, MailKind::MachineDecided).await.len();
+        for approve in [true, false, true] {
+            s.decide_machine(pod(), by, approve, "", 10)
+                .await
+                .expect("decided");
+        }
+        assert_eq!(of(&s, MailKind::MachineDecided).await.len(), n + 3);
         invariants(&s).await;
     }
 }
@@ -497,6 +505,11 @@ async fn a_budget_that_runs_low_is_told_once_a_policy_version() {
             ),
             (Some("values"), Some(2), Some(50))
         );
+        // Again at the same moment: it was said, and the order is placed.
+        let mut same = placing(15);
+        same.order.values = 1;
+        s.place_order(same, 100).await.expect("placed");
+        assert_eq!(of(&s, MailKind::BudgetLow).await.len(), 1);
         // Refunded and ordered again: it was said.
         for w in ["lease", "decline"] {
             step(&s, 1, w, 101).await.expect(w);

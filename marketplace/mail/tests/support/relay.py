@@ -83,7 +83,7 @@ def main():
         options |= {
             "authenticator": check,
             "auth_required": True,
-            "auth_require_tls": a.tls != "",
+            "auth_require_tls": a.tls == "starttls",
         }
     handler = Handler(a.log)
 
