@@ -12,6 +12,9 @@ mod model;
 mod mutation;
 mod partners;
 mod partners_service;
+mod people;
+mod people_model;
+mod people_service;
 mod query;
 mod root;
 mod scalar;
@@ -31,6 +34,8 @@ pub use limits::{
 pub use model::*;
 pub use partners::*;
 pub use partners_service::{Delivered, KeyWanted, Partners, WithSecret};
+pub use people_model::*;
+pub use people_service::People;
 pub use root::{Mutation, Query};
 pub use scalar::Money;
 pub use service::{

@@ -6,6 +6,7 @@ use crate::{
     letters::{LetterMutation, LetterQuery},
     mutation::MarketMutation,
     partners::{PartnersMutation, PartnersQuery},
+    people::{PeopleMutation, PeopleQuery},
     query::MarketQuery,
 };
 use async_graphql::MergedObject;
@@ -14,6 +15,7 @@ use async_graphql::MergedObject;
 #[derive(Debug, Default, MergedObject)]
 pub struct Query(
     MarketQuery,
+    PeopleQuery,
     LetterQuery,
     PartnersQuery,
     FederationQuery,
@@ -22,4 +24,9 @@ pub struct Query(
 
 /// The mutation root.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(MarketMutation, LetterMutation, PartnersMutation);
+pub struct Mutation(
+    MarketMutation,
+    PeopleMutation,
+    LetterMutation,
+    PartnersMutation,
+);

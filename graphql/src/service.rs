@@ -1,7 +1,9 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{Committees, KeyNode, LetterService, ListingTickets, Partners, TicketOffer};
+use crate::{
+    Committees, KeyNode, LetterService, ListingTickets, Partners, People, TicketOffer,
+};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -28,6 +30,8 @@ pub struct Caller {
     /// Whether the request comes from the server's own machine, by its name
     /// there and through no proxy that says so (MAIL-10).
     pub local: bool,
+    /// What the program calls itself.
+    pub agent: String,
 }
 
 /// What everybody may know of the marketplace.
@@ -148,7 +152,7 @@ pub struct Progress {
 
 /// The market's acts. Each takes the pass of the policy table.
 #[async_trait]
-pub trait Service: Committees + LetterService + Partners + Send + Sync {
+pub trait Service: Committees + LetterService + Partners + People + Send + Sync {
     /// For reading.
     fn store(&self) -> &dyn Store;
     /// The time.
@@ -167,8 +171,14 @@ pub trait Service: Committees + LetterService + Partners + Send + Sync {
         password: &str,
         roles: Vec<Role>,
     ) -> Result<Account>;
-    /// ACC-2, ACC-3.
-    async fn login(&self, caller: &Caller, mail: &str, password: &str) -> Result<SessionTokens>;
+    /// ACC-2, ACC-3, ACC-11.
+    async fn login(
+        &self,
+        caller: &Caller,
+        mail: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<SessionTokens>;
     /// ACC-3.
     async fn refresh(&self, caller: &Caller, token: &str) -> Result<SessionTokens>;
     /// ACC-3.
@@ -191,7 +201,7 @@ pub trait Service: Committees + LetterService + Partners + Send + Sync {
     async fn submit_listing(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
     /// DOC-3.
     async fn update_policy(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
-    /// Pause, resume, withdraw (owner); approve, reject (admin).
+    /// The owner's own steps: pause, resume, withdraw.
     async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep) -> Result<Listing>;
 
     /// LED-4.

@@ -16,6 +16,7 @@ mod m07_quotes_used;
 mod m08_committee;
 mod m09_mail;
 mod m11_partners;
+mod m10_people;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m08_committee::Migration),
             Box::new(m09_mail::Migration),
             Box::new(m11_partners::Migration),
+            Box::new(m10_people::Migration),
         ]
     }
 }

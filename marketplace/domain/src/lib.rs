@@ -17,10 +17,13 @@ pub mod mail;
 pub mod money;
 pub mod order;
 pub mod partners;
+pub mod passwords;
+pub mod people;
 pub mod ports;
 pub mod records;
 pub mod scopes;
 pub mod terms;
+pub mod texts;
 pub mod tickets;
 pub mod webhooks;
 

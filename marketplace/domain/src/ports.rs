@@ -17,6 +17,7 @@ use crate::{
     mail::Outbox,
     order::{Granted, Order},
     partners::{ApiKeys, Requests},
+    people::{Insight, People},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
         LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
@@ -45,8 +46,8 @@ pub trait Identities: Send + Sync {
     async fn account(&self, id: AccountId) -> Result<Account>;
     /// By mail, in lower case.
     async fn account_by_mail(&self, mail: &str) -> Result<Option<Account>>;
-    /// All, newest last.
-    async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>>;
+    /// All, or those with a text in name or mail, newest last.
+    async fn accounts(&self, search: Option<&str>, page: &PageRequest) -> Result<Page<Account>>;
     /// Begins a session with the hash of its first refresh token.
     async fn open_session(&self, session: &Session, refresh: Digest) -> Result<()>;
     /// Exchanges a refresh token; one used before revokes its session (ACC-3).
@@ -455,6 +456,8 @@ pub trait AuditLog: Send + Sync {
 /// Everything that the database does.
 pub trait Store:
     Identities
+    + People
+    + Insight
     + Listings
     + Dealings
     + Orders
@@ -468,6 +471,8 @@ pub trait Store:
 }
 impl<T> Store for T where
     T: Identities
+        + People
+        + Insight
         + Listings
         + Dealings
         + Orders

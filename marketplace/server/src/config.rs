@@ -112,6 +112,9 @@ pub struct ServerConfig {
     /// A file of certificates (PEM) that webhooks' receivers may be certified by,
     /// besides the public authorities.
     pub webhook_roots: Option<PathBuf>,
+    /// Whether an account waits with listings, orders, money and machines until
+    /// its mail address was verified (ACC-9).
+    pub require_verified_mail: bool,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -141,6 +144,7 @@ impl Default for ServerConfig {
             webhook_allow_private: false,
             webhook_disable_days: 5,
             webhook_roots: None,
+            require_verified_mail: true,
             limits: Limits::default(),
         }
     }
@@ -190,6 +194,15 @@ impl ServerConfig {
                 limit: u64::from(MAX_PAGE),
                 value: u64::from(self.drafts),
             });
+        }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+            if rest.is_none_or(|r| r.is_empty() || r.ends_with('/') || r.contains(['?', '#'])) {
+                return Err(DomainError::invalid(
+                    "public_url",
+                    "must begin with http:// or https:// and not end with a slash",
+                ));
+            }
         }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));

@@ -5,6 +5,7 @@
 //! [`App::open`].
 
 mod apikeys;
+mod alarms;
 mod app;
 mod auth;
 mod body;
@@ -14,6 +15,8 @@ mod committees;
 mod config;
 mod convert;
 mod dealings;
+mod earnings;
+mod exports;
 mod http;
 mod keys;
 mod letters;
@@ -28,6 +31,9 @@ mod orders;
 #[cfg(test)]
 mod partner_tests;
 mod partners;
+mod people;
+#[cfg(test)]
+mod people_tests;
 mod post;
 mod postman;
 mod quorums;
@@ -35,11 +41,15 @@ mod quotes;
 mod receipts;
 mod requests;
 mod run;
+mod second_factor;
 mod service;
+mod sessions;
 mod settle;
 mod site;
+mod slowdown;
 mod socket;
 mod tickets;
+mod totp;
 mod uploads;
 mod webhooks;
 

@@ -37,7 +37,11 @@ pub(crate) async fn listing_stepped(
             facts["reason"] = Value::from(reason.as_str());
             MailKind::ListingRejected
         }
-        ListingStep::Pause | ListingStep::Resume | ListingStep::Withdraw => return Ok(()),
+        // Who decided is told of an appeal where it is made.
+        ListingStep::Appeal { .. }
+        | ListingStep::Pause
+        | ListingStep::Resume
+        | ListingStep::Withdraw => return Ok(()),
     };
     let about = format!("listing:{}:{version}", l.id);
     outbox::tell(tx, l.owner, kind, &about, facts, now).await

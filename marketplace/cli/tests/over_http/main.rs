@@ -13,6 +13,7 @@ mod market;
 mod metrics;
 mod money;
 mod orders;
+mod pages;
 mod processes;
 mod site;
 mod training;
