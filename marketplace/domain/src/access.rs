@@ -196,6 +196,12 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Query, "audit", STAFF),
     (Query, "auditCheck", STAFF),
     (Query, "reviewQueue", ADMIN),
+    (Query, "mySessions", SignedIn),
+    (Query, "alarms", STAFF),
+    (Query, "overview", STAFF),
+    (Query, "custodianSummary", CUSTODIAN),
+    (Query, "listingOrders", SignedIn),
+    (Query, "machineWork", SignedIn),
     (Mutation, "register", Public),
     (Mutation, "login", Public),
     (Mutation, "refresh", Public),
@@ -216,6 +222,22 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Mutation, "registerMachine", ACTOR),
     (Mutation, "decideMachine", ADMIN),
     (Mutation, "placeOrder", BUYER),
+    (Mutation, "verifyMail", Public),
+    (Mutation, "resendVerification", SignedIn),
+    (Mutation, "requestPasswordReset", Public),
+    (Mutation, "resetPassword", Public),
+    (Mutation, "changePassword", SignedIn),
+    (Mutation, "changeMail", SignedIn),
+    (Mutation, "changeName", SignedIn),
+    (Mutation, "beginSecondFactor", SignedIn),
+    (Mutation, "confirmSecondFactor", SignedIn),
+    (Mutation, "disableSecondFactor", SignedIn),
+    (Mutation, "revokeSession", SignedIn),
+    (Mutation, "deleteAccount", ACTOR),
+    (Mutation, "suspendAccount", ADMIN),
+    (Mutation, "restoreAccount", ADMIN),
+    (Mutation, "clearSecondFactor", ADMIN),
+    (Mutation, "appealListing", CUSTODIAN),
     (Subscription, "orderProgress", SignedIn),
     (Http, "GET /graphql", Public),
     (Http, "POST /graphql", Public),
@@ -223,6 +245,11 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Http, "GET /healthz", Public),
     (Http, "GET /readyz", Public),
     (Http, "GET /metrics", Public),
+    (Http, "POST /v1/session", Public),
+    (Http, "DELETE /v1/session", Public),
+    (Http, "GET /v1/exports/ledger.csv", STAFF),
+    (Http, "GET /v1/exports/audit.jsonl", STAFF),
+    (Http, "GET /v1/exports/orders.csv", STAFF),
     (Http, "HEAD /v1/listings/{id}/objects/{name}", CUSTODIAN),
     (Http, "PATCH /v1/listings/{id}/objects/{name}", CUSTODIAN),
     (Http, "GET /v1/listings/{id}/objects/{name}", Public),
@@ -342,14 +369,69 @@ mod tests {
 
     #[test]
     fn auditors_change_nothing() {
-        // ACC-1: read-only means no mutation but logging in and out.
+        // ACC-1: read-only means no mutation but of one's own account.
         let auditor = account(&[Role::Auditor]);
         let open: Vec<_> = POLICY
             .iter()
             .filter(|(s, n, _)| *s == Mutation && authorize(*s, n, &auditor).is_ok())
             .map(|(_, n, _)| *n)
             .collect();
-        assert_eq!(open, ["register", "login", "refresh", "logout"]);
+        let own = [
+            "register",
+            "login",
+            "refresh",
+            "logout",
+            "verifyMail",
+            "resendVerification",
+            "requestPasswordReset",
+            "resetPassword",
+            "changePassword",
+            "changeMail",
+            "changeName",
+            "beginSecondFactor",
+            "confirmSecondFactor",
+            "disableSecondFactor",
+            "revokeSession",
+        ];
+        assert_eq!(open, own);
+    }
+
+    /// ACC-1: every entry against everybody, as a table that a person reads.
+    /// On purpose changed? Put the text that the test names in its place.
+    #[test]
+    fn the_matrix_is_the_one_that_was_read() {
+        let machine = |kind| Viewer::Machine {
+            id: MachineId::new(1, [3; 10]),
+            kind,
+            operator: AccountId::new(1, [4; 10]),
+        };
+        let mut everybody = vec![("nobody", Viewer::Anonymous)];
+        everybody.extend(Role::ALL.map(|r| (r.name(), account(&[r]))));
+        everybody.push(("pod", machine(MachineKind::Pod)));
+        everybody.push(("node", machine(MachineKind::Node)));
+        let mut now = String::new();
+        for (surface, name, _) in POLICY {
+            let may = everybody.iter().map(|(who, viewer)| {
+                match authorize(*surface, name, viewer) {
+                    Ok(_) => *who,
+                    // Who is signed in is told that it is the role.
+                    Err(DomainError::Forbidden { .. }) if *viewer != Viewer::Anonymous => "-",
+                    Err(DomainError::Unauthenticated) if *viewer == Viewer::Anonymous => "-",
+                    Err(e) => panic!("{name} as {who}: {e}"),
+                }
+            });
+            let may: Vec<&str> = may.collect();
+            now.push_str(&format!("{surface:?} {name}: {}\n", may.join(" ")));
+        }
+        let held = include_str!("access_matrix.txt");
+        if held != now {
+            let next = std::env::temp_dir().join("access_matrix.txt");
+            std::fs::write(&next, &now).expect("writable");
+            panic!(
+                "src/access_matrix.txt differs; the new text is in {}",
+                next.display()
+            );
+        }
     }
 
     #[test]

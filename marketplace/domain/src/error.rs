@@ -43,6 +43,34 @@ refusals! {
     MailTaken => "MAIL_TAKEN", 409, "an account with this mail exists";
     /// Wrong mail or password, told apart by nobody (ACC-2).
     WrongCredentials => "WRONG_CREDENTIALS", 401, "mail or password is wrong";
+    /// The password is right, the account asks for a second factor (ACC-11).
+    SecondFactorNeeded => "SECOND_FACTOR_NEEDED", 401, "a code of the second factor is needed";
+    /// A code that is wrong, too old or was used before (ACC-11).
+    SecondFactorWrong => "SECOND_FACTOR_WRONG", 401, "the code is wrong or was used before";
+    /// A second factor where there is one, or where there is none (ACC-11).
+    SecondFactorState { found: &'static str } => "SECOND_FACTOR_STATE", 409, "the second factor is {found}";
+    /// A password that others try first (ACC-8).
+    PasswordWeak { reason: &'static str } => "PASSWORD_WEAK", 400, "password: {reason}";
+    /// A link of a letter that is unknown, used, expired or for something else (ACC-9).
+    MailTokenInvalid { reason: &'static str } => "MAIL_TOKEN_INVALID", 400, "the link is not good: {reason}";
+    /// What waits until the mail address was verified (ACC-9).
+    MailUnverified => "MAIL_UNVERIFIED", 403, "verify your mail address first";
+    /// An admin has suspended the account (ACC-15).
+    AccountSuspended => "ACCOUNT_SUSPENDED", 403, "the account is suspended";
+    /// A step of an account from a state that does not allow it (ACC-15, ACC-16).
+    AccountState { found: &'static str, wanted: &'static str } => "ACCOUNT_STATE", 409, "account is {found}, cannot become {wanted}";
+    /// Money is left, or on its way (ACC-16).
+    AccountHasMoney => "ACCOUNT_HAS_MONEY", 409, "the account has money or requests of money; withdraw it first";
+    /// Orders have not ended (ACC-16).
+    AccountHasOrders { open: u64 } => "ACCOUNT_HAS_ORDERS", 409, "{open} orders of the account have not ended";
+    /// Listings are submitted, published or paused (ACC-16).
+    AccountHasListings { live: u64 } => "ACCOUNT_HAS_LISTINGS", 409, "{live} listings of the account are live; withdraw them first";
+    /// Machines are approved (ACC-16).
+    AccountHasMachines { approved: u64 } => "ACCOUNT_HAS_MACHINES", 409, "{approved} machines of the account are approved; ask an admin to refuse them first";
+    /// A character that hides or reorders a text (REV-5).
+    TextCharacter { field: &'static str, code: u32 } => "TEXT_CHARACTER", 400, "{field}: character number {code} is not allowed";
+    /// A policy handed in before it is valid (REV-4).
+    PolicyNotYet { valid_from: u64, now: u64 } => "POLICY_NOT_YET", 409, "the policy is valid from {valid_from}, now is {now}";
     /// Roles that are never self-registered (ACC-2).
     RoleNotRegistrable { role: String } => "ROLE_NOT_REGISTRABLE", 403, "the role {role} is granted by an admin, not registered";
     /// A token that is unknown, expired or revoked (ACC-3, ACC-4).

@@ -63,6 +63,8 @@ ids! {
     TransferId, "transfer id";
     /// A deposit or withdrawal request.
     CashRequestId, "cash request id";
+    /// A letter.
+    MailId, "mail id";
 }
 
 macro_rules! keys {

@@ -13,11 +13,15 @@ pub mod job;
 pub mod joint;
 pub mod ledger;
 pub mod listing;
+pub mod mail;
 pub mod money;
 pub mod order;
+pub mod passwords;
+pub mod people;
 pub mod ports;
 pub mod records;
 pub mod terms;
+pub mod texts;
 pub mod tickets;
 
 #[cfg(test)]

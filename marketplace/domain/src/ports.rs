@@ -15,6 +15,7 @@ use crate::{
     ledger::{Balance, LedgerAccount, TransferKind},
     listing::{Listing, ListingStep},
     order::{Granted, Order},
+    people::{Insight, People},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
         LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
@@ -42,8 +43,8 @@ pub trait Identities: Send + Sync {
     async fn account(&self, id: AccountId) -> Result<Account>;
     /// By mail, in lower case.
     async fn account_by_mail(&self, mail: &str) -> Result<Option<Account>>;
-    /// All, newest last.
-    async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>>;
+    /// All, or those with a text in name or mail, newest last.
+    async fn accounts(&self, search: Option<&str>, page: &PageRequest) -> Result<Page<Account>>;
     /// Begins a session with the hash of its first refresh token.
     async fn open_session(&self, session: &Session, refresh: Digest) -> Result<()>;
     /// Exchanges a refresh token; one used before revokes its session (ACC-3).
@@ -450,8 +451,14 @@ pub trait AuditLog: Send + Sync {
 }
 
 /// Everything that the database does.
-pub trait Store: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog {}
-impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog> Store for T {}
+pub trait Store:
+    Identities + People + Insight + Listings + Dealings + Orders + LedgerPort + AuditLog
+{
+}
+impl<T: Identities + People + Insight + Listings + Dealings + Orders + LedgerPort + AuditLog> Store
+    for T
+{
+}
 
 /// Uploaded objects (UP).
 #[async_trait]
