@@ -7,13 +7,18 @@ mod audit;
 mod db;
 mod dealings;
 mod identities;
+mod insight;
 mod jobs;
 mod ledger;
 mod listings;
 mod objects;
 mod orders;
+mod outbox;
+mod people;
 mod quorums;
+mod reviews;
 mod rows;
+mod websessions;
 
 pub use db::{FailPoint, FailPoints, SqlStore};
 pub use objects::FileObjects;

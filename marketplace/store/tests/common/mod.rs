@@ -14,6 +14,7 @@ use veilbourse_domain::{
     ledger::TransferKind,
     listing::{Listing, ListingState, ListingStep},
     order::{Granted, Order, Placed},
+    people::AccountState,
     ports::{AuditLog, Identities, LedgerPort, Listings, Orders},
     records::{Account, Machine, PlaceOrder, SignedText, StoredQuote, SubmittedOutput},
     terms::{EvaluationClass, Opener, Openers, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
@@ -236,6 +237,9 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
             password_hash: "$argon2id$".into(),
             roles: vec![role],
             created_at: 1,
+            verified_at: Some(1),
+            state: AccountState::Active,
+            second_factor: false,
         };
         s.create_account(&a, 1).await?;
         s.register_key(account(n), PublicKey([n; 32]), 1).await?;
@@ -265,6 +269,7 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         description: "100% synthetic_rows".into(),
         dataset: Digest([5; 32]),
         created_at: 1,
+        updated_at: 1,
         policy: None,
         state: ListingState::Draft,
     };
