@@ -6,6 +6,9 @@ mod error;
 mod limits;
 mod model;
 mod mutation;
+mod people;
+mod people_model;
+mod people_service;
 mod query;
 mod root;
 mod scalar;
@@ -19,6 +22,8 @@ pub use limits::{
     SubscriptionsOnly, may_be_large,
 };
 pub use model::*;
+pub use people_model::*;
+pub use people_service::People;
 pub use root::{Mutation, Query};
 pub use scalar::Money;
 pub use service::{
