@@ -5,6 +5,7 @@ use crate::{
     config::ServerConfig,
     keys::read_or_make_key,
     limits::{Held, Limiters},
+    people::PeopleState,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -63,6 +64,8 @@ pub struct App {
     pub(crate) hashing: Arc<Semaphore>,
     /// Objects of listings verified at once.
     pub(crate) submitting: Arc<Semaphore>,
+    /// About people: keys, guesses, who was seen.
+    pub(crate) people: PeopleState,
     /// When it was started.
     started: Millis,
     /// When key nodes last asked for something (SET-7); those of before the start
@@ -143,6 +146,7 @@ impl App {
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
             tokens: TokenKeys::new(tokens, &id),
+            people: PeopleState::new(tokens),
             config,
             store,
             objects,

@@ -365,7 +365,10 @@ async fn market(dealing_bytes: u64) -> Market {
         let mail = format!("u{n}@example.org");
         let made = app.make_account(&mail, "u", PASSWORD, vec![role]).await;
         let made = made.expect("made").id;
-        let session = app.sign_in("here", &mail, PASSWORD).await.expect("in");
+        let session = app
+            .sign_in("here", "", &mail, PASSWORD, None)
+            .await
+            .expect("in");
         let (key, now) = (PublicKey(key(n).0), NOW);
         app.store.register_key(made, key, now).await.expect("key");
         accounts.push(made);
@@ -462,6 +465,7 @@ impl Market {
             description: String::new(),
             dataset: manifest().root(),
             created_at: NOW,
+            updated_at: NOW,
             policy: None,
             state: ListingState::Draft,
         };

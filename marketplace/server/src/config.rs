@@ -66,6 +66,12 @@ pub struct ServerConfig {
     pub drafts: u32,
     /// Most bytes of dealings that a listing may have.
     pub dealing_bytes: u64,
+    /// Where people reach the server, for links in letters and cookies; with
+    /// `https` cookies are sent over TLS alone.
+    pub public_url: Option<String>,
+    /// Whether an account waits with listings, orders, money and machines until
+    /// its mail address was verified (ACC-9).
+    pub require_verified_mail: bool,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -86,6 +92,8 @@ impl Default for ServerConfig {
             order_seconds: 86_400,
             drafts: 10,
             dealing_bytes: 8 << 30,
+            public_url: None,
+            require_verified_mail: true,
             limits: Limits::default(),
         }
     }
@@ -134,6 +142,15 @@ impl ServerConfig {
                 limit: u64::from(MAX_PAGE),
                 value: u64::from(self.drafts),
             });
+        }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+            if rest.is_none_or(|r| r.is_empty() || r.ends_with('/') || r.contains(['?', '#'])) {
+                return Err(DomainError::invalid(
+                    "public_url",
+                    "must begin with http:// or https:// and not end with a slash",
+                ));
+            }
         }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));

@@ -4,8 +4,9 @@
 use crate::{
     App,
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
-    dealings, machines, nodes,
+    dealings, exports, machines, nodes,
     service::Market,
+    sessions,
     socket::{self, MAX_SOCKETS},
     uploads,
 };
@@ -111,23 +112,29 @@ impl Site {
 
     async fn caller(&self, req: &HttpRequest) -> Caller {
         Caller {
-            viewer: self.app.viewer(bearer(req)).await,
+            viewer: self.viewer(req).await,
             address: Self::caller_address(req),
+            agent: sessions::agent(req),
         }
+    }
+
+    /// Who asks: by token, or by the cookie of a page of ours (ACC-17).
+    pub(crate) async fn viewer(&self, req: &HttpRequest) -> Result<Viewer, DomainError> {
+        let viewer = self.app.viewer_of(&self.app.credential(req)).await?;
+        self.app
+            .note_seen(&viewer, &Self::caller_address(req))
+            .await;
+        Ok(viewer)
     }
 
     /// ACC-1 for a route.
     pub(crate) async fn pass(&self, req: &HttpRequest, route: &str) -> Answer<Pass> {
-        let viewer = self
-            .app
-            .viewer(bearer(req))
-            .await
-            .map_err(|e| self.refuse(e))?;
+        let viewer = self.viewer(req).await.map_err(|e| self.refuse(e))?;
         authorize(Surface::Http, route, &viewer).map_err(|e| self.refuse(e))
     }
 }
 
-fn bearer(req: &HttpRequest) -> Option<&str> {
+pub(crate) fn bearer(req: &HttpRequest) -> Option<&str> {
     req.headers()
         .get(header::AUTHORIZATION)?
         .to_str()
@@ -305,6 +312,14 @@ pub fn routes(c: &mut ServiceConfig) {
         .route("/healthz", web::get().to(healthy))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(prometheus))
+        .service(
+            web::resource("/v1/session")
+                .route(web::post().to(sessions::open))
+                .route(web::delete().to(sessions::close)),
+        )
+        .route("/v1/exports/ledger.csv", web::get().to(exports::ledger))
+        .route("/v1/exports/audit.jsonl", web::get().to(exports::audit))
+        .route("/v1/exports/orders.csv", web::get().to(exports::orders))
         .service(
             web::resource("/v1/listings/{id}/objects/{name}")
                 .route(web::head().to(uploads::head))

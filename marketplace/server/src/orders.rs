@@ -34,6 +34,7 @@ impl App {
     ) -> Result<Order> {
         let buyer = pass.viewer().account()?;
         self.limits.take(Kind::Place, &buyer.to_string())?;
+        self.must_be_verified(buyer).await?;
         let signed = read_value::<OrderDocument>(self, order)?;
         let terms: OrderTerms = order_terms(&signed)?;
         // ORD-2: the answer was lost and the buyer asks again, whatever has

@@ -2,7 +2,14 @@
 //! comes in `connection_init`'s payload as `authorization`, and is looked at
 //! again for each operation, each item, and every few seconds between.
 
-use crate::{App, body::holder, http::Site, limits::Holding, service::Market};
+use crate::{
+    App,
+    body::holder,
+    http::Site,
+    limits::Holding,
+    service::Market,
+    sessions::{Credential, agent},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     error::PayloadError,
@@ -47,15 +54,23 @@ struct Socket {
     address: String,
     operations: Arc<Semaphore>,
     /// Set by `connection_init`, once.
-    token: OnceLock<(String, Holding)>,
+    token: OnceLock<(Credential, Holding)>,
+    /// The cookie of a page of ours, where one opened the socket (ACC-17).
+    page: Credential,
+    agent: String,
     _one_of_all: OwnedSemaphorePermit,
 }
 
 impl Socket {
     /// The viewer as of now: a session that ended, ends what it opened.
     async fn viewer(&self) -> Result<Viewer> {
-        let (token, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
-        self.app.viewer(Some(token)).await
+        let (credential, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
+        match self.app.viewer_of(credential).await? {
+            Viewer::Anonymous => Err(DomainError::TokenInvalid {
+                reason: "the session has ended",
+            }),
+            viewer => Ok(viewer),
+        }
     }
 
     fn refused(&self, e: &DomainError) -> Response {
@@ -64,17 +79,20 @@ impl Socket {
     }
 
     async fn init(&self, payload: &serde_json::Value) -> Result<()> {
-        let token = payload
-            .get("authorization")
-            .and_then(|t| t.as_str())
-            .and_then(|t| t.strip_prefix("Bearer "))
-            .ok_or(DomainError::Unauthenticated)?;
-        let viewer = self.app.viewer(Some(token)).await?;
+        let credential = match payload.get("authorization") {
+            None => self.page.clone(),
+            Some(t) => t
+                .as_str()
+                .and_then(|t| t.strip_prefix("Bearer "))
+                .map(|t| Credential::Token(t.to_owned()))
+                .ok_or(DomainError::Unauthenticated)?,
+        };
+        let viewer = self.app.viewer_of(&credential).await?;
         let who = holder(&viewer).ok_or(DomainError::Unauthenticated)?;
         let key = format!("socket:{who}");
         let held = self.app.held.take(&key, MAX_ACCOUNT_SOCKETS)?;
         // The library calls this once a socket.
-        let _ = self.token.set((token.to_owned(), held));
+        let _ = self.token.set((credential, held));
         Ok(())
     }
 }
@@ -96,6 +114,11 @@ pub(crate) async fn subscribe(
         address: Site::caller_address(&req),
         operations: Arc::new(Semaphore::new(MAX_OPERATIONS)),
         token: OnceLock::new(),
+        page: match site.app.credential(&req) {
+            page @ Credential::Cookie(_) => page,
+            _ => Credential::Nobody,
+        },
+        agent: agent(&req),
         _one_of_all: permit,
     });
     let opened = socket.clone();
@@ -177,6 +200,7 @@ impl Executor for Operations {
             let request = request.data(Caller {
                 viewer: Ok(viewer),
                 address: socket.address.clone(),
+                agent: socket.agent.clone(),
             });
             let stream = socket
                 .schema
