@@ -22,7 +22,7 @@ use veilbourse_client::{
     dataset::DatasetFolder,
     dealing::{self, DealerFolder},
     http::Server,
-    market::{self, Session, login},
+    market::{self, Session, login_with},
 };
 use veilbourse_documents::{
     CommitteeFile, DOCUMENT_VERSION, EvaluationClass, Id, Key, Openers, Policy, QueryKind, Signed,
@@ -135,7 +135,8 @@ impl PolicyFile {
 
 /// Signs in.
 pub async fn session(who: &Who) -> Result<Session> {
-    Ok(login(&Server::new(&who.server), &who.email, &who.password).await?)
+    let server = Server::new(&who.server);
+    Ok(login_with(&server, &who.email, &who.password, who.code.as_deref()).await?)
 }
 
 /// Makes an account and registers its key.
@@ -157,7 +158,8 @@ pub async fn register(
     if json {
         out!(
             "{}",
-            json!({ "account": id, "key": public, "marketplace_key": marketplace })
+            json!({ "account": id, "key": public, "marketplace_key": marketplace,
+                "verification": "sent" })
         );
     } else {
         out!(
@@ -167,6 +169,10 @@ pub async fn register(
         out!(
             "marketplace key  {marketplace} (pinned in {}; compare it with what the operator tells you)",
             pin.pins.display()
+        );
+        out!(
+            "a letter to {} holds a link; `veilbourse account verify TOKEN` with what stands behind its # sign verifies the address",
+            who.email
         );
     }
     Ok(())

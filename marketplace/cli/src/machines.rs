@@ -90,7 +90,9 @@ async fn operator(server: &str, mail: Option<&str>, password: Option<&str>) -> R
     let (Some(mail), Some(password)) = (mail, password) else {
         bail!("--init needs --email and --password (or VEILBOURSE_PASSWORD)");
     };
-    Ok(market::login(&Server::new(server), mail, password).await?)
+    // Of an account with a second factor.
+    let code = std::env::var("VEILBOURSE_CODE").ok();
+    Ok(market::login_with(&Server::new(server), mail, password, code.as_deref()).await?)
 }
 
 fn registered(json: bool, kind: &str, id: &Id, key: &Key, marketplace: &Key) {

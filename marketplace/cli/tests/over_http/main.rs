@@ -12,6 +12,7 @@ mod limits;
 mod metrics;
 mod money;
 mod orders;
+mod pages;
 mod processes;
 mod training;
 mod uploads;
