@@ -10,7 +10,7 @@ import { announce, badge, button, copyButton, details, facts, failure, field, fo
 import { backUp, backupReminder, core, coreProblem, coreProgress, unlocked } from '../lib/vault.js';
 
 const ORDER = `query($id: String!) { order(id: $id) { id state refundReason refundDetail listing digest
-  price { total fee pod custodian } values placedAt deadline progress { stage perMille } grants deliveries joint receiptReady } }`;
+  price { total fee pod custodian } values placedAt deadline progress { stage perMille } grant grants deliveries joint receiptReady } }`;
 const FOLLOW = 'subscription($id: String!) { orderProgress(id: $id) { state stage perMille } }';
 /** How often the state is asked for where the live connection fails. */
 const POLL = 3_000;
@@ -19,7 +19,7 @@ const POLL = 3_000;
 export async function page(ctx) {
   const id = ctx.params['id'] ?? '';
   let order = (await gql(ORDER, { id }, { signal: ctx.signal })).order;
-  const listing = await gql('query($id: String!) { listing(id: $id) { title owner ownerName openers } marketplace { id } }', { id: order.listing }, { signal: ctx.signal })
+  const listing = await gql('query($id: String!) { listing(id: $id) { title owner ownerName openers policy } marketplace { id } }', { id: order.listing }, { signal: ctx.signal })
     .then((d) => ({ ...d.listing, marketplace: d.marketplace.id }), () => null);
   const mine = hasRole('BUYER', 'PARTNER') && listing?.owner !== session()?.id && !isStaff();
   const threshold = openersOf(listing?.openers)?.threshold ?? null;
@@ -143,7 +143,7 @@ export async function page(ctx) {
           listing ? ['Custodian', listing.ownerName] : null,
         ]),
         h('hr'), priceSplit(order.price), h('hr'),
-        facts([['Evaluation', 'proven'], ['Decryption', openersOf(listing?.openers)?.custody === 'committee' ? 'committee-attested' : listing ? 'custodian-attested' : 'see the receipt file'], ['Signed order', hash(order.digest, 32)]]),
+        facts([['Evaluation', listing?.policy?.body.min_class ?? 'see the receipt file'], ['Decryption', order.grant?.body.opener.custody === 'committee' ? 'committee-attested' : order.grant ? 'custodian-attested' : 'see the receipt file'], ['Signed order', hash(order.digest, 32)]]),
         h('p', { class: 'small quiet' }, 'This page is for people. What proves it is the receipt file: it verifies offline, without this marketplace, and holds no result and no private weight.')),
       h('div', { class: 'actions' },
         order.receiptReady && (mine || isStaff()) ? [
