@@ -327,6 +327,11 @@ export function ask(o) {
  * @property {string} [name] said before the cell on a phone, if label is no text
  */
 
+/** What a cell holds as one thing: on a phone it stands beside its column's name. @param {Child} content @returns {Child} */
+function one(content) {
+  return Array.isArray(content) && content.length > 1 ? h('div', null, content) : content;
+}
+
 /**
  * A table; on a phone each row is a card whose cells name their column.
  * @template R
@@ -339,7 +344,7 @@ export function table(o) {
     h('table', { class: o.dense ? 'dense' : null },
       h('caption', { class: o.hideCaption === false ? null : 'hidden' }, o.caption),
       h('thead', null, h('tr', null, o.columns.map((c) => (c.label === '' ? h('td') : h('th', { scope: 'col', class: c.numeric ? 'n' : null }, c.label))))),
-      h('tbody', null, o.rows.map((r, i) => h('tr', null, o.columns.map((c, j) => h(c.head ? 'th' : 'td', { class: c.numeric ? 'n' : null, 'data-label': names[j] ?? '', ...(c.head ? { scope: 'row' } : {}) }, c.cell(r, i)))))),
+      h('tbody', null, o.rows.map((r, i) => h('tr', null, o.columns.map((c, j) => h(c.head ? 'th' : 'td', { class: c.numeric ? 'n' : null, 'data-label': names[j] ?? '', ...(c.head ? { scope: 'row' } : {}) }, one(c.cell(r, i))))))),
       o.foot ? h('tfoot', null, h('tr', null, o.foot.map((c, j) => h('td', { class: o.columns[j]?.numeric ? 'n' : null, 'data-label': names[j] ?? '' }, c)))) : null));
   // What scrolls must be reachable by keys; what does not is no stop on the way.
   new ResizeObserver(() => {

@@ -381,12 +381,13 @@ function wishes(l, openers) {
 
 // What comes back
 
-/** @param {import('../core/core.js').TwinRun} run @param {Fitted} fitted */
+/** @param {import('../core/core.js').TwinRun & {trainingRefusal?: string}} run @param {Fitted} fitted */
 function twinView(run, fitted) {
   return h('div', { class: 'stack' },
     note('plain', h('p', null, h('strong', null, 'Synthetic. '), 'Nothing of the data is in these values.')),
     valuesView(run.outputs, run.variances),
     run.training ? coefficientTable(run.training) : null,
+    run.trainingRefusal ? note('plain', h('p', null, `No solution on the twin: ${run.trainingRefusal} The twin’s columns are independent of each other; the real ones need not be.`)) : null,
     facts([
       ['Off by, against exact arithmetic on the same rows', real(run.accuracyLoss, 3)],
       ['Rounding of the weights, at most a row', real(Math.max(0, ...fitted.accuracy.map((a) => a.maxError)), 3)],

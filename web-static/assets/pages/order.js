@@ -109,12 +109,14 @@ export async function page(ctx) {
     const before = [...box.childNodes];
     put(box, p.node);
     try {
+      /** @type {import('../core/core.js').Opened & {trainingRefusal?: string}} */
       const o = await c.open(id, { onProgress: p.on });
       const base = `order-${id.slice(0, 8)}`;
       put(box,
         await backupReminder(c),
         valuesView(o.outputs, o.variances),
         o.training ? [coefficientTable(o.training), solveAgain(c, id, o.training)] : null,
+        o.trainingRefusal ? note('warn', h('p', null, `The regression has no solution: ${o.trainingRefusal} The sums above are yours; take fewer columns, or a penalty.`)) : null,
         h('div', { class: 'actions' },
           button('Values as CSV', () => save(new Blob([o.csv], { type: 'text/csv' }), `${base}.csv`)),
           button('Everything as JSON', () => save(new Blob([o.json], { type: 'application/json' }), `${base}.json`)),
