@@ -2,6 +2,7 @@
 //! policy table is asked at every root field (ACC-1), errors carry stable
 //! codes, lists are cursors.
 
+mod committees;
 mod error;
 mod limits;
 mod model;
@@ -13,6 +14,7 @@ mod service;
 mod subscription;
 mod tickets;
 
+pub use committees::{CommitteeEntry, CommitteeMember, Committees};
 pub use error::{EXTENSION_CODE, to_graphql};
 pub use limits::{
     MAX_ARGUMENTS, MAX_COMPLEXITY, MAX_DEPTH, MAX_DOCUMENT, MAX_ROOT_FIELDS, MAX_SELECTIONS,

@@ -670,7 +670,7 @@ impl MarketQuery {
         }
     }
 
-    /// Listings that wait for review (admin).
+    /// Listings that wait for review (staff).
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn review_queue(
         &self,

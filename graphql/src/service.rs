@@ -1,7 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{KeyNode, ListingTickets, TicketOffer};
+use crate::{Committees, KeyNode, ListingTickets, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -145,7 +145,7 @@ pub struct Progress {
 
 /// The market's acts. Each takes the pass of the policy table.
 #[async_trait]
-pub trait Service: Send + Sync {
+pub trait Service: Committees + Send + Sync {
     /// For reading.
     fn store(&self) -> &dyn Store;
     /// Logs an internal error and names the log entry.

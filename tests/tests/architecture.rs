@@ -29,8 +29,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "verify",
             "privacy",
             "ticket-store",
+            "web",
         ],
     ),
+    ("web", &[]),
     ("machine", &["core", "documents"]),
     (
         "pod",
@@ -156,6 +158,7 @@ fn every_declared_dependency_is_used() {
             all
         };
         let (all, main) = (read(folder), read(&folder.join("src")));
+        let build = std::fs::read_to_string(folder.join("build.rs")).unwrap_or_default();
         for d in package["dependencies"].as_array().expect("dependencies") {
             let name = d["name"].as_str().expect("name").replace('-', "_");
             let named = |text: &str| {
@@ -164,10 +167,10 @@ fn every_declared_dependency_is_used() {
                     !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word)
                 })
             };
-            let text = if d["kind"].as_str() == Some("dev") {
-                &all
-            } else {
-                &main
+            let text = match d["kind"].as_str() {
+                Some("dev") => &all,
+                Some("build") => &build,
+                _ => &main,
             };
             assert!(named(text), "{manifest} declares {name}, named nowhere");
         }

@@ -32,8 +32,22 @@ const ROUTES = [
   { path: '/partner/keys', load: () => import('./pages/partner-keys.js'), signedIn: true },
   { path: '/partner/webhooks', load: () => import('./pages/partner-webhooks.js'), signedIn: true },
   // Custodians
+  { path: '/custodian', load: () => import('./pages/custodian/dashboard.js'), roles: ['CUSTODIAN'] },
+  { path: '/custodian/new', load: () => import('./pages/custodian/new.js'), roles: ['CUSTODIAN'] },
+  { path: '/custodian/listings/:id', load: () => import('./pages/custodian/listing.js'), roles: ['CUSTODIAN'] },
   // Operators of pods and key nodes
+  { path: '/operator', load: () => import('./pages/operator.js'), signedIn: true },
   // Staff
+  { path: '/admin', load: () => import('./pages/admin/overview.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/review', load: () => import('./pages/admin/review.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/review/:id', load: () => import('./pages/admin/review-one.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/accounts', load: () => import('./pages/admin/accounts.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/cash', load: () => import('./pages/admin/cash.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/ledger', load: () => import('./pages/admin/ledger.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/machines', load: () => import('./pages/admin/machines.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/audit', load: () => import('./pages/admin/audit.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/alarms', load: () => import('./pages/admin/alarms.js'), roles: ['ADMIN', 'AUDITOR'] },
+  { path: '/admin/mails', load: () => import('./pages/admin/mails.js'), roles: ['ADMIN', 'AUDITOR'] },
 ];
 
 /** What the header offers. @returns {{label: string, href: string}[]} */

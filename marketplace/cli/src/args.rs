@@ -33,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole chain on real data, as all four users, and check it.
     Demo(DemoArgs),
+    /// Run the whole market on this machine, to be looked at in a browser.
+    Market(MarketArgs),
     /// Run the marketplace server.
     Serve(ServeArgs),
     /// Run a compute pod.
@@ -188,6 +190,25 @@ impl std::str::FromStr for CommitteeSize {
         veilbourse_protocol::Committee::new(nodes, threshold).map_err(|e| e.to_string())?;
         Ok(Self { nodes, threshold })
     }
+}
+
+/// Arguments of `market`.
+#[derive(Debug, Args, Clone)]
+pub struct MarketArgs {
+    /// Where everything lies; a folder that is there already is gone on with.
+    #[arg(long, default_value = "veilbourse-market")]
+    pub dir: PathBuf,
+    /// Address to listen on: of this machine (loopback).
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: std::net::SocketAddr,
+    /// The committee of a new market: how many key nodes, and how many of them
+    /// open a result (3:2 where nothing is said).
+    #[arg(long, value_name = "NODES:THRESHOLD")]
+    pub committee: Option<CommitteeSize>,
+    /// List the RAND health-insurance table as a custodian, so that a buyer finds
+    /// something.
+    #[arg(long)]
+    pub sample: bool,
 }
 
 /// Arguments of `serve`.

@@ -26,6 +26,7 @@ pub mod deal;
 pub mod demo;
 pub mod files;
 mod machines;
+mod market;
 mod member;
 mod pins;
 pub mod progress;
@@ -124,6 +125,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     let json = cli.json;
     match cli.command {
         Command::Demo(a) => demo::run(a, json).await,
+        Command::Market(a) => market::run(&a, json).await.map(|()| true),
         Command::Serve(a) => machines::serve(a, json).await.map(|()| true),
         Command::Pod(a) => machines::pod(a, json).await.map(|()| true),
         Command::KeyNode(a) => machines::key_node(a, json).await.map(|()| true),

@@ -6,6 +6,7 @@ use crate::{
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
     dealings, machines, nodes,
     service::Market,
+    site,
     socket::{self, MAX_SOCKETS},
     uploads,
 };
@@ -279,7 +280,7 @@ async fn masks(site: Data<Site>, req: HttpRequest, at: Path<(String, u8)>) -> An
     found.map(binary).map_err(|e| site.refuse(e))
 }
 
-async fn no_route(req: HttpRequest) -> HttpResponse {
+pub(crate) async fn no_route(req: HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().json(ErrorAnswer {
         code: NO_ROUTE.into(),
         message: format!("{} {} is no route", req.method(), req.path()),
@@ -370,5 +371,6 @@ pub fn routes(c: &mut ServiceConfig) {
             "/v1/node/jobs/{order}/objects/{name}",
             web::get().to(nodes::node_object),
         )
+        .configure(site::routes)
         .default_service(web::route().to(no_route));
 }

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 #[cfg(test)]
 mod committee_tests;
+mod committees;
 mod config;
 mod convert;
 mod dealings;
@@ -25,6 +26,7 @@ mod receipts;
 mod run;
 mod service;
 mod settle;
+mod site;
 mod socket;
 mod tickets;
 mod uploads;

@@ -1,11 +1,12 @@
 // @ts-check
 /** A dataset: schema, marginals of the twin, terms, who learns what. */
-import { download, gql } from '../lib/api.js';
+import { gql } from '../lib/api.js';
 import { count, credits, h, percent, plural, real, when } from '../lib/dom.js';
 import { COLUMN_KINDS, assurance, custodyWords, keepShape, keptShape, keyList, openersOf, policyWords, priceOf, rangeOf, seatsOf, shapeOf } from '../lib/market.js';
-import { bars, histogram, meter } from '../lib/plot.js';
+import { bars, meter } from '../lib/plot.js';
 import { hasRole, isStaff, session } from '../lib/session.js';
 import { badge, details, empty, facts, field, hash, heading, later, linkButton, note, proven, section, table, tabs } from '../lib/ui.js';
+import { twinPlots } from './parts/twin.js';
 
 const LISTING = `query($id: String!) { listing(id: $id) {
   id title description state reason dataset owner ownerName createdAt updatedAt priceOrder priceOutput policy openers
@@ -35,14 +36,13 @@ export async function page(ctx) {
       shape.segments.length > 1 ? bars({ title: 'Rows in each segment', items: shape.segments.map((s) => ({ label: s.label, value: Number(s.rows) })), format: (x) => count(Math.round(x)), what: 'Rows' }) : facts(shape.segments.map((s) => [s.label, plural(s.rows, 'row')]))),
     { lead: 'Aggregates are taken over a segment as a whole, never over fewer rows.' }));
 
+  // Drawn from the twin itself: what stands beside it is text for people.
   const twin = () => later(async () => {
-    const m = JSON.parse(await (await download(`/v1/listings/${id}/objects/twin.json`, { signal: ctx.signal, quiet: true })).text());
-    return h('div', { class: 'stack-large' },
-      h('p', { class: 'quiet' }, `Rows of the whole table by value, as the custodian published them: rounded down to multiples of ${m.count_step}, so that fewer than ${m.count_step} show as none. The synthetic twin is drawn from these figures, column by column, and from nothing else: no row of it is a row of the data, and no correlation is in it.`),
-      h('div', { class: 'plots' }, m.columns.map(marginal)),
+    const shown = await twinPlots(id, shape, ctx.signal);
+    return h('div', { class: 'stack-large' }, shown,
       h('div', { class: 'actions' },
         h('a', { class: 'button', href: `/v1/listings/${id}/objects/twin.csv`, download: `${shape.name}-twin.csv` }, 'Twin as CSV'),
-        h('a', { class: 'button', href: `/v1/listings/${id}/objects/twin.json`, download: `${shape.name}-twin.json` }, 'Figures as JSON')));
+        h('a', { class: 'button', href: `/v1/listings/${id}/objects/twin.json`, download: `${shape.name}-twin.json` }, 'What it was drawn from')));
   }, 'Loading the twin').node;
 
   const terms = () => h('div', { class: 'stack-large' },
@@ -133,23 +133,6 @@ function columnTable(shape) {
   return h('div', { class: 'stack' }, show(base, 'Columns'),
     shape.keys.length ? h('p', { class: 'small quiet' }, 'Public, the same for all rows of a segment: ', h('span', { class: 'mono' }, shape.keys.join(', ')), '.') : null,
     moments.length ? details(`${plural(moments.length, 'square or product', 'squares and products')}, for variances and regressions`, show(moments, 'Squares and products')) : null);
-}
-
-/** @param {any} column */
-function marginal(column) {
-  if (column.numeric) {
-    const c = column.numeric;
-    const step = 2 ** -c.scale_log2;
-    const n = c.counts.length;
-    const edges = Array.from({ length: n + 1 }, (_, i) => (c.min + ((c.max - c.min) * i) / n) * step);
-    return histogram({ title: c.name, edges, counts: c.counts });
-  }
-  if (column.categorical) {
-    const c = column.categorical;
-    return bars({ title: c.name, items: c.counts.map((/** @type {[string, number]} */ x) => ({ label: x[0], value: x[1] })), format: (x) => count(Math.round(x)), what: 'Rows' });
-  }
-  const c = column.key;
-  return h('div', null, h('p', { class: 'strong' }, c.name), h('p', { class: 'small quiet' }, `Divides the table into segments: ${[...new Set(c.values)].join(', ')}.`));
 }
 
 /** @param {any} t */

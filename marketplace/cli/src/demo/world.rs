@@ -54,8 +54,8 @@ pub struct World {
     reports: Arc<Mutex<Vec<(Report, Instant)>>>,
 }
 
-/// A password for one run.
-fn password() -> String {
+/// A fresh password.
+pub(crate) fn password() -> String {
     let mut bytes = [0u8; 12];
     crate::rng(None).fill_bytes(&mut bytes);
     hex::encode(bytes)
@@ -272,7 +272,17 @@ impl World {
 }
 
 async fn account(server: &Server, mail: &str, name: &str, role: &str) -> Result<Session> {
-    let password = password();
-    market::register(server, mail, name, &password, &[role]).await?;
-    Ok(market::login(server, mail, &password).await?)
+    account_with(server, mail, name, role, &password()).await
+}
+
+/// A new account with a password of the caller's.
+pub(crate) async fn account_with(
+    server: &Server,
+    mail: &str,
+    name: &str,
+    role: &str,
+    password: &str,
+) -> Result<Session> {
+    market::register(server, mail, name, password, &[role]).await?;
+    Ok(market::login(server, mail, password).await?)
 }

@@ -315,6 +315,7 @@ async fn graphql_refused(server: &Server, surface: Surface, name: &str) -> bool 
         "listing" | "order" => format!("(id: {id}) {{ id }}"),
         "quote" => format!("(listing: {id}, program: {{}}) {{ digest }}"),
         "me" | "marketplace" | "keyNodes" => " { id }".into(),
+        "committees" => " { name }".into(),
         "myBalance" => " { posted }".into(),
         "ledgerCheck" => " { balanced }".into(),
         "auditCheck" => " { intact }".into(),
@@ -374,7 +375,9 @@ async fn http_refused(url: &str, token: Option<&str>, entry: &str) -> bool {
         .replace("{party}", "0")
         .replace("{part}", "offer")
         .replace("{piece}", "0")
-        .replace("{node}", "0");
+        .replace("{node}", "0")
+        .replace("{page}", "promise")
+        .replace("{file}", "app.js");
     let method: reqwest::Method = method.parse().expect("a method");
     let mut request = reqwest::Client::new().request(method.clone(), format!("{url}{path}"));
     // A body of the right shape, so that only the role can be in the way.
