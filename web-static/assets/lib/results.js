@@ -19,13 +19,14 @@ export function margin(o) {
 }
 
 /**
- * Figures that axes show well: a common number of digits by the error.
+ * A value with what it may be off by, two digits beyond that: opened integers
+ * are exact, and rounding is rarely as bad as at its worst.
  * @param {number} x
  * @param {number} error
  */
 export function withError(x, error) {
   if (!(error > 0)) return real(x, 8);
-  const digits = Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(error))));
+  const digits = Math.max(0, Math.min(12, 3 - Math.floor(Math.log10(error))));
   return `${x.toFixed(digits).replace('-', '−')} ± ${real(error, 2)}`;
 }
 
@@ -38,7 +39,8 @@ export function valuesView(outputs, variances) {
   const means = outputs.filter((o) => o.mean);
   const rows = outputs.filter((o) => !o.mean);
   const noisy = outputs.some((o) => o.noiseDeviation > 0);
-  const labels = [...new Set(means.map((o) => o.label))];
+  // Squares were bought for the variances, which are shown by themselves.
+  const labels = [...new Set(means.map((o) => o.label))].filter((l) => variances.length === 0 || !l.endsWith('^2'));
   return h('div', { class: 'stack-large' },
     means.length ? h('div', { class: 'stack' },
       table({
