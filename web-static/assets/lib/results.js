@@ -34,8 +34,9 @@ export function withError(x, error) {
  * Means as table and plot; scores of rows as histogram and table.
  * @param {readonly Output[]} outputs
  * @param {readonly Variance[]} variances
+ * @param {{sums?: boolean}} [show] sums beside the means, unless false
  */
-export function valuesView(outputs, variances) {
+export function valuesView(outputs, variances, show = {}) {
   const means = outputs.filter((o) => o.mean);
   const rows = outputs.filter((o) => !o.mean);
   const noisy = outputs.some((o) => o.noiseDeviation > 0);
@@ -49,7 +50,7 @@ export function valuesView(outputs, variances) {
           { label: 'Segment', cell: (o) => o.segment },
           { label: 'Rows', numeric: true, cell: (o) => count(o.rows) },
           { label: 'Mean', numeric: true, cell: (o) => withError(o.values[0] ?? NaN, margin(o)) },
-          { label: 'Sum', numeric: true, cell: (o) => (o.probabilities ? '' : withError((o.values[0] ?? NaN) * o.rows, margin(o) * o.rows)) },
+          ...(show.sums === false ? [] : [{ label: 'Sum', numeric: true, cell: (/** @type {Output} */ o) => (o.probabilities ? '' : withError((o.values[0] ?? NaN) * o.rows, margin(o) * o.rows)) }]),
         ],
       }),
       // One scale a quantity: means of different columns do not share an axis.
