@@ -182,6 +182,10 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
     await eventually(clinic, () => clinic.page.getByRole('region', { name: /Dealings of tickets/ }).getByText('accepted').count(), 6);
   });
 
+  await step('the pages stand soon', async () => {
+    await clinic.times(['/custodian', '/custodian/new', path]);
+  });
+
   await step('withdraws it by typing its title', async () => {
     await clinic.open(path);
     await clinic.click('Withdraw');

@@ -257,6 +257,7 @@ journey('buyer: from a deposit to receipts', ['--sample'], async (stage, step) =
     const all = (await market.gql('{ orders(first: 10) { nodes { state price { total } } } myBalance { posted available } }', {}, token));
     const spent = all.orders.nodes.reduce((/** @type {bigint} */ s, /** @type {any} */ o) => s + BigInt(o.price.total), 0n);
     assert.equal(BigInt(all.myBalance.available), 100_000n - spent);
+    await buyer.times(['/', '/listings', await listing(market), '/orders', orders[0] ?? '', '/balance', '/account']);
     assert.ok(all.orders.nodes.every((/** @type {any} */ o) => o.state === 'released'));
   });
 });
