@@ -17,7 +17,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
   let path = '';
 
   await step('registers and confirms the address by the letter', async () => {
-    await clinic.journey('newcomer: from nothing to a confirmed account', async () => {
+    await clinic.journey('newcomer: the same as a custodian', async () => {
       await register(clinic, { name: 'Clinic North', mail: 'clinic@journeys.example', role: 'Custodian' });
     });
     await clinic.look('custodian-confirmed');

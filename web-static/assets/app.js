@@ -302,11 +302,9 @@ addEventListener('popstate', () => {
 addEventListener('beforeunload', () => void present?.leave?.());
 history.scrollRestoration = 'manual';
 
-onSession((now, before) => {
+onSession((_now, pageIsTheirs) => {
   drawHeader();
-  // Another person, or nobody: what the page shows is no longer theirs. The
-  // same person back after a pause keeps everything that was entered.
-  if (before && now?.id !== before.id && present) void show();
+  if (!pageIsTheirs && present) void show();
 });
 
 drawFooter();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { marginals, rows } from '../assets/pages/parts/csv.js';
-import { broken, choose, filled, frozen } from '../assets/pages/parts/figures.js';
+import { broken, choose, filled, frozen, shapeWords } from '../assets/pages/parts/figures.js';
 
 test('CSV is read as RFC 4180 writes it', () => {
   assert.deepEqual(rows('a,b\n1,2\n'), [['a', 'b'], ['1', '2']]);
@@ -44,4 +44,13 @@ test('quorums are counted, and those that are frozen are named', () => {
   assert.deepEqual([choose(3, 2), choose(5, 3), choose(2, 2)], [3, 10, 1]);
   const d = (/** @type {number[]} */ quorum, /** @type {string} */ state) => ({ quorum, state });
   assert.deepEqual(frozen({ dealings: [d([0, 1], 'accepted'), d([0, 2], 'refused'), d([1, 2], 'refused'), d([1, 2], 'accepted'), d([0, 2], 'refused')] }), [[0, 2]]);
+});
+
+test('a query is said by its public shape', () => {
+  const vector = (/** @type {string} */ label, /** @type {'public' | 'private'} */ visibility) => ({ label, weights: { visibility } });
+  const over = (/** @type {'traced' | 'chunk'} */ matrix, /** @type {number} */ segment) => ({ over: { matrix, segment }, vector: 0 });
+  assert.deepEqual(shapeWords({ vectors: [vector('sum of a', 'public'), vector('sum of b', 'public')], outputs: [over('traced', 0), over('traced', 1)] }), { what: 'sum of a, sum of b', over: 'the whole of 2 segments', weights: 'weights public' });
+  assert.deepEqual(shapeWords({ vectors: [vector('score', 'private')], outputs: [over('chunk', 0), over('chunk', 0)] }), { what: 'score', over: 'each row of 1 segment', weights: 'weights hidden' });
+  const many = shapeWords({ vectors: ['a', 'b', 'c', 'd', 'e'].map((l, i) => vector(l, i === 0 ? 'private' : 'public')), outputs: [over('traced', 0)] });
+  assert.deepEqual([many.what, many.weights], ['a, b, c and 2 more', 'weights of 1 of 5 hidden']);
 });

@@ -56,7 +56,8 @@ export function valuesView(outputs, variances) {
         items: means.filter((o) => o.label === l).map((o) => ({ label: o.segment, value: o.values[0] ?? NaN, low: (o.values[0] ?? NaN) - margin(o), high: (o.values[0] ?? NaN) + margin(o) })),
         format: (x) => real(x, 7), ...(noisy ? { bound: '95 %' } : {}),
       }))) : null,
-      h('p', { class: 'small quiet' }, noisy ? 'Bars: 95 of 100 noisy values are within, rounding at its worst added.' : 'Bars: what rounding of data and weights may have moved at worst. There is no noise in these values.')) : null,
+      h('p', { class: 'small quiet' }, noisy ? 'Bars: 95 of 100 noisy values are within, rounding at its worst added.' : 'Bars: what rounding of data and weights may have moved at worst. There is no noise in these values.'),
+      means.some((o) => o.probabilities) ? h('p', { class: 'small quiet' }, 'These are mean scores. The logistic function of a mean score is not the mean probability.') : null) : null,
     variances.length ? table({
       caption: 'Variances', hideCaption: false, rows: variances, columns: [
         { label: 'Of', head: true, cell: (v) => v.column }, { label: 'Segment', cell: (v) => v.segment }, { label: 'Rows', numeric: true, cell: (v) => count(v.rows) },

@@ -19,8 +19,10 @@ const ME = '{ me { id mail name roles verified secondFactor } }';
 
 /** @type {Account | null} */
 let account = null;
+/** Whose the page is, also while their session is over. @type {Account | null} */
+let owner = null;
 let loaded = false;
-/** @type {Set<(a: Account | null, before: Account | null) => void>} */
+/** @type {Set<(a: Account | null, pageIsTheirs: boolean) => void>} */
 const listeners = new Set();
 const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('veilbourse-session');
 
@@ -40,8 +42,10 @@ export function isStaff() {
 }
 
 /**
- * Called at every change of who is signed in.
- * @param {(a: Account | null, before: Account | null) => void} listener
+ * Called at every change of who is signed in, with whether the page shown may
+ * stay: what was entered outlives the session of who entered it, and nobody
+ * else gets to see it.
+ * @param {(a: Account | null, pageIsTheirs: boolean) => void} listener
  */
 export function onSession(listener) {
   listeners.add(listener);
@@ -51,12 +55,14 @@ export function onSession(listener) {
 /**
  * @param {Account | null} next
  * @param {boolean} tell other tabs
+ * @param {boolean} [over] the session ended by itself: the page stays
  */
-function set(next, tell) {
-  const before = account;
+function set(next, tell, over = false) {
+  const changed = JSON.stringify(account) !== JSON.stringify(next);
+  const theirs = over || owner === null || owner.id === next?.id;
   account = next;
-  const changed = JSON.stringify(before) !== JSON.stringify(next);
-  if (changed) for (const l of listeners) l(next, before);
+  if (!over) owner = next;
+  if (changed) for (const l of listeners) l(next, theirs);
   if (changed && tell) channel?.postMessage('changed');
 }
 
@@ -119,16 +125,23 @@ export function askToSignIn() {
 }
 
 async function ask() {
-  const who = account;
-  // Another tab may have signed in meanwhile. The account stays as it was here
-  // until somebody else is signed in: the page behind the dialog is theirs.
+  const who = owner;
+  // Another tab may have signed in meanwhile.
   const now = await gql(ME, {}, { quiet: true }).then((d) => d.me, () => null);
   if (now) {
     set(now, false);
     return !who || now.id === who.id;
   }
   const { signInDialog } = await import('./signin.js');
-  return signInDialog(who);
+  if (await signInDialog(who)) return true;
+  // Turned down: a cookie that is of no use any more goes, so that public
+  // pages answer as to anybody.
+  if (!session()) return false;
+  if (session()?.id === who?.id) {
+    await rest('DELETE', '/v1/session', undefined, { quiet: true }).catch(() => {});
+    set(null, false, true);
+  }
+  return false;
 }
 
 onSignedOut(askToSignIn);

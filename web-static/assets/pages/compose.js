@@ -50,6 +50,8 @@ export async function page(ctx) {
   };
   /** @type {keyof typeof builders} */
   let kind = 'statistics';
+  /** The quote shown, as long as it is for the question shown. @type {{offer: Offer, fitted: Fitted, ask: QueryAsk} | null} */
+  let offered = null;
   const wish = wishes(l, openers);
   const kinds = tabs([
     { key: 'statistics', label: 'Statistics', body: () => builders.statistics.node },
@@ -57,14 +59,13 @@ export async function page(ctx) {
     { key: 'train', label: 'A regression', body: () => builders.train.node },
   ], ctx.query.get('kind') ?? 'statistics', (key) => {
     kind = /** @type {keyof typeof builders} */ (key);
+    stale();
   }, 'Kind of question');
 
   // What it gives
 
   const twin = h('div', { 'aria-live': 'polite' }, h('p', { class: 'quiet' }, 'The same question on synthetic rows, in your browser and free: to see its shape and what rounding costs. The values say nothing of the real data.'));
   const quote = h('div', { 'aria-live': 'polite' }, h('p', { class: 'quiet' }, 'Exact price, precision and who learns what. It holds for a quarter of an hour and costs nothing.'));
-  /** @type {{offer: Offer, fitted: Fitted, ask: QueryAsk} | null} */
-  let offered = null;
   let turn = 0;
 
   async function tryIt() {
@@ -105,11 +106,24 @@ export async function page(ctx) {
   }
   const wrong = h('div', { 'aria-live': 'assertive' });
 
+  /** What was changed is not what the quote is for. */
+  function stale() {
+    if (!offered) return;
+    offered = null;
+    for (const b of quote.querySelectorAll('button.main')) b.setAttribute('disabled', '');
+    quote.prepend(note('warn', h('p', null, 'You changed the question: this quote is for the one before. Get a new one.')));
+  }
+
   // Ordering
 
   async function order() {
     const now = offered;
     if (!now) return;
+    if (Number(now.offer.expiry) < Date.now() + 5_000) {
+      toast('The quote has expired. Here is a new one.');
+      await tryIt();
+      return;
+    }
     const who = session();
     if (!who) return;
     if (!who.verified) {
@@ -137,8 +151,11 @@ export async function page(ctx) {
     node: h('div', null,
       heading('Ask a question', { lead: ['Of ', h('a', { href: `/listings/${id}` }, l.title), `. Allowed: ${allowed}.`] }),
       h('div', { class: 'aside half' },
-        h('div', { class: 'stack' }, kinds.node, wish.node, wrong,
-          h('div', { class: 'actions' }, button('Try it and get a quote', tryIt, { kind: 'main' }))),
+        h('div', { class: 'stack', oninput: stale, onchange: stale }, kinds.node, wish.node, wrong,
+          h('div', { class: 'actions' }, button('Try it and get a quote', () => {
+            // Not busy meanwhile: a changed question is tried at once.
+            void tryIt();
+          }, { kind: 'main' }))),
         h('div', { class: 'stack-large' },
           section('Quote', h('div', { class: 'card' }, quote)),
           section('On the synthetic twin', h('div', { class: 'card' }, twin))))),
@@ -364,12 +381,13 @@ function wishes(l, openers) {
 
 // What comes back
 
-/** @param {import('../core/core.js').TwinRun} run @param {Fitted} fitted */
+/** @param {import('../core/core.js').TwinRun & {trainingRefusal?: string}} run @param {Fitted} fitted */
 function twinView(run, fitted) {
   return h('div', { class: 'stack' },
     note('plain', h('p', null, h('strong', null, 'Synthetic. '), 'Nothing of the data is in these values.')),
     valuesView(run.outputs, run.variances),
     run.training ? coefficientTable(run.training) : null,
+    run.trainingRefusal ? note('plain', h('p', null, `No solution on the twin: ${run.trainingRefusal} The twin’s columns are independent of each other; the real ones need not be.`)) : null,
     facts([
       ['Off by, against exact arithmetic on the same rows', real(run.accuracyLoss, 3)],
       ['Rounding of the weights, at most a row', real(Math.max(0, ...fitted.accuracy.map((a) => a.maxError)), 3)],

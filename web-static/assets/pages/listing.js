@@ -127,7 +127,7 @@ function columnTable(shape) {
       { label: 'Kind', cell: (c) => COLUMN_KINDS[c.kind] ?? c.kind },
       { label: 'Range', cell: rangeOf, numeric: true },
       { label: 'Step', cell: (c) => real(c.step, 3), numeric: true },
-      { label: 'With', name: 'Variance', cell: (c) => (moments.some((m) => m.kind === 'square' && m.of[0] === c.name) ? 'variance' : '') },
+      { label: 'Variance', cell: (c) => (moments.some((m) => m.kind === 'square' && m.of[0] === c.name) ? 'yes' : '') },
     ],
   });
   return h('div', { class: 'stack' }, show(base, 'Columns'),

@@ -10,7 +10,7 @@ import { announce, badge, button, copyButton, details, facts, failure, field, fo
 import { backUp, backupReminder, core, coreProblem, coreProgress, unlocked } from '../lib/vault.js';
 
 const ORDER = `query($id: String!) { order(id: $id) { id state refundReason refundDetail listing digest
-  price { total fee pod custodian } values placedAt deadline progress { stage perMille } grants deliveries joint receiptReady } }`;
+  price { total fee pod custodian } values placedAt deadline progress { stage perMille } grant grants deliveries joint receiptReady } }`;
 const FOLLOW = 'subscription($id: String!) { orderProgress(id: $id) { state stage perMille } }';
 /** How often the state is asked for where the live connection fails. */
 const POLL = 3_000;
@@ -19,7 +19,7 @@ const POLL = 3_000;
 export async function page(ctx) {
   const id = ctx.params['id'] ?? '';
   let order = (await gql(ORDER, { id }, { signal: ctx.signal })).order;
-  const listing = await gql('query($id: String!) { listing(id: $id) { title owner ownerName openers } marketplace { id } }', { id: order.listing }, { signal: ctx.signal })
+  const listing = await gql('query($id: String!) { listing(id: $id) { title owner ownerName openers policy } marketplace { id } }', { id: order.listing }, { signal: ctx.signal })
     .then((d) => ({ ...d.listing, marketplace: d.marketplace.id }), () => null);
   const mine = hasRole('BUYER', 'PARTNER') && listing?.owner !== session()?.id && !isStaff();
   const threshold = openersOf(listing?.openers)?.threshold ?? null;
@@ -109,12 +109,14 @@ export async function page(ctx) {
     const before = [...box.childNodes];
     put(box, p.node);
     try {
+      /** @type {import('../core/core.js').Opened & {trainingRefusal?: string}} */
       const o = await c.open(id, { onProgress: p.on });
       const base = `order-${id.slice(0, 8)}`;
       put(box,
         await backupReminder(c),
         valuesView(o.outputs, o.variances),
         o.training ? [coefficientTable(o.training), solveAgain(c, id, o.training)] : null,
+        o.trainingRefusal ? note('warn', h('p', null, `The regression has no solution: ${o.trainingRefusal} The sums above are yours; take fewer columns, or a penalty.`)) : null,
         h('div', { class: 'actions' },
           button('Values as CSV', () => save(new Blob([o.csv], { type: 'text/csv' }), `${base}.csv`)),
           button('Everything as JSON', () => save(new Blob([o.json], { type: 'application/json' }), `${base}.json`)),
@@ -143,7 +145,7 @@ export async function page(ctx) {
           listing ? ['Custodian', listing.ownerName] : null,
         ]),
         h('hr'), priceSplit(order.price), h('hr'),
-        facts([['Evaluation', 'proven'], ['Decryption', openersOf(listing?.openers)?.custody === 'committee' ? 'committee-attested' : listing ? 'custodian-attested' : 'see the receipt file'], ['Signed order', hash(order.digest, 32)]]),
+        facts([['Evaluation', listing?.policy?.body.min_class ?? 'see the receipt file'], ['Decryption', order.grant?.body.opener.custody === 'committee' ? 'committee-attested' : order.grant ? 'custodian-attested' : 'see the receipt file'], ['Signed order', hash(order.digest, 32)]]),
         h('p', { class: 'small quiet' }, 'This page is for people. What proves it is the receipt file: it verifies offline, without this marketplace, and holds no result and no private weight.')),
       h('div', { class: 'actions' },
         order.receiptReady && (mine || isStaff()) ? [

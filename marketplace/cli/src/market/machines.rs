@@ -59,7 +59,7 @@ impl Market {
     ) -> Result<Id> {
         let wanted = public(key).to_string();
         let selection = "id signingKey decision";
-        let known = market::all(&self.admin.server, "machines", "", selection).await?;
+        let known = market::all(&self.operator.server, "machines", "", selection).await?;
         let found = known.iter().find(|m| m["signingKey"] == wanted.as_str());
         let id = match found {
             Some(m) => m["id"].as_str().and_then(Id::parse).context("machines")?,
@@ -72,7 +72,7 @@ impl Market {
         let approved = |m: &Value| m["decision"] == "approved";
         if !found.is_some_and(approved) {
             let reason = "a machine of this market";
-            market::decide(&self.admin, Decide::Machine, id.as_str(), true, reason).await?;
+            market::decide(&self.admin().await?, Decide::Machine, id.as_str(), true, reason).await?;
         }
         Ok(id)
     }

@@ -121,7 +121,6 @@ struct Market {
     key: Key,
     clock: Clock,
     passwords: Passwords,
-    admin: Session,
     operator: Session,
     tell: Teller,
 }
@@ -162,7 +161,6 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
     let running = veilbourse_server::run(app, false)?;
     let url = format!("http://{}", running.address);
     let server = Server::new(&url);
-    let admin = passwords.admin.sign_in(&server).await?;
     let operator = passwords
         .operator
         .account(&server, "Machines", "PARTNER")
@@ -174,7 +172,6 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
         key,
         clock,
         passwords,
-        admin,
         operator,
         tell,
     };
@@ -184,6 +181,12 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
 }
 
 impl Market {
+    /// The admin, signed in when something is to be decided: whoever looks at the
+    /// market as the admin may have a second factor by then.
+    async fn admin(&self) -> Result<Session> {
+        self.passwords.admin.sign_in(&self.server).await
+    }
+
     /// The machines, the sample if it is wanted; then waits to be told to end.
     async fn work(&self, a: &MarketArgs, srs: Option<Arc<Srs>>) -> Result<()> {
         let pod = self.start_pod(srs).await?;

@@ -27,25 +27,29 @@ impl Login {
         }
     }
 
+    /// What a refused sign-in means here.
+    fn changed(&self) -> String {
+        format!(
+            "{}: passwords.json does not open it any more: write its password there, or start with another --dir",
+            self.mail
+        )
+    }
+
     /// Signs in to an account that is there.
     pub async fn sign_in(&self, server: &Server) -> Result<Session> {
-        market::login(server, &self.mail, &self.password)
-            .await
-            .with_context(|| {
-                format!(
-                    "{}: its password is not the one in passwords.json any more",
-                    self.mail
-                )
-            })
+        let session = market::login(server, &self.mail, &self.password).await;
+        session.with_context(|| self.changed())
     }
 
     /// Signs in; the first time, registers.
     pub async fn account(&self, server: &Server, name: &str, role: &str) -> Result<Session> {
         match market::login(server, &self.mail, &self.password).await {
             Err(e) if e.code() == Some("WRONG_CREDENTIALS") => {
-                world::account_with(server, &self.mail, name, role, &self.password).await
+                let made =
+                    world::account_with(server, &self.mail, name, role, &self.password).await;
+                made.with_context(|| self.changed())
             }
-            signed_in => Ok(signed_in?),
+            signed_in => signed_in.with_context(|| self.changed()),
         }
     }
 }

@@ -64,7 +64,7 @@ impl Market {
         if state == "submitted" {
             let id = listing.as_str();
             let reason = "the sample of this market";
-            market::decide(&self.admin, Decide::Listing, id, true, reason).await?;
+            market::decide(&self.admin().await?, Decide::Listing, id, true, reason).await?;
             custody::accepted(session, &listing, &bars).await?;
             state = "published".into();
         }

@@ -6,13 +6,11 @@ import { bars, line } from '../../lib/plot.js';
 import { badge, empty, figure, figures, heading, linkButton, section, table } from '../../lib/ui.js';
 import { filled } from '../parts/figures.js';
 import { quotaMeter } from '../parts/reveals.js';
+import { all } from '../parts/staff.js';
 
-const QUERY = `query Custodian($after: String) {
-  custodianSummary { earned orders revealed perDay { date orders values earned } listings { listing orders values earned } }
-  listings(filter: { mine: true }, first: 50, after: $after) {
-    nodes { id title state reason createdAt priceOrder reveals { values bits valuesLeft bitsLeft } }
-    pageInfo { hasNextPage endCursor } }
-}`;
+const SUMMARY = '{ custodianSummary { earned orders revealed perDay { date orders values earned } listings { listing orders values earned } } }';
+const MINE = `query Mine($after: String) { listings(filter: { mine: true }, first: 50, after: $after) {
+  nodes { id title state reason createdAt reveals { values valuesLeft } } pageInfo { hasNextPage endCursor } } }`;
 
 /**
  * @typedef {{id: string, title: string, state: string, reason: string | null, createdAt: string, reveals: {values: string, valuesLeft: string} | null}} Mine
@@ -20,10 +18,12 @@ const QUERY = `query Custodian($after: String) {
 
 /** @type {import('../../lib/router.js').Page} */
 export async function page(ctx) {
-  const data = await gql(QUERY, {}, { signal: ctx.signal });
-  const s = data.custodianSummary;
+  const [{ custodianSummary: s }, { rows }] = await Promise.all([
+    gql(SUMMARY, {}, { signal: ctx.signal }),
+    all(async (after) => (await gql(MINE, { after }, { signal: ctx.signal })).listings),
+  ]);
   /** @type {Mine[]} */
-  const mine = data.listings.nodes;
+  const mine = rows;
   const byListing = new Map(s.listings.map((/** @type {any} */ l) => [l.listing, l]));
   const title = 'Your datasets';
   const actions = linkButton('List a dataset', '/custodian/new', 'main');

@@ -3,7 +3,7 @@
 import { gql } from '../../lib/api.js';
 import { count, credits, h, plural, put, when, words } from '../../lib/dom.js';
 import { ask, badge, button, confirm, empty, facts, field, figure, figures, hash, heading, linkButton, note, pages, section, table, tabs, toast } from '../../lib/ui.js';
-import { frozen } from '../parts/figures.js';
+import { frozen, shapeWords } from '../parts/figures.js';
 import { policyWords } from '../parts/policy.js';
 import { quotaMeter, ticketMeters } from '../parts/reveals.js';
 import { timeline } from '../parts/reviews.js';
@@ -18,8 +18,8 @@ const TICKETS = `query OwnTickets($id: String!) { listing(id: $id) { tickets { r
   classes { digest name offered law noiseDeviation sensitivity rhoPerTicket dealt spent left largestOrder }
   dealings { digest quorum epoch class first count next state answers { node state code reason } } } } }`;
 const MANIFEST = 'query OwnManifest($id: String!) { listing(id: $id) { manifest } }';
-const ORDERS = `query OwnOrders($id: String!, $after: String) { listingOrders(id: $id, first: 25, after: $after) {
-  nodes { id state refundReason values placedAt price { total custodian } digest } pageInfo { hasNextPage endCursor } } }`;
+const ORDERS = `query OwnOrders($id: String!, $after: String) { listingOrders(id: $id, first: 15, after: $after) {
+  nodes { id state refundReason values program placedAt price { total custodian } digest } pageInfo { hasNextPage endCursor } } }`;
 
 /** What an owner may do in each state. @type {Record<string, ('pause' | 'resume' | 'withdraw')[]>} */
 const STEPS = { published: ['pause', 'withdraw'], paused: ['resume', 'withdraw'], submitted: ['withdraw'], rejected: ['withdraw'], draft: ['withdraw'] };
@@ -83,6 +83,7 @@ export async function page(ctx) {
       empty: empty('No query yet', l.state === 'published' ? 'The listing is in the catalogue; buyers try their queries on its twin first.' : 'Queries come once the listing is published.'),
       columns: [
         { label: 'Placed', head: true, cell: (o) => when(o.placedAt) },
+        { label: 'Asked', cell: (o) => asked(o.program) },
         { label: 'State', cell: (o) => [badge(o.state), o.refundReason ? h('span', { class: 'small quiet' }, ` ${words(o.refundReason)}`) : null] },
         { label: 'Values', numeric: true, cell: (o) => count(o.values) },
         { label: 'Your part', numeric: true, cell: (o) => (o.state === 'refunded' ? '–' : credits(o.price.custodian)) },
@@ -93,7 +94,7 @@ export async function page(ctx) {
   const policy = () => h('div', { class: 'stack' }, policyWords(l.policy),
     ['published', 'paused', 'rejected', 'submitted'].includes(l.state) && account
       ? h('div', { class: 'actions' }, button('Change price or policy', async () => {
-        if (await editPolicy({ account, listing: l })) ctx.refresh();
+        if (await editPolicy({ account, listing: l, tickets })) ctx.refresh();
       }))
       : null);
   const preview = () => {
@@ -131,6 +132,13 @@ export async function page(ctx) {
         ['Uploaded', missing === 0 ? `${plural((l.objects ?? []).length, 'object')}, all verified` : `${plural(missing, 'object')} not complete yet`],
       ]))),
   };
+}
+
+/** @param {any} program */
+function asked(program) {
+  if (!program) return '';
+  const s = shapeWords(program);
+  return h('div', null, s.what, h('p', { class: 'small quiet' }, `${s.over}, ${s.weights}`));
 }
 
 /** @param {any} tickets */

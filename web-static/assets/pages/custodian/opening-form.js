@@ -68,9 +68,10 @@ export function openingForm({ core, id, found, before }) {
   });
   const tickets = field({ label: 'Opening tickets for each quorum', name: 'tickets', value: String(first?.tickets ?? TICKETS), inputmode: 'numeric', required: true, hint: 'One is spent for each value. More can be dealt later.', check: (v) => (/^\d{1,6}$/.test(v) && Number(v) > 0 ? null : 'A whole number from 1 to 999,999.') });
   const rho = field({ label: 'Cost of each value', name: 'rho', value: first?.rho ?? '0.001', inputmode: 'decimal', unit: 'zCDP', required: true, hint: 'Smaller is more private and noisier.', check: (v) => (/^\d*\.?\d+(e-?\d+)?$|^\d+\/\d+$/.test(v) ? null : 'A number as 0.001 or 1/1000.') });
+  const limit = field({ label: 'Most that this dataset may ever cost', name: 'rho_limit', value: before?.rhoLimit ?? '', inputmode: 'decimal', unit: 'zCDP', optional: true, hint: 'The privacy budget. Left empty, it is what these tickets cost together.', check: (v) => (/^\d*\.?\d+$|^\d+\/\d+$/.test(v) ? null : 'A number as 0.5 or 1/2.') });
   const people = field({ label: 'Rows that one person may have', name: 'rows', value: String(first?.rows ?? 1), inputmode: 'numeric', required: true, check: (v) => (/^\d+$/.test(v) && Number(v) > 0 ? null : 'A whole number of at least 1.') });
   const preview = h('div', { 'aria-live': 'polite' });
-  const dp = h('div', { class: 'two' }, rho.node, people.node);
+  const dp = h('div', { class: 'three' }, rho.node, people.node, limit.node);
   const ticketPart = h('div', { class: 'stack' }, tickets.node, noise.node, dp, preview);
 
   /** @returns {TicketClassAsk[]} */
@@ -100,10 +101,10 @@ export function openingForm({ core, id, found, before }) {
       if (mine === turn) put(preview, note('bad', e instanceof Error ? e.message : String(e)));
     });
   };
-  for (const f of [who, tickets, rho, people]) f.input.addEventListener('change', draw);
+  for (const f of [who, tickets, rho, people, limit]) f.input.addEventListener('change', draw);
   draw();
   return {
-    fields: [who, key, tickets, rho, people],
+    fields: [who, key, tickets, rho, people, limit],
     node: h('div', { class: 'stack' },
       known.length === 0 ? note('warn', 'This marketplace has put up no committee. Ask a committee’s operators for their file, or open with your own key node.') : null,
       who.node, nodes, file, key.node, ticketPart),
@@ -111,7 +112,7 @@ export function openingForm({ core, id, found, before }) {
     read() {
       const c = chosen();
       return c
-        ? { opener: { by: 'committee', name: c.name, committee: c.file, quorums: choose(c.nodes.length, c.threshold) }, classes: classes(), rhoLimit: null }
+        ? { opener: { by: 'committee', name: c.name, committee: c.file, quorums: choose(c.nodes.length, c.threshold) }, classes: classes(), rhoLimit: noise.value() === 'noisy' && limit.value() ? limit.value() : null }
         : { opener: { by: 'custodian', key: key.value() }, classes: [], rhoLimit: null };
     },
   };

@@ -119,6 +119,7 @@ export function submitStep(o) {
       ['Price', `${credits(p.priceOrder)} an order and ${credits(p.priceOutput)} for each value, of which at least ${basisPoints(p.custodianBasisPoints)} are yours`],
       ['Who opens', opener.by === 'committee' ? `Committee ${opener.name}: neither you nor the marketplace learns a result` : 'Your own key node: you learn every result'],
       terms.opening.classes.length > 0 && ['Tickets', terms.opening.classes.map((c) => `${count(c.tickets ?? 0)} for each quorum, ${c.rho ? `noise at ${c.rho} zCDP a value` : 'without noise'}`).join('; ')],
+      Boolean(terms.opening.rhoLimit) && ['Privacy budget', `${terms.opening.rhoLimit} zCDP for all time`],
     ])),
     section('Your keys', backup),
     opener.by === 'custodian' ? section('Your key node', h('div', { class: 'stack' }, h('p', null, 'Your node needs the dataset’s key. Put these files into a folder beside it and run ', h('code', null, 'veilbourse key-node --add FOLDER --custodian KEY'), '.'), button('Export for my key node', async () => {

@@ -28,21 +28,28 @@ async function owned(account, listing) {
   return null;
 }
 
-/** Who opens, as the present policy says it. @param {any} policy @param {AbortSignal} signal */
-async function present(policy, signal) {
+/**
+ * Who opens, as the present policy says it. A privacy budget that was set stays; one
+ * that is no more than what was dealt was never set, and grows with it.
+ * @param {any} policy
+ * @param {{rhoLimit: number, rhoDealt: number} | null} tickets
+ * @returns {Promise<import('../../core/core.js').OpenersAsk>}
+ */
+async function present(policy, tickets) {
   const o = policy.body.openers;
   if (o.custody !== 'committee') return { custodianHeld: o.node_key };
-  const found = (await committees(signal)).find((c) => c.nodes.map((n) => n.signingKey).join() === o.nodes.join());
+  const found = (await committees(AbortSignal.timeout(20_000))).find((c) => c.nodes.map((n) => n.signingKey).join() === o.nodes.join());
   if (!found) throw new Error('the committee of this policy is not put up at this marketplace: use the command line with its file');
-  return { committee: found.file };
+  const set = tickets !== null && tickets.rhoLimit > tickets.rhoDealt;
+  return { committee: found.file, ...(set ? { rhoLimit: `${policy.body.tickets.rho_limit_units}/${2 ** 40}` } : {}) };
 }
 
 /**
  * Signs and hands in the next version; true when it was.
- * @param {{account: {id: string}, listing: any}} o
+ * @param {{account: {id: string}, listing: any, tickets: any}} o
  * @returns {Promise<boolean>}
  */
-export async function editPolicy({ account, listing }) {
+export async function editPolicy({ account, listing, tickets }) {
   const mine = await owned(account, listing);
   if (!mine) return false;
   const { core, draft } = mine;
@@ -58,7 +65,7 @@ export async function editPolicy({ account, listing }) {
         if (!next) return;
         const opened = next.kinds.some(perRow) && !before.kinds.some(perRow);
         if (opened && !await confirm({ title: 'Release row by row?', body: h('p', null, 'Whoever weighs one column alone reads it out, row by row.'), yes: 'Allow it', danger: true })) return;
-        const openers = await present(listing.policy, AbortSignal.timeout(20_000));
+        const openers = await present(listing.policy, tickets);
         await core.signPolicy({ id: draft.id, policy: { ...next, version: listing.policy.body.policy_version + 1 }, openers });
         if (listing.state === 'rejected') await core.submit({ id: draft.id });
         else await core.updatePolicy({ id: draft.id });
@@ -80,7 +87,7 @@ export async function dealMore({ account, listing, tickets, anew }) {
   const mine = await owned(account, listing);
   if (!mine) return false;
   const { core, draft } = mine;
-  const openers = await present(listing.policy, AbortSignal.timeout(20_000));
+  const openers = await present(listing.policy, tickets);
   if (!('committee' in openers) || !openers.committee) throw new Error('this listing is not in committee custody');
   const { committee } = openers;
   const offered = tickets.classes.filter((/** @type {any} */ c) => c.offered);
@@ -108,7 +115,7 @@ export async function dealMore({ account, listing, tickets, anew }) {
             ...(anew ? { anew, quorums: anew } : { more: true }),
           }, { onProgress });
           await core.uploadTickets({ id: draft.id }, { onProgress });
-          await core.signPolicy({ id: draft.id, policy: { ...termsOf(listing.policy), version: listing.policy.body.policy_version + 1 }, openers: { committee } });
+          await core.signPolicy({ id: draft.id, policy: { ...termsOf(listing.policy), version: listing.policy.body.policy_version + 1 }, openers });
           await core.updatePolicy({ id: draft.id });
         } catch (e) {
           put(bar, failure(e));

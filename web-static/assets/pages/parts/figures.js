@@ -53,3 +53,28 @@ export function frozen(tickets) {
   const refused = new Set(tickets.dealings.filter((d) => d.state === 'refused').map((d) => d.quorum.join()));
   return [...refused].filter((q) => !live.has(q)).map((q) => q.split(',').map(Number));
 }
+
+/**
+ * @typedef {{label: string, weights: {visibility: 'public' | 'private'}}} WeightVector
+ * @typedef {{vectors: WeightVector[], outputs: {over: {matrix: 'traced' | 'chunk', segment: number}, vector: number}[]}} Program
+ */
+
+/** Labels said before the rest is counted. */
+const SAID = 3;
+
+/**
+ * The public shape of a query in words.
+ * @param {Program} p
+ */
+export function shapeWords(p) {
+  const labels = p.vectors.slice(0, SAID).map((v) => v.label);
+  const more = p.vectors.length - labels.length;
+  const hidden = p.vectors.filter((v) => v.weights.visibility === 'private').length;
+  const segments = new Set(p.outputs.map((o) => o.over.segment)).size;
+  const rows = p.outputs.some((o) => o.over.matrix === 'chunk');
+  return {
+    what: `${labels.join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+    over: `${rows ? 'each row' : 'the whole'} of ${segments} ${segments === 1 ? 'segment' : 'segments'}`,
+    weights: hidden === 0 ? 'weights public' : hidden === p.vectors.length ? 'weights hidden' : `weights of ${hidden} of ${p.vectors.length} hidden`,
+  };
+}
