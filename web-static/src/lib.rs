@@ -3,7 +3,8 @@
 //! [`answer`] is a function of the request's head.
 //!
 //! The app itself is `index.html` and `assets/`: plain JavaScript modules without
-//! a build step. Rules: docs/spec/web.md.
+//! a build step. What its files may not hold (WEB-5) and what its first page may
+//! weigh (WEB-6) is held by this crate's tests. Rules: docs/spec/web.md.
 
 mod negotiate;
 mod pages;
