@@ -325,7 +325,7 @@ export class Person {
    */
   async look(name) {
     await this.still();
-    for (const f of await this.page.locator('main .note.bad code, dialog .note.bad code').allInnerTexts()) this.complain(`${name}: a part of the page failed with ${f}`);
+    for (const f of await this.page.locator('.note.bad p', { hasText: /^Code / }).allInnerTexts()) this.complain(`${name}: a part of the page failed: ${f}`);
     await mkdir(SCREENSHOTS, { recursive: true });
     /** @type {[string, import('playwright-core').ViewportSize, 'light' | 'dark'][]} */
     const ways = [['light', WIDE, 'light'], ['dark', WIDE, 'dark'], ['phone', PHONE, 'light'], ['phone-dark', PHONE, 'dark']];
