@@ -85,10 +85,7 @@ journey('public: everything that needs no account', [], async (stage, step) => {
 
   await step('the first page is small, and pages stand soon', async () => {
     const fresh = await stage.person('fresh');
-    const all = [];
-    for (const [path] of PUBLIC) all.push(await fresh.measure(String(path)));
-    console.log('page                 heading ms   still ms   bytes fetched');
-    for (const m of all) console.log(`${m.path.padEnd(20)} ${m.heading.toFixed(0).padStart(10)} ${m.still.toFixed(0).padStart(10)} ${String(m.bytes).padStart(15)}`);
+    const all = await fresh.times(PUBLIC.map(([path]) => String(path)));
     const first = all[0];
     assert.ok(first && first.bytes < FIRST_PAGE, `the first page fetched ${first?.bytes} bytes; the limit is ${FIRST_PAGE}`);
   });

@@ -17,7 +17,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
   let path = '';
 
   await step('registers and confirms the address by the letter', async () => {
-    await clinic.journey('newcomer: from nothing to a confirmed account', async () => {
+    await clinic.journey('newcomer: the same as a custodian', async () => {
       await register(clinic, { name: 'Clinic North', mail: 'clinic@journeys.example', role: 'Custodian' });
     });
     await clinic.look('custodian-confirmed');
@@ -180,6 +180,10 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
       await clinic.page.locator('dialog[open]').waitFor({ state: 'detached', timeout: SLOW });
     });
     await eventually(clinic, () => clinic.page.getByRole('region', { name: /Dealings of tickets/ }).getByText('accepted').count(), 6);
+  });
+
+  await step('the pages stand soon', async () => {
+    await clinic.times(['/custodian', '/custodian/new', path]);
   });
 
   await step('withdraws it by typing its title', async () => {

@@ -186,6 +186,7 @@ journey('staff: what an admin decides and an auditor sees', [], async (stage, st
     await admin.sees(/records loaded here: each names the digest of the one before/);
     await admin.fill('Show only', 'no such word');
     await admin.sees('No record');
+    await admin.times(STAFF.map(([path]) => String(path)));
     // The overview's figures are those of the API.
     await admin.open('/admin');
     const token = await market.token(passwords.admin);

@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from './lib/market.mjs';
-import { RANDHIE, SLOW, makeVault, mean, parseCsv, register } from './lib/people.mjs';
+import { PASSWORD, RANDHIE, SLOW, makeVault, mean, parseCsv, register, unlockVault } from './lib/people.mjs';
 import { journey } from './lib/stage.mjs';
 
 const TITLE = 'RAND Health Insurance Experiment';
+const ADA = { name: 'Ada Analytics', mail: 'ada@journeys.example', password: PASSWORD };
 const MODEL = join(ROOT, 'tests/data/models/randhie_ols.json');
 
 /** @typedef {{label: string, segment: string, rows: number, values: number[], roundingError: number, within95: number, noiseDeviation: number}} Output */
@@ -73,9 +74,10 @@ journey('buyer: from a deposit to receipts', ['--sample'], async (stage, step) =
   };
 
   await step('registers, confirms, deposits', async () => {
-    await buyer.open('/');
-    const who = await register(buyer, { name: 'Ada Analytics', mail: 'ada@journeys.example', role: 'Partner platform' });
-    await market.deposit(who, '100000');
+    await buyer.journey('newcomer: from nothing to a buyer with a confirmed address (mails in the local folder)', async () => {
+      await register(buyer, ADA);
+    });
+    await market.deposit(ADA, '100000');
     await buyer.open('/balance');
     await buyer.sees('1 000.00 cr');
   });
@@ -253,10 +255,11 @@ journey('buyer: from a deposit to receipts', ['--sample'], async (stage, step) =
     await buyer.sees('No order in this state');
     await buyer.open('/balance');
     await buyer.look('balance-spent');
-    const token = await market.token({ mail: 'ada@journeys.example', password: (await import('./lib/people.mjs')).PASSWORD });
+    const token = await market.token(ADA);
     const all = (await market.gql('{ orders(first: 10) { nodes { state price { total } } } myBalance { posted available } }', {}, token));
     const spent = all.orders.nodes.reduce((/** @type {bigint} */ s, /** @type {any} */ o) => s + BigInt(o.price.total), 0n);
     assert.equal(BigInt(all.myBalance.available), 100_000n - spent);
+    await buyer.times(['/', '/listings', await listing(market), '/orders', orders[0] ?? '', '/balance', '/account']);
     assert.ok(all.orders.nodes.every((/** @type {any} */ o) => o.state === 'released'));
   });
 });
@@ -268,7 +271,6 @@ async function listing(market) {
 
 /** In a page that was loaded anew the vault is locked. @param {import('./lib/person.mjs').Person} p */
 async function reopen(p) {
-  const { unlockVault } = await import('./lib/people.mjs');
   await p.page.getByLabel('Passphrase of your vault').waitFor();
   await unlockVault(p);
 }

@@ -69,7 +69,7 @@ journey('resilience: uploads', [], async (stage, step) => {
     await clinic.fill('Description', 'A clinic at the end of a thin wire.');
     await clinic.click('Review and submit');
     await clinic.downloads(() => clinic.click('Download the backup'));
-    line.slow(2_000_000);
+    line.slow(250_000);
     await clinic.click('Submit for review');
     const at = await until(0.2);
     size = at.all;

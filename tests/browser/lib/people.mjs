@@ -15,7 +15,7 @@ export const SLOW = 15 * 60_000;
 /**
  * From the first page to a confirmed account, by the letter.
  * @param {Person} p
- * @param {{name: string, mail: string, role: string}} who
+ * @param {{name: string, mail: string, role?: string}} who a buyer where no role is named
  */
 export async function register(p, who) {
   await p.follow('Register');
@@ -23,7 +23,7 @@ export async function register(p, who) {
   await p.fill('Name', who.name);
   await p.fill('Mail address', who.mail);
   await p.fill('Password', PASSWORD);
-  await p.choose(who.role);
+  if (who.role) await p.choose(who.role);
   await p.click('Make the account');
   await p.arrives('Look into your mail');
   await p.follow('can be read here');

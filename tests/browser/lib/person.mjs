@@ -18,6 +18,9 @@ const WIDE = { width: 1280, height: 900 };
 /** A small phone. */
 const PHONE = { width: 360, height: 740 };
 
+/** What a page may take until it stands (design: under one second). */
+const SOON = 1_000;
+
 /** The browser that is there. */
 async function executable() {
   for (const path of [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']) {
@@ -161,7 +164,7 @@ export class Person {
 
   /** Until this is said on the page. @param {string | RegExp} text @param {number} [ms] */
   async sees(text, ms = 20_000) {
-    await this.page.getByText(text).first().waitFor({ timeout: ms });
+    await this.page.getByText(text).filter({ visible: true }).first().waitFor({ timeout: ms });
   }
 
   // What counts as a click
@@ -322,7 +325,7 @@ export class Person {
    */
   async look(name) {
     await this.still();
-    for (const f of await this.page.locator('main .note.bad code, dialog .note.bad code').allInnerTexts()) this.complain(`${name}: a part of the page failed with ${f}`);
+    for (const f of await this.page.locator('.note.bad p', { hasText: /^Code / }).allInnerTexts()) this.complain(`${name}: a part of the page failed: ${f}`);
     await mkdir(SCREENSHOTS, { recursive: true });
     /** @type {[string, import('playwright-core').ViewportSize, 'light' | 'dark'][]} */
     const ways = [['light', WIDE, 'light'], ['dark', WIDE, 'dark'], ['phone', PHONE, 'light'], ['phone-dark', PHONE, 'dark']];
@@ -340,7 +343,7 @@ export class Person {
         }, PHONE.width);
         if (over) this.complain(`${name}: on a phone of ${PHONE.width} px the page is ${over}`);
       }
-      if (kind !== 'phone-dark') await this.page.screenshot({ path: join(SCREENSHOTS, `${name}-${kind}.png`), fullPage: true });
+      if (kind !== 'phone-dark') await this.page.screenshot({ path: join(SCREENSHOTS, `${name}-${kind}.png`), fullPage: !(await this.dialog.count()) });
     }
     await this.page.setViewportSize(WIDE);
     await this.page.emulateMedia({ colorScheme: null });
@@ -377,6 +380,20 @@ export class Person {
     await page.waitForLoadState('networkidle');
     await page.close();
     return { path, heading: times.heading, still: times.still, bytes };
+  }
+
+  /**
+   * Measures pages and prints them as a table: what is promised is under a
+   * second; how long it took is said, not judged, for a machine has other work.
+   * @param {string[]} paths
+   */
+  async times(paths) {
+    const all = [];
+    for (const path of paths) all.push(await this.measure(path));
+    const shown = (/** @type {string} */ p) => p.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, ':id').padEnd(28);
+    console.log(`${this.name}: page`.padEnd(28), 'heading ms', '  still ms', '   bytes fetched');
+    for (const m of all) console.log(shown(m.path), m.heading.toFixed(0).padStart(10), m.still.toFixed(0).padStart(10), String(m.bytes).padStart(16), m.still > SOON ? '  over a second' : '');
+    return all;
   }
 
   async leave() {

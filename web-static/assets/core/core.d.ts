@@ -46,6 +46,9 @@ export type CoreCode =
   | 'QUOTE' // the quote does not hold; nothing was signed
   | 'PRICE' // above maxPrice; limit and value in minor units
   | 'ORDER_UNKNOWN' // its ticket is not in this vault
+  | 'DEALING' // the tickets or the plan are refused
+  | 'DOCUMENT'
+  | 'ANSWER' // the server's answer is not what it must be
   | 'ORDER_STATE' // not released yet, or refunded; value is the state
   | 'RESULT' // what was opened is not what was signed for
   | 'TRAINING'
@@ -279,7 +282,7 @@ export interface Dealings {
 }
 
 export interface PolicyAsk {
-  kinds: ('statistics' | 'aggregate' | 'per_row')[] | string[];
+  kinds: ('aggregate_public' | 'aggregate_private' | 'rows_public' | 'rows_private')[];
   minCohort: number;
   quotaValues: number | string;
   quotaBits: number | string;
@@ -362,6 +365,7 @@ export interface ListingColumns {
   columns: {
     name: string;
     kind: 'numeric' | 'category' | 'square' | 'product';
+    source: string[];
     unit: string;
     scale_log2: number;
     min: number;
@@ -408,6 +412,8 @@ export interface TwinRun {
   /** Greatest difference between outputs and exact, real units. */
   accuracyLoss: number;
   training?: Training;
+  /** Why the twin has no solution: its columns are independent. */
+  trainingRefusal?: string;
   csv: string;
   seconds: number;
 }
@@ -424,11 +430,15 @@ export interface Fitted {
     scale_log2: number;
     /** Worst case a row from rounding the weights, real units. */
     maxError: number;
+    /** Worst case a row from rounding the data, real units. */
+    dataRounding: number;
     private: boolean;
   }[];
   outputs: { label: string; segment: string; rows: string; values: number }[];
   values: string;
   bits: string;
+  /** Query kinds that the policy must allow. */
+  kinds: string[];
   /** Columns that a training measures against, leaves out, ... */
   notes: string[];
 }
@@ -507,6 +517,7 @@ export interface Opened {
   variances: VarianceValue[];
   noiseDeviation: number;
   training?: Training;
+  trainingRefusal?: string;
   report: ReceiptReport;
   csv: string;
   /** As the command line's result.json. */
@@ -552,9 +563,9 @@ export interface ReceiptRefused {
 export interface Core {
   /** Ends the worker. */
   close(): void;
-  /** Ends what is running: it rejects with CANCELLED; what is on disk stays. The worker starts again. */
+  /** Ends what is running: it rejects with CANCELLED; what is stored stays. The worker starts again, the vault locked. */
   cancel(): Promise<void>;
-  version(): Promise<{ version: string; simd: boolean }>;
+  version(): Promise<{ version: string }>;
 
   // No vault needed.
   inspect(file: TableFile, schema?: Schema | null, name?: string, o?: CallOptions): Promise<Inspection>;
@@ -573,9 +584,6 @@ export interface Core {
   quote(fit: string, wish?: QuoteWish): Promise<Offer>;
   /** The same for an answer that the page has: `quote` is the field `quote` of the GraphQL answer. */
   quoteCheck(fit: string, quote: object, wish?: QuoteWish): Promise<Offer>;
-  previewClasses(
-    ask: { id: string; classes: TicketClassAsk[]; quorums: number },
-  ): Promise<ClassPreview[]>;
   checkCommittee(
     file: CommitteeFile,
   ): Promise<{ threshold: number; nodes: { name: string; key: string }[]; quorums: number[][]; marketplace: string }>;
@@ -614,6 +622,8 @@ export interface Core {
   listingDraft(ask: { id: string; account: string; title: string; description: string }): Promise<{ listing: string }>;
   /** Uploads every object, from where the server has it (UP-1). */
   upload(ask: { id: string }, o?: CallOptions): Promise<{ listing: string }>;
+  /** What classes cost when dealt to so many quorums, before anything is dealt. */
+  previewClasses(ask: { id: string; classes: TicketClassAsk[]; quorums: number }): Promise<ClassPreview[]>;
   /** Deals what is planned and not dealt; goes on after any interruption; uploads what is dealt where a listing is known. */
   deal(ask: DealAsk, o?: CallOptions): Promise<Dealings>;
   uploadTickets(ask: { id: string }, o?: CallOptions): Promise<Dealings>;
