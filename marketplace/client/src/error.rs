@@ -26,7 +26,7 @@ pub enum ClientError {
         /// The operation asked for.
         operation: String,
         /// The cause.
-        source: reqwest::Error,
+        source: crate::http::TransportError,
     },
     /// No complete answer in time.
     #[error("{operation}: no complete answer within the limit of {seconds} s")]

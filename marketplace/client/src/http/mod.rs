@@ -1,9 +1,28 @@
 //! Talking to the server: GraphQL operations and resumable uploads.
+//!
+//! What carries a request is the system's client, or, in a browser, what its page
+//! lends; everything above that is the same.
 
-use crate::error::ClientError;
+pub mod hosted;
+#[cfg(not(target_family = "wasm"))]
+mod native;
+
+#[cfg(target_family = "wasm")]
+use hosted::Transport;
+#[cfg(target_family = "wasm")]
+pub use hosted::TransportError;
+#[cfg(not(target_family = "wasm"))]
+use native::Transport;
+#[cfg(not(target_family = "wasm"))]
+pub use native::TransportError;
+
+use crate::{disk, error::ClientError};
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use std::{
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+    time::Duration,
+};
 
 /// Bytes sent by one PATCH of an upload.
 const PIECE: u64 = 4 << 20;
@@ -32,26 +51,81 @@ impl Progress for Silent {
     fn step(&self, _: &str, _: u64, _: u64) {}
 }
 
+/// What is sent.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET`, `HEAD`, `POST`, `PUT` or `PATCH`.
+    pub method: &'static str,
+    /// The whole address.
+    pub url: String,
+    /// Names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, if there is one.
+    pub body: Option<Vec<u8>>,
+    /// Most bytes of an answer, and of an error.
+    pub limits: [u64; 2],
+    /// Until it is complete.
+    pub time: Duration,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The header `upload-offset`.
+    pub upload_offset: Option<String>,
+    /// The body, within its limit.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub enum Failure {
+    /// Too late.
+    Timeout,
+    /// More bytes than the limit.
+    TooLarge {
+        /// The limit.
+        limit: u64,
+        /// Announced, or read so far.
+        value: u64,
+    },
+    /// No connection, or it broke.
+    Transport(TransportError),
+}
+
 /// A connection to one server, with or without a token.
 #[derive(Debug, Clone)]
 pub struct Server {
     base: String,
     token: Option<String>,
-    http: reqwest::Client,
+    transport: Transport,
 }
 
 impl Server {
     /// `base` without a trailing slash, for example `http://127.0.0.1:8080`.
     pub fn new(base: &str) -> Self {
-        Self::over(base, reqwest::Client::new())
+        Self::on(base, Transport::default())
     }
 
     /// The same with an HTTP client of the caller's, for TLS as it wants it.
+    #[cfg(not(target_family = "wasm"))]
     pub fn over(base: &str, http: reqwest::Client) -> Self {
+        Self::on(base, Transport::over(http))
+    }
+
+    fn on(base: &str, transport: Transport) -> Self {
         Self {
             base: base.trim_end_matches('/').to_owned(),
             token: None,
-            http,
+            transport,
         }
     }
 
@@ -74,15 +148,22 @@ impl Server {
         self.token.as_deref()
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let r = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .timeout(ANSWER_TIME);
-        match &self.token {
-            Some(t) => r.bearer_auth(t),
-            None => r,
+    fn request(&self, method: &'static str, path: &str) -> Request {
+        let bearer = self.token.as_ref().map(|t| format!("Bearer {t}"));
+        Request {
+            method,
+            url: format!("{}{path}", self.base),
+            headers: bearer.map(|b| ("authorization", b)).into_iter().collect(),
+            body: None,
+            limits: [MAX_ANSWER, MAX_ERROR],
+            time: ANSWER_TIME,
         }
+    }
+
+    async fn send(&self, operation: &str, request: Request) -> Result<Answer, ClientError> {
+        let seconds = request.time.as_secs();
+        let sent = self.transport.send(request).await;
+        sent.map_err(|e| failure(operation, seconds, e))
     }
 
     /// Runs one GraphQL operation and returns the field named like it.
@@ -92,23 +173,25 @@ impl Server {
         document: &str,
         variables: Value,
     ) -> Result<Value, ClientError> {
-        let transport = |e| transport(operation, ANSWER_TIME, e);
-        let response = self
-            .request(reqwest::Method::POST, "/graphql")
-            .json(&json!({ "query": document, "variables": variables }))
-            .send()
-            .await
-            .map_err(transport)?;
-        let status = response.status();
-        let body = bounded(operation, response, MAX_ANSWER).await?;
-        let answer: Value = serde_json::from_slice(&body).map_err(|e| ClientError::Answer {
-            operation: operation.into(),
-            reason: format!("{status}: {e}"),
-        })?;
+        let body = json!({ "query": document, "variables": variables });
+        let mut request = self.request("POST", "/graphql");
+        request
+            .headers
+            .push(("content-type", "application/json".into()));
+        request.body = Some(body.to_string().into_bytes());
+        // An error of an operation is an answer like any other.
+        request.limits = [MAX_ANSWER; 2];
+        let answered = self.send(operation, request).await?;
+        let status = answered.status;
+        let answer: Value =
+            serde_json::from_slice(&answered.body).map_err(|e| ClientError::Answer {
+                operation: operation.into(),
+                reason: format!("{status}: {e}"),
+            })?;
         if let Some(e) = answer["errors"].as_array().and_then(|e| e.first()) {
             return Err(server_error(operation, &e["extensions"], &e["message"]));
         }
-        if !status.is_success() {
+        if !answered.success() {
             return Err(server_error(operation, &answer, &answer["message"]));
         }
         match answer["data"].get(operation) {
@@ -127,27 +210,20 @@ impl Server {
 
     /// `GET path`, the whole body, of `limit` bytes at most.
     pub async fn get_within(&self, path: &str, limit: u64) -> Result<Vec<u8>, ClientError> {
-        let transport = |e| transport(path, ANSWER_TIME, e);
-        let response = self
-            .request(reqwest::Method::GET, path)
-            .send()
-            .await
-            .map_err(transport)?;
-        let response = accepted(path, response).await?;
-        bounded(path, response, limit).await
+        let mut request = self.request("GET", path);
+        request.limits = [limit, MAX_ERROR];
+        Ok(accepted(path, self.send(path, request).await?)?.body)
     }
 
     /// `PUT path` with these bytes. The same again is taken again.
     pub async fn put(&self, path: &str, body: Vec<u8>) -> Result<(), ClientError> {
-        let response = self
-            .request(reqwest::Method::PUT, path)
-            .timeout(PIECE_TIME)
-            .header("content-type", "application/octet-stream")
-            .body(body)
-            .send()
-            .await
-            .map_err(|e| transport(path, PIECE_TIME, e))?;
-        accepted(path, response).await.map(drop)
+        let mut request = self.request("PUT", path);
+        request.time = PIECE_TIME;
+        request
+            .headers
+            .push(("content-type", "application/octet-stream".into()));
+        request.body = Some(body);
+        accepted(path, self.send(path, request).await?).map(drop)
     }
 
     /// Uploads a file as an object of a listing, from where the server has it
@@ -160,111 +236,75 @@ impl Server {
         progress: &dyn Progress,
     ) -> Result<(), ClientError> {
         let path = format!("/v1/listings/{listing}/objects/{name}");
-        let transport = |e| transport(&path, PIECE_TIME, e);
         let io = |e| ClientError::file(file, e);
-        let total = tokio::fs::metadata(file).await.map_err(io)?.len();
-        let response = self
-            .request(reqwest::Method::HEAD, &path)
-            .timeout(PIECE_TIME)
-            .send()
-            .await
-            .map_err(transport)?;
-        let response = accepted(&path, response).await?;
-        let mut offset = header(&path, &response, "upload-offset")?;
+        let total = disk::length(file).map_err(io)?;
+        let mut request = self.request("HEAD", &path);
+        request.time = PIECE_TIME;
+        let answer = accepted(&path, self.send(&path, request).await?)?;
+        let mut offset = offset_of(&path, &answer)?;
         if offset > total {
             return Err(ClientError::Answer {
                 operation: path,
                 reason: format!("the server holds {offset} bytes, the file has {total}"),
             });
         }
-        let mut source = tokio::fs::File::open(file).await.map_err(io)?;
         while offset < total {
             let n = PIECE.min(total - offset);
             let mut piece = vec![0u8; usize::try_from(n).unwrap_or(0)];
-            source
-                .seek(std::io::SeekFrom::Start(offset))
-                .await
-                .map_err(io)?;
-            source.read_exact(&mut piece).await.map_err(io)?;
-            let response = self
-                .request(reqwest::Method::PATCH, &path)
-                .timeout(PIECE_TIME)
-                .header("upload-offset", offset.to_string())
-                .header("upload-length", total.to_string())
-                .header("content-type", "application/offset+octet-stream")
-                .body(piece)
-                .send()
-                .await
-                .map_err(transport)?;
-            let response = accepted(&path, response).await?;
-            offset = header(&path, &response, "upload-offset")?;
+            let mut source = disk::open(file).map_err(io)?;
+            source.seek(SeekFrom::Start(offset)).map_err(io)?;
+            source.read_exact(&mut piece).map_err(io)?;
+            drop(source);
+            let mut request = self.request("PATCH", &path);
+            request.time = PIECE_TIME;
+            request.headers.extend([
+                ("upload-offset", offset.to_string()),
+                ("upload-length", total.to_string()),
+                ("content-type", "application/offset+octet-stream".into()),
+            ]);
+            request.body = Some(piece);
+            let answer = accepted(&path, self.send(&path, request).await?)?;
+            offset = offset_of(&path, &answer)?;
             progress.step(name, offset, total);
         }
         Ok(())
     }
 }
 
-fn transport(operation: &str, limit: Duration, source: reqwest::Error) -> ClientError {
+fn failure(operation: &str, seconds: u64, failure: Failure) -> ClientError {
     let operation = operation.into();
-    if source.is_timeout() {
-        let seconds = limit.as_secs();
-        return ClientError::Timeout { operation, seconds };
-    }
-    ClientError::Transport { operation, source }
-}
-
-/// The body, refused as soon as it is known to be longer than it may be.
-async fn bounded(
-    operation: &str,
-    mut response: reqwest::Response,
-    limit: u64,
-) -> Result<Vec<u8>, ClientError> {
-    let fits = |value| match value > limit {
-        false => Ok(()),
-        true => Err(ClientError::TooLarge {
-            operation: operation.into(),
+    match failure {
+        Failure::Timeout => ClientError::Timeout { operation, seconds },
+        Failure::TooLarge { limit, value } => ClientError::TooLarge {
+            operation,
             field: "answer",
             limit,
             value,
-        }),
-    };
-    fits(response.content_length().unwrap_or(0))?;
-    let mut body = Vec::new();
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|e| transport(operation, ANSWER_TIME, e))?
-    {
-        fits(body.len() as u64 + piece.len() as u64)?;
-        body.extend_from_slice(&piece);
+        },
+        Failure::Transport(source) => ClientError::Transport { operation, source },
     }
-    Ok(body)
 }
 
-fn header(path: &str, r: &reqwest::Response, name: &str) -> Result<u64, ClientError> {
-    r.headers()
-        .get(name)
-        .and_then(|v| v.to_str().ok())
+fn offset_of(path: &str, answer: &Answer) -> Result<u64, ClientError> {
+    let offset = answer.upload_offset.as_deref();
+    offset
         .and_then(|v| v.parse().ok())
         .ok_or_else(|| ClientError::Answer {
             operation: path.into(),
-            reason: format!("no {name} header"),
+            reason: "no upload-offset header".into(),
         })
 }
 
-async fn accepted(path: &str, r: reqwest::Response) -> Result<reqwest::Response, ClientError> {
-    if r.status().is_success() {
-        return Ok(r);
+fn accepted(path: &str, answer: Answer) -> Result<Answer, ClientError> {
+    if answer.success() {
+        return Ok(answer);
     }
-    let status = r.status();
-    let body = bounded(path, r, MAX_ERROR).await.unwrap_or_default();
-    let answer: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let code = answer["code"]
-        .as_str()
-        .map_or_else(|| status.as_str().to_owned(), str::to_owned);
-    let message = match answer["message"].as_str() {
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let status = answer.status.to_string();
+    let code = said["code"].as_str().unwrap_or(&status).to_owned();
+    let message = match said["message"].as_str() {
         Some(m) => m.to_owned(),
-        None => status.to_string(),
+        None => format!("HTTP status {status}"),
     };
     Err(ClientError::Server {
         operation: path.into(),
@@ -295,7 +335,10 @@ fn details(said: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     /// Answers every request with the same bytes, then keeps sending zeros.
     async fn stub(head: &'static str) -> Server {
@@ -369,14 +412,12 @@ mod tests {
     #[tokio::test]
     async fn silence_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let short = Duration::from_millis(50);
-        let sent = Server::new(&base)
-            .request(reqwest::Method::GET, "/v1/x")
-            .timeout(short)
-            .send()
-            .await;
-        let e = transport("/v1/x", ANSWER_TIME, sent.unwrap_err());
+        let server = Server::new(&format!("http://{}", listener.local_addr().unwrap()));
+        let mut request = server.request("GET", "/v1/x");
+        request.time = Duration::from_millis(50);
+        let sent = server.transport.send(request).await;
+        assert!(matches!(sent, Err(Failure::Timeout)));
+        let e = failure("/v1/x", ANSWER_TIME.as_secs(), Failure::Timeout);
         assert!(
             matches!(e, ClientError::Timeout { seconds: 900, .. }),
             "{e}"
