@@ -1,9 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{
-    Committees, KeyNode, LetterService, ListingTickets, Partners, People, TicketOffer,
-};
+use crate::{Committees, KeyNode, LetterService, ListingTickets, Partners, People, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;

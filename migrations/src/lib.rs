@@ -15,8 +15,8 @@ mod m06_audit;
 mod m07_quotes_used;
 mod m08_committee;
 mod m09_mail;
-mod m11_partners;
 mod m10_people;
+mod m11_partners;
 mod schema;
 
 use sea_orm_migration::prelude::*;

@@ -77,7 +77,24 @@ impl From<ClientError> for CoreError {
     fn from(e: ClientError) -> Self {
         let message = e.to_string();
         match e {
-            ClientError::Server { code, message, .. } => Self::new(&code, message),
+            ClientError::Server {
+                code,
+                message,
+                details,
+                ..
+            } => {
+                let said = |name: &str| match &details[name] {
+                    serde_json::Value::String(text) => Some(text.clone()),
+                    serde_json::Value::Number(n) => Some(n.to_string()),
+                    _ => None,
+                };
+                Self {
+                    field: said("field"),
+                    limit: said("limit"),
+                    value: said("value"),
+                    ..Self::new(&code, message)
+                }
+            }
             ClientError::Transport { .. } | ClientError::Timeout { .. } => {
                 Self::new("NETWORK", message)
             }

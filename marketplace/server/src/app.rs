@@ -6,8 +6,8 @@ use crate::{
     keys::read_or_make_key,
     limits::{Held, Limiters},
     partners::PartnerState,
-    postman::Post,
     people::PeopleState,
+    postman::Post,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;

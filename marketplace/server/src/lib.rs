@@ -4,8 +4,8 @@
 //! [`App`] holds everything; [`run`] serves it. Time and randomness come in at
 //! [`App::open`].
 
-mod apikeys;
 mod alarms;
+mod apikeys;
 mod app;
 mod auth;
 mod body;

@@ -17,14 +17,14 @@ mod notices;
 mod objects;
 mod orders;
 mod outbox;
-mod quorums;
-mod requests;
-mod rows;
-mod webhooks;
 mod people;
 mod quorums;
+mod quorums;
+mod requests;
 mod reviews;
 mod rows;
+mod rows;
+mod webhooks;
 mod websessions;
 
 pub use db::{FailPoint, FailPoints, SqlStore};

@@ -3,8 +3,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    events, notices,
-    reviews,
+    events, notices, reviews,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;

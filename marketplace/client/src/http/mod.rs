@@ -112,20 +112,19 @@ pub struct Server {
 impl Server {
     /// `base` without a trailing slash, for example `http://127.0.0.1:8080`.
     pub fn new(base: &str) -> Self {
-        Self::on(base, Transport::default())
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            token: None,
+            transport: Transport::default(),
+        }
     }
 
     /// The same with an HTTP client of the caller's, for TLS as it wants it.
     #[cfg(not(target_family = "wasm"))]
     pub fn over(base: &str, http: reqwest::Client) -> Self {
-        Self::on(base, Transport::over(http))
-    }
-
-    fn on(base: &str, transport: Transport) -> Self {
         Self {
-            base: base.trim_end_matches('/').to_owned(),
-            token: None,
-            transport,
+            transport: Transport { http },
+            ..Self::new(base)
         }
     }
 
@@ -310,7 +309,7 @@ fn accepted(path: &str, answer: Answer) -> Result<Answer, ClientError> {
         operation: path.into(),
         code,
         message,
-        details: details(&answer),
+        details: details(&said),
     })
 }
 

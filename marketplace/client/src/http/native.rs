@@ -8,15 +8,10 @@ pub type TransportError = reqwest::Error;
 /// The system's client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Transport {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
 }
 
 impl Transport {
-    /// Over a client of the caller's.
-    pub(super) fn over(http: reqwest::Client) -> Self {
-        Self { http }
-    }
-
     pub(super) async fn send(&self, request: Request) -> Result<Answer, Failure> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes());
         let mut builder = self
