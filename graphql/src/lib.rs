@@ -52,7 +52,8 @@ pub fn schema(service: Arc<dyn Service>) -> MarketSchema {
 }
 
 /// The schema's text: what `graphql/schema.graphql` holds (drift test). It is
-/// public, and so is introspection (GQL-3).
+/// public, and so is introspection (GQL-3). What it has stays, or the changelog
+/// says what became of it (PAR-16).
 pub fn sdl() -> String {
     federation::without_federation(&builder().finish().sdl())
 }

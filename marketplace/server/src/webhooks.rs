@@ -3,15 +3,16 @@
 
 use crate::App;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use veilbourse_documents::sign_webhook;
 use veilbourse_domain::{
     DomainError, Millis, Result,
     access::Pass,
-    id::{DeliveryId, WebhookId},
+    id::{AccountId, DeliveryId, WebhookId},
     records::{Page, PageRequest},
     webhooks::{Attempt, Delivery, OVERLAP_MILLIS, Webhook, WebhookChange, WebhookEvent},
 };
@@ -20,9 +21,13 @@ use veilbourse_graphql::{Delivered, WithSecret};
 /// How often what is due is looked for, besides when something was sent.
 const ROUND: Duration = Duration::from_millis(500);
 /// Deliveries under way at once, of as many webhooks.
-const LANES: usize = 16;
-/// Rounds between looks for what is to be forgotten.
-const FORGET: u32 = 600;
+const LANES: usize = 32;
+/// Of one account: its slow receivers are in nobody else's way.
+const LANES_OF_ACCOUNT: usize = 4;
+/// Deliveries looked at to fill the lanes.
+const LOOKED_AT: u32 = 256;
+/// Between looks for what is to be forgotten.
+const FORGET: Duration = Duration::from_secs(300);
 
 /// At least one event, each once.
 fn checked(mut events: Vec<WebhookEvent>) -> Result<Vec<WebhookEvent>> {
@@ -34,54 +39,83 @@ fn checked(mut events: Vec<WebhookEvent>) -> Result<Vec<WebhookEvent>> {
     Ok(events)
 }
 
-impl App {
-    /// Sends until the application is dropped.
-    pub(crate) async fn webhooks_forever(self: Arc<Self>) {
-        let mut lanes: JoinSet<()> = JoinSet::new();
-        let mut rounds = 0u32;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(ROUND) => {}
-                Some(_) = lanes.join_next() => {}
-            }
-            while lanes.try_join_next().is_some() {}
-            rounds = rounds.wrapping_add(1);
-            if rounds.is_multiple_of(FORGET)
-                && let Err(e) = self.store.forget_requests(self.now()).await
-            {
-                tracing::error!(error = ?e, "forgetting answers and deliveries");
-            }
-            let room = LANES.saturating_sub(lanes.len());
-            if room == 0 {
-                continue;
-            }
-            match self.due(room).await {
-                Ok(claimed) => {
-                    for (hook, delivery) in claimed {
-                        let app = self.clone();
-                        lanes.spawn(async move {
-                            if let Err(e) = app.attempt(&hook, &delivery).await {
-                                tracing::error!(delivery = %delivery.id, error = ?e, "webhook");
-                            }
-                        });
-                    }
-                }
-                Err(e) => tracing::error!(error = ?e, "webhooks"),
-            }
+/// What is being sent, and whose it is.
+#[derive(Default)]
+struct Lanes {
+    tasks: JoinSet<()>,
+    busy: HashMap<TaskId, AccountId>,
+}
+
+impl Lanes {
+    /// Whether there is a lane for the account.
+    fn room(&self, account: AccountId) -> bool {
+        let own = self.busy.values().filter(|a| **a == account).count();
+        self.tasks.len() < LANES && own < LANES_OF_ACCOUNT
+    }
+
+    /// Waits until one is free, or a round is over.
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            Some(done) = self.tasks.join_next_with_id() => self.ended(done),
+        }
+        while let Some(done) = self.tasks.try_join_next_with_id() {
+            self.ended(done);
         }
     }
 
-    /// Claims what is due.
-    async fn due(&self, room: usize) -> Result<Vec<(Webhook, Delivery)>> {
-        let now = self.now();
-        let room = u32::try_from(room).unwrap_or(u32::MAX);
-        let mut claimed = Vec::new();
-        for (hook, delivery) in self.store.due(now, room).await? {
-            if self.store.claim_delivery(delivery.id, false, now).await? {
-                claimed.push((hook, delivery));
+    fn ended(&mut self, done: std::result::Result<(TaskId, ()), JoinError>) {
+        let task = match done {
+            Ok((task, ())) => task,
+            Err(e) => {
+                tracing::error!(error = ?e, "webhook");
+                e.id()
+            }
+        };
+        self.busy.remove(&task);
+    }
+
+    /// Claims and starts what is due.
+    async fn fill(&mut self, app: &Arc<App>) -> Result<()> {
+        let now = app.now();
+        if self.tasks.len() >= LANES {
+            return Ok(());
+        }
+        for (hook, delivery) in app.store.due(now, LOOKED_AT).await? {
+            if !self.room(hook.account)
+                || !app.store.claim_delivery(delivery.id, false, now).await?
+            {
+                continue;
+            }
+            let (app, account) = (app.clone(), hook.account);
+            let task = self.tasks.spawn(async move {
+                if let Err(e) = app.attempt(&hook, &delivery).await {
+                    tracing::error!(delivery = %delivery.id, error = ?e, "webhook");
+                }
+            });
+            self.busy.insert(task.id(), account);
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    /// Sends until the application is dropped.
+    pub(crate) async fn webhooks_forever(self: Arc<Self>) {
+        let mut lanes = Lanes::default();
+        let mut forgotten = Instant::now();
+        loop {
+            lanes.wait().await;
+            if let Err(e) = lanes.fill(&self).await {
+                tracing::error!(error = ?e, "webhooks");
+            }
+            if forgotten.elapsed() >= FORGET {
+                forgotten = Instant::now();
+                if let Err(e) = self.store.forget_requests(self.now()).await {
+                    tracing::error!(error = ?e, "forgetting answers and deliveries");
+                }
             }
         }
-        Ok(claimed)
     }
 
     /// The secrets that sign now: the newest first (PAR-13).

@@ -6,7 +6,7 @@ use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
     events,
-    rows::{self, Where, get, maybe_number, number, parsed, t, text, vals},
+    rows::{Where, get, maybe_number, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
 use sea_orm::QueryResult;
@@ -237,15 +237,29 @@ impl Webhooks for SqlStore {
     }
 
     async fn deliveries(&self, id: WebhookId, page: &PageRequest) -> Result<Page<Delivery>> {
+        // Several may be of one millisecond: their sequence is the order.
         let mut w = Where::default();
         w.and("webhook = ?", vals![t(id)]);
-        w.after("id < ?", page);
+        if let Some(after) = &page.after {
+            let after: u64 = after
+                .parse()
+                .map_err(|_| DomainError::invalid("after", "not a cursor"))?;
+            w.and("sequence < ?", vals![after]);
+        }
         let sql = format!(
-            "SELECT * FROM webhook_deliveries {} ORDER BY id DESC LIMIT {}",
+            "SELECT * FROM webhook_deliveries {} ORDER BY sequence DESC LIMIT {}",
             w.sql(),
             page.first + 1
         );
-        rows::page(page, &self.all(&sql, w.values).await?, "id", delivery)
+        let rows = self.all(&sql, w.values).await?;
+        let items = rows.iter().take(page.first as usize).map(|r| {
+            let d = delivery(r)?;
+            Ok((d.sequence.to_string(), d))
+        });
+        Ok(Page {
+            items: items.collect::<Result<_>>()?,
+            more: rows.len() > page.first as usize,
+        })
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<(Webhook, Delivery)> {
