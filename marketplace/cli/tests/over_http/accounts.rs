@@ -343,6 +343,16 @@ async fn graphql_refused(server: &Server, surface: Surface, name: &str) -> bool 
         }
         "registerMachine" => "(kind: NODE, name: \"x\", registration: {}) { id }".into(),
         "placeOrder" => "(order: {}) { id }".into(),
+        "apiKeys" | "webhooks" => " { id }".into(),
+        "webhookDeliveries" => format!("(webhook: {id}) {{ pageInfo {{ hasNextPage }} }}"),
+        "persistedQueries" => " { pageInfo { hasNextPage } }".into(),
+        "createApiKey" => "(name: \"x\", scopes: []) { secret }".into(),
+        "rotateApiKey" => format!("(id: {id}) {{ secret }}"),
+        "revokeApiKey" | "deleteWebhook" | "removePersistedQuery" => format!("(id: {id})"),
+        "createWebhook" => "(url: \"x\", events: []) { secret }".into(),
+        "updateWebhook" | "testWebhook" | "redeliverWebhook" => format!("(id: {id}) {{ id }}"),
+        "rotateWebhookSecret" => format!("(id: {id}) {{ secret }}"),
+        "registerPersistedQuery" => "(document: \"x\") { id }".into(),
         other => panic!("{other}: give the test its arguments"),
     };
     let kind = if surface == Surface::Mutation {
