@@ -141,14 +141,16 @@ async fn a_mutation_is_done_once() {
         ),
         "INVALID"
     );
-    let all =
-        futures::future::join_all((0..8).map(|_| async { once("k", &cash("500", "a")).await }))
-            .await;
-    let answers: Vec<&Value> = all.iter().map(|a| &a.2).collect();
+    let all = futures::future::join_all((0..8).map(|_| async {
+        let (_, headers, answer) = once("k", &cash("500", "a")).await;
+        (headers, answer)
+    }))
+    .await;
+    let answers: Vec<&Value> = all.iter().map(|(_, answer)| answer).collect();
     assert_eq!(code(answers[0]), "");
     assert!(answers.iter().all(|a| *a == answers[0]), "{answers:?}");
     let replayed = |h: &reqwest::header::HeaderMap| h.contains_key("idempotency-replayed");
-    assert_eq!(all.iter().filter(|a| replayed(&a.1)).count(), 7);
+    assert_eq!(all.iter().filter(|(h, _)| replayed(h)).count(), 7);
     // The same, written in another order.
     let turned = r#"{"variables":{"k":"a","a":"500"},"query":"mutation($a: Money!, $k: String!) { requestDeposit(amount: $a, idempotencyKey: $k) { id } }"}"#;
     let turned: Value = serde_json::from_str(turned).expect("JSON");
