@@ -30,7 +30,6 @@ use veilbourse_documents::{
     CommitteeFile, DOCUMENT_VERSION, EvaluationClass, Id, Key, Openers, Policy, QueryKind, Signed,
     SigningKey, Tickets, marketplace_id,
 };
-use veilbourse_eval::SecretKey;
 use veilbourse_privacy::Rho;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 use veilbourse_verify::terminal::printable;

@@ -51,7 +51,7 @@ refusals! {
     SecondFactorState { found: &'static str } => "SECOND_FACTOR_STATE", 409, "the second factor is {found}";
     /// A password that others try first (ACC-8).
     PasswordWeak { reason: &'static str } => "PASSWORD_WEAK", 400, "password: {reason}";
-    /// A link of a letter that is unknown, used, expired or for something else (ACC-9).
+    /// A link of a letter that is unknown, used, expired or for something else (ACC-9, MAIL-4).
     MailTokenInvalid { reason: &'static str } => "MAIL_TOKEN_INVALID", 400, "the link is not good: {reason}";
     /// What waits until the mail address was verified (ACC-9).
     MailUnverified => "MAIL_UNVERIFIED", 403, "verify your mail address first";
@@ -231,8 +231,6 @@ refusals! {
     Inconsistent { order: OrderId, what: String } => "INCONSISTENT", 500, "order {order}: {what}";
     /// A letter that an admin cannot send again or put aside (MAIL-2).
     MailState { found: &'static str, wanted: &'static str } => "MAIL_STATE", 409, "letter is {found}, cannot become {wanted}";
-    /// A link of a letter that is not ours, or for something else (MAIL-4).
-    MailTokenInvalid { reason: &'static str } => "MAIL_TOKEN_INVALID", 400, "the link of the letter is refused: {reason}";
     /// Somebody else changed the same thing meanwhile; safe to retry.
     Conflict { what: &'static str } => "CONFLICT", 409, "{what} changed meanwhile; retry";
     /// The database or disk failed; the text never reaches a client (GQL-2).

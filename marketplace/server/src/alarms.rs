@@ -58,6 +58,8 @@ impl App {
         self.orders_late(&mut out).await?;
         self.budgets_low(&mut out).await?;
         self.disk(&mut out);
+        let letters = self.mail_alarms().await?.into_iter();
+        out.extend(letters.map(|m| alarm(m.code, m.severity, m.at, "mail", m.message)));
         out.sort_by_key(rank);
         Ok(out)
     }

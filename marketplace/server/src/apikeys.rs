@@ -38,6 +38,8 @@ impl App {
         pass: &Pass,
         wanted: KeyWanted,
     ) -> Result<WithSecret<ApiKey>> {
+        let account = pass.viewer().account()?;
+        self.must_be_verified(account).await?; // ACC-9
         let now = self.now();
         let (secret, prefix) = self.secret();
         let mut scopes = wanted.scopes;
@@ -45,7 +47,7 @@ impl App {
         scopes.dedup();
         let key = ApiKey {
             id: ApiKeyId::new(now, self.random()),
-            account: pass.viewer().account()?,
+            account,
             name: wanted.name.trim().to_owned(),
             scopes,
             persisted_only: wanted.persisted_only,

@@ -101,7 +101,7 @@ impl Market {
     }
 
     async fn token(&self, mail: &str) -> String {
-        let s = self.app.sign_in("here", mail, PASSWORD).await;
+        let s = self.app.sign_in("here", "", mail, PASSWORD, None).await;
         s.expect("in").access
     }
 

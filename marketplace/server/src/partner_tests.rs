@@ -85,7 +85,10 @@ impl World {
                     made.expect("made").id
                 }
             };
-            let session = app.sign_in("here", mail, PASSWORD).await.expect("in");
+            let session = app
+                .sign_in("here", "", mail, PASSWORD, None)
+                .await
+                .expect("in");
             Person {
                 id,
                 token: session.access,

@@ -149,6 +149,7 @@ impl App {
             id: a.id,
             roles: a.roles,
             session: s.id,
+            key: None,
         })
     }
 

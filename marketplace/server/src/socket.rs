@@ -75,9 +75,11 @@ impl Socket {
 
     /// The viewer of a new operation, whose document may be a registered one.
     async fn admitted(&self, request: &mut Request) -> Result<Viewer> {
-        let (token, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
-        self.app.count_token(token).await?;
-        let viewer = self.app.viewer(Some(token)).await?;
+        let (credential, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
+        if let Credential::Token(token) = credential {
+            self.app.count_token(token).await?; // PAR-4
+        }
+        let viewer = self.viewer().await?;
         self.app.persisted(request, &viewer).await?;
         Ok(viewer)
     }

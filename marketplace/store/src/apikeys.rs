@@ -190,7 +190,7 @@ impl ApiKeys for SqlStore {
         let refuse = |reason| DomainError::TokenInvalid { reason };
         let row = self
             .one(
-                "SELECT k.*, s.prefix AS prefix, s.ends_at AS ends_at, a.roles AS roles
+                "SELECT k.*, s.prefix AS prefix, s.ends_at AS ends_at, a.roles AS roles, a.state AS owner_state
                  FROM api_key_secrets s JOIN api_keys k ON k.id = s.api_key JOIN accounts a ON a.id = k.account
                  WHERE s.digest = $1",
                 vals![t(secret)],
@@ -202,7 +202,9 @@ impl ApiKeys for SqlStore {
         if maybe_number(&row, "ends_at")?.is_some_and(|at| now >= at) {
             return Err(refuse("the API key was rotated"));
         }
-        if maybe_number(&row, "held_at")?.is_some() {
+        // ACC-15: whoever is suspended or gone acts through no key either.
+        let owner: String = get(&row, "owner_state")?;
+        if owner != "active" || maybe_number(&row, "held_at")?.is_some() {
             return Err(refuse("the API key's account is suspended"));
         }
         let roles: String = get(&row, "roles")?;

@@ -218,6 +218,14 @@ async fn erase(tx: &Tx, id: AccountId, now: Millis) -> Result<()> {
         "DELETE FROM mail_tokens WHERE account = $1",
         "UPDATE sessions SET agent = '', address = '', cookie = NULL WHERE account = $1",
         "UPDATE machines SET name = 'machine of a deleted account' WHERE operator = $1",
+        "DELETE FROM mail_preferences WHERE account = $1",
+        "DELETE FROM webhook_attempts WHERE delivery IN (
+            SELECT d.id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook WHERE w.account = $1)",
+        "DELETE FROM webhook_deliveries WHERE webhook IN (SELECT id FROM webhooks WHERE account = $1)",
+        "DELETE FROM webhooks WHERE account = $1",
+        "DELETE FROM persisted_queries WHERE account = $1",
+        "DELETE FROM idempotent_requests WHERE account = $1 AND state <> 'claimed'",
+        "UPDATE api_keys SET name = '' WHERE account = $1",
     ] {
         tx.exec(sql, vals![t(id)]).await?;
     }
@@ -228,11 +236,12 @@ async fn erase(tx: &Tx, id: AccountId, now: Millis) -> Result<()> {
         vals![t(id), now],
     )
     .await?;
-    tx.exec(
+    for sql in [
         "UPDATE signing_keys SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",
-        vals![t(id), now],
-    )
-    .await?;
+        "UPDATE api_keys SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",
+    ] {
+        tx.exec(sql, vals![t(id), now]).await?;
+    }
     Ok(())
 }
 

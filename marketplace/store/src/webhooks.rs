@@ -5,7 +5,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    events,
+    events, outbox,
     rows::{Where, get, maybe_number, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use serde_json::json;
 use veilbourse_domain::{
     DomainError, Millis, Result,
     id::{AccountId, DeliveryId, WebhookId},
+    mail::MailKind,
     records::{Page, PageRequest},
     webhooks::{
         Attempt, CLAIM_MILLIS, Delivery, DeliveryState, MAX_WEBHOOKS, Webhook, WebhookChange,
@@ -421,6 +422,15 @@ impl Webhooks for SqlStore {
                     ..w
                 };
                 note(tx, "system".into(), &disabled, "webhook.disabled", now).await?;
+                let sql = "SELECT COUNT(*) AS n FROM webhook_attempts a
+                           JOIN webhook_deliveries d ON d.id = a.delivery
+                           WHERE d.webhook = $1 AND a.at >= $2";
+                let failures = tx.one(sql, vals![t(disabled.id), since]).await?;
+                let failures = failures.map_or(Ok(0), |r| crate::rows::number(&r, "n"))?;
+                let facts = json!({ "url": disabled.url, "failures": failures });
+                let about = format!("webhook:{}:{now}", disabled.id);
+                let kind = MailKind::WebhookDisabled;
+                outbox::tell(tx, disabled.account, kind, &about, facts, now).await?;
             }
             Ok(disable)
         })

@@ -182,6 +182,7 @@ async fn a_letter_is_there_exactly_when_its_change_is() {
             description: String::new(),
             dataset: Digest([6; 32]),
             created_at: 1,
+            updated_at: 1,
             policy: None,
             state: ListingState::Draft,
         };

@@ -58,7 +58,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Hit> {
                 let (n, v) = l.split_once(": ")?;
                 n.eq_ignore_ascii_case("content-length").then_some(v)
             });
-            if body.len() >= length?.parse().ok()? {
+            if body.len() >= length?.parse::<usize>().ok()? {
                 return Some(Hit {
                     head: head.to_owned(),
                     body: body.to_owned(),
@@ -267,7 +267,7 @@ async fn secrets_turn_and_outlive_the_process() {
     // The session's token is over; a webhook's key is not.
     let session = w
         .app
-        .sign_in("here", "b@example.org", super::PASSWORD)
+        .sign_in("here", "", "b@example.org", super::PASSWORD, None)
         .await;
     let w = World {
         buyer: super::Person {
@@ -331,7 +331,7 @@ async fn receivers_that_misbehave() {
     r.after(6).await;
     let session = w
         .app
-        .sign_in("here", "b@example.org", super::PASSWORD)
+        .sign_in("here", "", "b@example.org", super::PASSWORD, None)
         .await;
     let w = World {
         buyer: super::Person {

@@ -271,6 +271,7 @@ async fn the_schema_is_a_subgraph() {
         description: String::new(),
         dataset: Digest([n; 32]),
         created_at: 1,
+        updated_at: 1,
         policy: None,
         state,
     };
