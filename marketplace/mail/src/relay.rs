@@ -113,6 +113,9 @@ fn host_port(text: &str, default: u16) -> Result<(String, u16), MailError> {
     }
 }
 
+/// What a certificate begins with (RFC 7468): the reader takes a file without any.
+const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 impl Relay {
     /// Reads `smtp://` and `smtps://` URLs. `hello` is what we call ourselves;
     /// `authority` is a certificate (PEM) that is trusted besides the public ones.
@@ -155,6 +158,10 @@ impl Relay {
         };
         if credentials.is_some() && tls == Tls::None && !here {
             return Err(MailError::PasswordInClear { host });
+        }
+        let none = |pem: &[u8]| !pem.windows(MARK.len()).any(|w| w == MARK);
+        if authority.is_some_and(none) {
+            return Err(bad("mail_ca holds no certificate in PEM"));
         }
         let authority = authority.map(Certificate::from_pem).transpose();
         Ok(Self {
@@ -381,20 +388,23 @@ mod tests {
     #[test]
     fn a_password_never_goes_in_the_clear_and_is_never_shown() {
         // MAIL-9
-        let refused = parse("smtp://me:geheim@relay.example:25?tls=none");
+        let refused = parse("smtp://wurzel:geheim@relay.example:25?tls=none");
         let host = "relay.example".to_owned();
         assert_eq!(refused.err(), Some(MailError::PasswordInClear { host }));
         for url in [
-            "smtp://me%40example.org:geh%3Aeim@relay.example",
-            "smtps://me:geheim@relay.example",
-            "smtp://me:geheim@127.0.0.1:2525",
+            "smtp://wurzel%40example.org:geh%3Aeim@relay.example",
+            "smtps://wurzel:geheim@relay.example",
+            "smtp://wurzel:geheim@127.0.0.1:2525",
         ] {
             let r = parse(url).expect(url);
             assert!(r.credentials.is_some());
             let shown = format!("{r:?}");
-            assert!(!shown.contains("geh") && !shown.contains("me"), "{shown}");
+            assert!(
+                !shown.contains("geh") && !shown.contains("wurzel"),
+                "{shown}"
+            );
         }
-        let told = parse("smtp://me:geheim@:25")
+        let told = parse("smtp://wurzel:geheim@:25")
             .expect_err("no host")
             .to_string();
         assert!(!told.contains("geheim"), "{told}");

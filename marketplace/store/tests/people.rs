@@ -93,13 +93,14 @@ async fn addresses_are_verified_once_and_by_their_own_link() {
     // ACC-9
     for place in Place::each("verify").await {
         let s = market(&place.url, 0).await;
+        let before = s.count("mails").await.expect("counted");
         let (a, made) = register(&s, 60, "new@example.org").await;
         assert!(made);
-        assert_eq!(s.count("mails").await, Ok(1));
+        assert_eq!(s.count("mails").await, Ok(before + 1));
         // Again with the same mail: nothing is made, nothing sent, a note kept.
         let (other, made) = register(&s, 61, "new@example.org").await;
         assert!(!made);
-        assert_eq!(s.count("mails").await, Ok(1));
+        assert_eq!(s.count("mails").await, Ok(before + 1));
         assert_eq!(
             s.account(other.id).await,
             Err(DomainError::NotFound { what: "account" })
@@ -131,7 +132,7 @@ async fn addresses_are_verified_once_and_by_their_own_link() {
         );
         assert_eq!(
             s.count("mails").await,
-            Ok(1),
+            Ok(before + 1),
             "no note to an address that stays"
         );
 
@@ -702,12 +703,13 @@ async fn reviews_are_kept_and_of_what_was_seen() {
             text: "the archive of 1982".into(),
         };
         let told = letter(1, by, "u4@example.org", MailKind::AppealReceived);
+        let before = s.count("mails").await.expect("counted");
         let again = s
             .review_listing(id, appeal.clone(), "", None, owner, Some(&told), 23)
             .await
             .expect("appealed");
         assert!(matches!(again.state, ListingState::Submitted { at: 23 }));
-        assert_eq!(s.count("mails").await, Ok(1));
+        assert_eq!(s.count("mails").await, Ok(before + 1));
         let twice = s
             .review_listing(id, appeal, "", None, owner, Some(&told), 24)
             .await;
