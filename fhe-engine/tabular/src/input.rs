@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 /// Checked header names and a stream of records.
 pub(crate) enum Records<R> {
-    Csv(reader::Records<R>),
+    Csv(Box<reader::Records<R>>),
     Parquet(Box<parquet::Records<R>>),
 }
 
@@ -15,7 +15,7 @@ impl<R: Read + Seek> Records<R> {
     pub(crate) fn open(mut reader: R, config: &SchemaConfig) -> Result<Self, TabularError> {
         Ok(match is_parquet(&mut reader)? {
             true => Self::Parquet(Box::new(parquet::Records::open(reader, config)?)),
-            false => Self::Csv(reader::Records::open(reader, config)?),
+            false => Self::Csv(Box::new(reader::Records::open(reader, config)?)),
         })
     }
 

@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_worst_comes_first() {
         let of = |s| alarm("X", s, 1, "server", String::new());
-        let mut all = vec![of("info"), of("warning"), of("critical")];
+        let mut all = [of("info"), of("warning"), of("critical")];
         all.sort_by_key(rank);
         let order: Vec<&str> = all.iter().map(|a| a.severity.as_str()).collect();
         assert_eq!(order, ["critical", "warning", "info"]);

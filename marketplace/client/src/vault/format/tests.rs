@@ -117,7 +117,8 @@ fn what_is_no_vault_says_so() {
 #[test]
 fn a_new_passphrase_is_long_and_shuts_the_old_file_out() {
     // VLT-3
-    let mut rng = rng();
+    // Not what the vault below draws from.
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
     let weak = Vault::create("short", Contents::new(&mut rng), &mut rng);
     assert_eq!(
         weak.err(),
