@@ -72,7 +72,14 @@ impl Market {
         let approved = |m: &Value| m["decision"] == "approved";
         if !found.is_some_and(approved) {
             let reason = "a machine of this market";
-            market::decide(&self.admin().await?, Decide::Machine, id.as_str(), true, reason).await?;
+            market::decide(
+                &self.admin().await?,
+                Decide::Machine,
+                id.as_str(),
+                true,
+                reason,
+            )
+            .await?;
         }
         Ok(id)
     }
