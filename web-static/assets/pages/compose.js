@@ -385,8 +385,8 @@ function wishes(l, openers) {
 function twinView(run, fitted) {
   return h('div', { class: 'stack' },
     note('plain', h('p', null, h('strong', null, 'Synthetic. '), 'Nothing of the data is in these values.')),
-    valuesView(run.outputs, run.variances),
     run.training ? coefficientTable(run.training) : null,
+    run.training || run.trainingRefusal ? details('The sums that it rests on', valuesView(run.outputs, run.variances, { sums: false })) : valuesView(run.outputs, run.variances, { sums: false }),
     run.trainingRefusal ? note('plain', h('p', null, `No solution on the twin: ${run.trainingRefusal} The twin’s columns are independent of each other; the real ones need not be.`)) : null,
     facts([
       ['Off by, against exact arithmetic on the same rows', real(run.accuracyLoss, 3)],

@@ -150,7 +150,7 @@ function ticketTable(t) {
         { label: 'Largest order', numeric: true, cell: (/** @type {any} */ c) => plural(c.largestOrder, 'value') },
       ],
     }),
-    t.rhoLimit > 0 ? meter({ title: `Privacy budget (ε ${real(t.epsilonDealt, 3)} at δ ${real(t.delta, 2)} dealt so far)`, parts: [{ label: 'Dealt', value: t.rhoDealt, text: `${real(t.rhoDealt, 3)} zCDP` }], whole: t.rhoLimit, rest: 'Left', format: (x) => `${real(x, 3)} zCDP (${percent(t.rhoLimit ? x / t.rhoLimit : 0)})` }) : h('p', { class: 'small quiet' }, 'Without noise no privacy budget is counted: quotas, cohorts and suppression are all that protects a person.'),
+    t.rhoLimit > 0 ? meter({ title: t.epsilonDealt === null ? 'Privacy budget' : `Privacy budget (ε ${real(t.epsilonDealt, 3)} at δ ${real(t.delta, 2)} dealt so far)`, parts: [{ label: 'Dealt', value: t.rhoDealt, text: `${real(t.rhoDealt, 3)} zCDP` }], whole: t.rhoLimit, rest: 'Left', format: (x) => `${real(x, 3)} zCDP (${percent(t.rhoLimit ? x / t.rhoLimit : 0)})` }) : h('p', { class: 'small quiet' }, 'Without noise no privacy budget is counted: quotas, cohorts and suppression are all that protects a person.'),
     h('p', { class: 'small quiet' }, `${plural(states, 'dealing')} of ${t.dealings.length} accepted by its quorum.`));
 }
 

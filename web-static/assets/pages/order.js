@@ -114,8 +114,9 @@ export async function page(ctx) {
       const base = `order-${id.slice(0, 8)}`;
       put(box,
         await backupReminder(c),
-        valuesView(o.outputs, o.variances),
-        o.training ? [coefficientTable(o.training), solveAgain(c, id, o.training)] : null,
+        o.training
+          ? [coefficientTable(o.training), solveAgain(c, id, o.training), details('The sums that it rests on', valuesView(o.outputs, o.variances))]
+          : valuesView(o.outputs, o.variances),
         o.trainingRefusal ? note('warn', h('p', null, `The regression has no solution: ${o.trainingRefusal} The sums above are yours; take fewer columns, or a penalty.`)) : null,
         h('div', { class: 'actions' },
           button('Values as CSV', () => save(new Blob([o.csv], { type: 'text/csv' }), `${base}.csv`)),

@@ -75,7 +75,7 @@ export async function page(ctx) {
 
   /** @param {any} [w] */
   function fields(w) {
-    const url = field({ label: 'URL', name: 'url', type: 'url', required: true, value: w?.url ?? '', placeholder: 'https://', hint: 'https, reachable from the marketplace; answers 2xx within ten seconds.' });
+    const url = field({ label: 'URL', name: 'url', type: 'url', required: true, value: w?.url ?? '', placeholder: 'https://', hint: 'https and reachable from the marketplace; http to its own machine where the operator allows that. Answer with a status of 200 to 299 at once.' });
     const events = EVENTS.map(([value, hint]) => ({ value: value ?? '', f: field({ label: words(value ?? ''), name: value ?? '', type: 'checkbox', hint, checked: w ? w.events.includes(value) : value?.startsWith('ORDER_') ?? false }) }));
     return {
       url, all: [url, ...events.map((x) => x.f)],
