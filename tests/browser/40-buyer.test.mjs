@@ -237,7 +237,7 @@ journey('buyer: from a deposit to receipts', ['--sample'], async (stage, step) =
     await watch();
     const { json } = await open('order-regression');
     const wanted = leastSquares(table.map((r) => [1, Number(r.disea), Number(r.physlm)]), table.map((r) => Number(r.mdvis)));
-    const cells = await buyer.page.getByRole('region', { name: 'Coefficients', exact: true }).getByRole('row').allInnerTexts();
+    const cells = await buyer.table('Coefficients').getByRole('row').allInnerTexts();
     for (const [i, name] of ['(intercept)', 'disea', 'physlm'].entries()) {
       const shown = Number((cells.find((c) => c.includes(name)) ?? '').split(/\t/)[1]?.replace('−', '-'));
       assert.ok(Math.abs(shown - (wanted[i] ?? NaN)) < 0.02, `${name}: ${shown} is not ${wanted[i]}`);

@@ -85,7 +85,7 @@ journey('partner: keys and webhooks', [], async (stage, step) => {
     const answer = await r.json();
     assert.ok(answer.data?.listings, JSON.stringify(answer));
     await partner.open('/partner/keys');
-    await partner.page.getByRole('region', { name: 'Registered documents' }).getByRole('row').nth(1).waitFor();
+    await partner.table('Registered documents').getByRole('row').nth(1).waitFor();
   });
 
   await step('a key that is revoked is refused at once', async () => {

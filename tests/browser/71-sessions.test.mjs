@@ -28,7 +28,7 @@ journey('sessions: what happens to who is signed in', [], async (stage, step) =>
     await p.fill('Password', who.password);
     await p.click('Sign in');
     await p.sees('Asked. An admin decides.');
-    await p.page.getByRole('region', { name: 'Deposits and withdrawals' }).getByText('77.25 cr').waitFor();
+    await p.table('Deposits and withdrawals').getByText('77.25 cr').waitFor();
     const asked = (await market.gql('{ deposits(first: 10) { nodes { amount } } }', {}, await market.token(who))).deposits.nodes;
     assert.deepEqual(asked.map((/** @type {any} */ d) => d.amount), ['7725'], 'asked once');
   });
