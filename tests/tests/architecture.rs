@@ -74,6 +74,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ticket-store",
         ],
     ),
+    (
+        "browser",
+        &[
+            "client",
+            "core",
+            "documents",
+            "privacy",
+            "protocol",
+            "tabular",
+            "verify",
+        ],
+    ),
     ("verify", &["core", "verifier", "documents"]),
 ];
 

@@ -139,6 +139,21 @@ test('receipts are checked without vault or network', async () => {
   const { value } = await e.run('verifyReceipt', { marketplace: null }, { bytes: junk });
   assert.equal(value.valid, false);
   assert.ok(value.rule && value.reason);
+
+  // A real one, of a model with private weights: FRI and Marlin are verified.
+  const file = readFileSync(new URL('../../tests/data/receipts/private-weights.json', import.meta.url));
+  const check = (bytes, marketplace = null) => e.run('verifyReceipt', { marketplace }, { bytes });
+  const good = (await check(new Uint8Array(file))).value;
+  assert.deepEqual([good.valid, good.evaluation, good.decryption, good.srs], [true, 'proven', 'committee-attested', 'dev']);
+  assert.ok(good.text.includes('Proven (checked here)'));
+  assert.equal((await check(new Uint8Array(file), good.marketplace)).value.marketplace_expected, true);
+  assert.equal((await check(new Uint8Array(file), 'ab'.repeat(32))).value.valid, false);
+  const receipt = JSON.parse(file.toString());
+  const envelope = receipt.body.outputs[0].envelope;
+  const at = Math.floor(envelope.length / 2);
+  receipt.body.outputs[0].envelope = envelope.slice(0, at) + (envelope[at] === 'A' ? 'B' : 'A') + envelope.slice(at + 1);
+  assert.equal((await check(new TextEncoder().encode(JSON.stringify(receipt)))).value.valid, false);
+  await refused(check(new Uint8Array(file), 'zz'), 'INPUT');
 });
 
 test('a rename that was cut off leaves one file, the later', async () => {

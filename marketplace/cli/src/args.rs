@@ -60,6 +60,9 @@ pub enum Command {
     Srs(SrsCommand),
     /// Every proof's security, term by term, and the lattice figures.
     Security,
+    /// The file in which a browser keeps a person's secrets.
+    #[command(subcommand)]
+    Vault(crate::vault::VaultCommand),
     /// Shell completions on standard output.
     Completions {
         /// The shell.
@@ -393,7 +396,7 @@ pub enum CustodianCommand {
     },
     /// Show the schema, ranges and what would be suppressed, before encrypting.
     Inspect {
-        /// The CSV table.
+        /// The table: CSV or Parquet.
         data: PathBuf,
         /// Schema overrides (TOML).
         #[arg(long)]
@@ -401,7 +404,7 @@ pub enum CustodianCommand {
     },
     /// Encrypt a table into a folder that can be uploaded. Nothing leaves the machine.
     Encrypt {
-        /// The CSV table.
+        /// The table: CSV or Parquet.
         data: PathBuf,
         /// Schema overrides (TOML).
         #[arg(long)]
@@ -415,6 +418,11 @@ pub enum CustodianCommand {
         /// Columns whose squares are added (second moments).
         #[arg(long)]
         square: Vec<String>,
+        /// All randomness follows from these 64 hex digits: the same table gives the
+        /// same root on any machine. Whoever knows them reads the table; for
+        /// comparisons only.
+        #[arg(long, value_name = "HEX", hide = true, value_parser = digest)]
+        seed: Option<Digest>,
         /// Folder to write; must not exist.
         #[arg(long)]
         out: PathBuf,

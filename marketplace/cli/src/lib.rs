@@ -35,6 +35,7 @@ mod show;
 mod srs;
 mod train;
 pub mod train_args;
+pub mod vault;
 mod verify;
 mod watch;
 
@@ -136,6 +137,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Verify(a) => verify::run(&a, json),
         Command::Srs(c) => srs::run(c, json).map(|()| true),
         Command::Security => security::run(json),
+        Command::Vault(c) => vault::run(&c, json).map(|()| true),
         Command::Completions { shell } => {
             let mut c = Cli::command();
             let mut script = Vec::new();

@@ -78,8 +78,10 @@ class Client {
       return;
     }
     this.waiting.delete(m.id);
-    if (m.error) call.reject(new CoreError(m.error));
-    else call.resolve({ value: m.value, files: m.files });
+    if (m.error) {
+      call.reject(new CoreError(m.error));
+      if (m.error.fatal) this.#fail(m.error);
+    } else call.resolve({ value: m.value, files: m.files });
   }
 
   /** @param {{code: string, message: string}} said */

@@ -391,7 +391,9 @@ export class Engine {
     }
     if (e && typeof e === 'object' && 'code' in e && typeof e.code === 'string') return e;
     const message = e instanceof Error ? e.message : String(e);
-    return refusal('INTERNAL', this.panic ?? message);
+    // A program that stopped is not asked again: its worker ends.
+    const fatal = e instanceof WebAssembly.RuntimeError;
+    return { ...refusal('INTERNAL', this.panic ?? message), ...(fatal ? { fatal } : {}) };
   }
 }
 

@@ -13,7 +13,8 @@ let engine = null;
 /** @param {Blob} blob @param {number} at @param {Uint8Array} into */
 function readBlob(blob, at, into) {
   const part = blob.slice(at, at + into.length);
-  const bytes = new Uint8Array(new FileReaderSync().readAsArrayBuffer(part));
+  const reader = new /** @type {any} */ (self).FileReaderSync();
+  const bytes = new Uint8Array(reader.readAsArrayBuffer(part));
   into.set(bytes);
   return bytes.length;
 }

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     let made = bindgen
         .input_path(input)
         .out_name("core")
-        .typescript(false)
+        .typescript(true)
         .keep_debug(false)
         .remove_name_section(true)
         .remove_producers_section(true)

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod accounts;
+mod browser;
 mod command_line;
 mod committee;
 mod common;

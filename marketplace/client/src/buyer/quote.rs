@@ -197,7 +197,7 @@ pub async fn quote_with(
 }
 
 /// The quote in an answer, held to what was asked.
-fn checked(
+pub fn checked(
     marketplace: &Key,
     listed: &Listed,
     query: &Query,
