@@ -5,8 +5,8 @@
 use crate::{
     Account, AuditCheck, AuditEntry, Balance, Caller, CashRequestEntry, KeyNode,
     LedgerAccountEntry, LedgerCheck, ListingObject, ListingTickets, MachineEntry, MachineRole,
-    Marketplace, Money, OrderProgress, PriceSplit, Quote, Reveals, Service, TransferEntry,
-    error::to_graphql, listing_reason, refund_reason,
+    Marketplace, Money, OrderProgress, PriceSplit, Quote, Reveals, ReviewEntry, Service,
+    TransferEntry, error::to_graphql, listing_reason, refund_reason,
 };
 use async_graphql::{
     Context, Enum, InputObject, Json, Object, Result,
@@ -60,11 +60,15 @@ pub(crate) fn parsed<T: FromStr<Err = DomainError>>(ctx: &Context<'_>, s: &str) 
     s.parse().map_err(refuse(ctx))
 }
 
-fn page(ctx: &Context<'_>, first: Option<u32>, after: Option<String>) -> Result<PageRequest> {
+pub(crate) fn page(
+    ctx: &Context<'_>,
+    first: Option<u32>,
+    after: Option<String>,
+) -> Result<PageRequest> {
     PageRequest::new(first.unwrap_or(PAGE), after).map_err(refuse(ctx))
 }
 
-fn list<T, U: async_graphql::OutputType>(
+pub(crate) fn list<T, U: async_graphql::OutputType>(
     page: Page<T>,
     after: bool,
     into: impl Fn(T) -> U,
@@ -124,6 +128,29 @@ impl Listing {
     /// Milliseconds since the epoch.
     async fn created_at(&self) -> String {
         self.0.created_at.to_string()
+    }
+    /// The custodian's name.
+    #[graphql(complexity = "2")]
+    async fn owner_name(&self, ctx: &Context<'_>) -> Result<String> {
+        let store = service(ctx)?.store();
+        let owner = store.account(self.0.owner).await.map_err(refuse(ctx))?;
+        Ok(owner.name)
+    }
+    /// When it last changed, milliseconds since the epoch: `seen` of
+    /// `reviewListing`.
+    async fn updated_at(&self) -> String {
+        self.0.updated_at.to_string()
+    }
+    /// The history of its review, oldest first; empty but for the owner and
+    /// staff.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<ReviewEntry>> {
+        if !self.visible_in_full(ctx) {
+            return Ok(Vec::new());
+        }
+        let all = service(ctx)?.store().reviews(self.0.id).await;
+        let all = all.map_err(refuse(ctx))?;
+        Ok(all.into_iter().map(Into::into).collect())
     }
     /// Price of an order, from the newest policy.
     async fn price_order(&self) -> Option<Money> {
@@ -237,6 +264,16 @@ impl Order {
     /// Values revealed.
     async fn values(&self) -> String {
         self.0.values.to_string()
+    }
+    /// What was asked for, as the order's parties see it: the program with its
+    /// public weights; of private ones the commitment.
+    #[graphql(complexity = "50")]
+    async fn program(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
+        let store = service(ctx)?.store();
+        let signed = store.document(self.0.id, DocumentKind::Order).await;
+        let signed = signed.map_err(refuse(ctx))?;
+        let mut document: Value = serde_json::from_str(&signed.text)?;
+        Ok(Json(document["body"]["program"].take()))
     }
     /// Milliseconds since the epoch.
     async fn placed_at(&self) -> String {
@@ -542,19 +579,20 @@ impl MarketQuery {
         Ok(list(found, page.after.is_some(), Into::into))
     }
 
-    /// Accounts (staff).
+    /// Accounts, or those with a text in name or mail (staff).
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn accounts(
         &self,
         ctx: &Context<'_>,
         first: Option<u32>,
         after: Option<String>,
+        search: Option<String>,
     ) -> Result<List<Account>> {
         pass(ctx, Surface::Query, "accounts")?;
         let page = page(ctx, first, after)?;
         let found = service(ctx)?
             .store()
-            .accounts(&page)
+            .accounts(search.as_deref(), &page)
             .await
             .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), |a| {

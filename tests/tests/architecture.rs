@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("documents", &["core", "privacy", "protocol"]),
     ("domain", &["documents", "core"]),
     ("migrations", &[]),
+    ("mail", &["domain"]),
     ("store", &["domain", "documents", "migrations"]),
     ("graphql", &["domain", "documents", "core"]),
     (
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "verifier",
             "documents",
             "domain",
+            "mail",
             "store",
             "graphql",
             "verify",

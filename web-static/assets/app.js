@@ -129,7 +129,7 @@ function signInPath() {
 
 // Moving between pages
 
-/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, path: string} | null} */
+/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, busy?: (() => boolean) | undefined, path: string} | null} */
 let present = null;
 let turn = 0;
 /** Where each entry of the history was scrolled to. @type {Map<string, number>} */
@@ -193,6 +193,7 @@ async function show(how = {}) {
     return;
   }
   now.leave = view.leave;
+  now.busy = view.busy;
   document.title = path === '/' ? 'Veilbourse' : `${view.title} · Veilbourse`;
   drawCrumbs(view.crumbs);
   document.body.classList.toggle('wide', view.wide ?? false);
@@ -299,7 +300,11 @@ addEventListener('popstate', () => {
   if (present && location.pathname === present.path && location.hash && document.getElementById(location.hash.slice(1))) return;
   void show({ back: true });
 });
-addEventListener('beforeunload', () => void present?.leave?.());
+// Going away from all pages: the browser asks in its own words, and only where
+// work in memory would be lost.
+addEventListener('beforeunload', (event) => {
+  if (present?.busy?.()) event.preventDefault();
+});
 history.scrollRestoration = 'manual';
 
 onSession((_now, pageIsTheirs) => {

@@ -50,6 +50,9 @@ pub enum Command {
     /// What a buyer does.
     #[command(subcommand)]
     Buyer(BuyerCommand),
+    /// One's account: its mail address.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// What an admin does.
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -86,6 +89,32 @@ pub struct Who {
     /// The password; better given in the environment than on the command line.
     #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
     pub password: String,
+    /// A code of the account's second factor, or one of its recovery codes.
+    #[arg(long, env = "VEILBOURSE_CODE", hide_env_values = true)]
+    pub code: Option<String>,
+}
+
+/// `veilbourse account ...`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Verify a mail address by its link's token: what stands behind the # sign.
+    Verify {
+        /// The server.
+        #[arg(
+            long,
+            env = "VEILBOURSE_SERVER",
+            default_value = "http://127.0.0.1:8080"
+        )]
+        server: String,
+        /// The token.
+        token: String,
+    },
+    /// Have the letter that verifies the address sent again.
+    Resend {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
 }
 
 /// The marketplace's key as it is known here.
@@ -759,6 +788,39 @@ pub enum AdminCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+    },
+    /// Suspend an account: its sessions end, nobody signs in.
+    Suspend {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, which its owner is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Restore a suspended account.
+    Restore {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, which its owner is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Remove an account's second factor, which its owner has lost.
+    ClearSecondFactor {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, kept in the audit log.
+        #[arg(long)]
+        reason: String,
     },
     /// The audit log's last records and the check of its chain.
     Audit {

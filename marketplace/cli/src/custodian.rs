@@ -24,13 +24,12 @@ use veilbourse_client::{
     dataset::DatasetFolder,
     dealing::{self, DealerFolder},
     http::Server,
-    market::{self, Session, login},
+    market::{self, Session, login_with},
 };
 use veilbourse_documents::{
     CommitteeFile, DOCUMENT_VERSION, EvaluationClass, Id, Key, Openers, Policy, QueryKind, Signed,
     SigningKey, Tickets, marketplace_id,
 };
-use veilbourse_eval::SecretKey;
 use veilbourse_privacy::Rho;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 use veilbourse_verify::terminal::printable;
@@ -137,7 +136,8 @@ impl PolicyFile {
 
 /// Signs in.
 pub async fn session(who: &Who) -> Result<Session> {
-    Ok(login(&Server::new(&who.server), &who.email, &who.password).await?)
+    let server = Server::new(&who.server);
+    Ok(login_with(&server, &who.email, &who.password, who.code.as_deref()).await?)
 }
 
 /// Makes an account and registers its key.
@@ -159,7 +159,8 @@ pub async fn register(
     if json {
         out!(
             "{}",
-            json!({ "account": id, "key": public, "marketplace_key": marketplace })
+            json!({ "account": id, "key": public, "marketplace_key": marketplace,
+                "verification": "sent" })
         );
     } else {
         out!(
@@ -169,6 +170,10 @@ pub async fn register(
         out!(
             "marketplace key  {marketplace} (pinned in {}; compare it with what the operator tells you)",
             pin.pins.display()
+        );
+        out!(
+            "a letter to {} holds a link; `veilbourse account verify TOKEN` with what stands behind its # sign verifies the address",
+            who.email
         );
     }
     Ok(())

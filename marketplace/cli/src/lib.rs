@@ -17,6 +17,7 @@ macro_rules! note {
     };
 }
 
+mod account;
 mod admin;
 pub mod args;
 mod buyer;
@@ -133,6 +134,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Committee(c) => member::run(&c, json).map(|()| true),
         Command::Custodian(c) => custodian::run(c, json).await.map(|()| true),
         Command::Buyer(c) => buyer::run(c, json).await,
+        Command::Account(c) => account::run(c, json).await.map(|()| true),
         Command::Admin(c) => admin::run(c, json).await,
         Command::Verify(a) => verify::run(&a, json),
         Command::Srs(c) => srs::run(c, json).map(|()| true),

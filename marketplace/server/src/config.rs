@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, every field with a default that works.
 
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
@@ -32,6 +32,30 @@ impl Default for Limits {
             upload: 6_000,
             listing: 30,
         }
+    }
+}
+
+/// A setting that holds a password: shown to nobody.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// What it is.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(v: String) -> Self {
+        Self(v)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
     }
 }
 
@@ -66,6 +90,31 @@ pub struct ServerConfig {
     pub drafts: u32,
     /// Most bytes of dealings that a listing may have.
     pub dealing_bytes: u64,
+    /// Where people reach the marketplace: `https://host`; links in letters begin
+    /// with it. What the server listens on by default.
+    pub public_url: Option<String>,
+    /// The SMTP relay that letters go to, `smtp://...` or `smtps://...`; absent,
+    /// they go into the folder `mails` in `dir`.
+    pub mail: Option<SecretText>,
+    /// A file with a certificate (PEM) that is trusted for the relay.
+    pub mail_ca: Option<PathBuf>,
+    /// Who letters come from: `Name <address>`.
+    pub mail_from: String,
+    /// Days after which a sent letter's facts and address are erased.
+    pub mail_days: u32,
+    /// Most orders that may wait for pods; 0: no limit (PAR-14).
+    pub queue_limit: u32,
+    /// Whether webhooks may be sent to addresses that are not public, and to
+    /// loopback without TLS (PAR-10): for tests and closed networks.
+    pub webhook_allow_private: bool,
+    /// A webhook that takes nothing for so many days is disabled (PAR-12).
+    pub webhook_disable_days: u32,
+    /// A file of certificates (PEM) that webhooks' receivers may be certified by,
+    /// besides the public authorities.
+    pub webhook_roots: Option<PathBuf>,
+    /// Whether an account waits with listings, orders, money and machines until
+    /// its mail address was verified (ACC-9).
+    pub require_verified_mail: bool,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -86,6 +135,16 @@ impl Default for ServerConfig {
             order_seconds: 86_400,
             drafts: 10,
             dealing_bytes: 8 << 30,
+            public_url: None,
+            mail: None,
+            mail_ca: None,
+            mail_from: "Veilbourse <market@localhost>".into(),
+            mail_days: 30,
+            queue_limit: 0,
+            webhook_allow_private: false,
+            webhook_disable_days: 5,
+            webhook_roots: None,
+            require_verified_mail: true,
             limits: Limits::default(),
         }
     }
@@ -123,6 +182,7 @@ impl ServerConfig {
             ("limits.upload", self.limits.upload),
             ("limits.listing", self.limits.listing),
             ("drafts", self.drafts),
+            ("webhook_disable_days", self.webhook_disable_days),
         ] {
             if value == 0 {
                 return Err(DomainError::invalid(field, "must be positive"));
@@ -135,10 +195,19 @@ impl ServerConfig {
                 value: u64::from(self.drafts),
             });
         }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+            if rest.is_none_or(|r| r.is_empty() || r.ends_with('/') || r.contains(['?', '#'])) {
+                return Err(DomainError::invalid(
+                    "public_url",
+                    "must begin with http:// or https:// and not end with a slash",
+                ));
+            }
+        }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));
         }
-        Ok(())
+        crate::postman::check_config(self)
     }
 
     /// The database's URL.
@@ -176,6 +245,33 @@ mod tests {
                 ..
             })
         ));
+        // MAIL-9: a relay needs a sender and a place that links lead to.
+        for (text, expected) in [
+            ("mail = \"smtp://r.example\"", "public_url"),
+            (
+                "mail = \"smtp://r.example\"\npublic_url = \"https://m.example\"",
+                "mail_from",
+            ),
+            ("mail = \"http://r.example\"", "mail"),
+            ("mail = \"smtp://u:geheim@r.example?tls=none\"", "mail"),
+            ("mail_from = \"nobody\"", "mail_from"),
+            ("mail_days = 0", "mail_days"),
+            ("public_url = \"m.example\"", "public_url"),
+            ("public_url = \"https://\"", "public_url"),
+            ("public_url = \"https://m.example/?a=\"", "public_url"),
+            (
+                "public_url = \"https://m.example\\\"><script>\"",
+                "public_url",
+            ),
+        ] {
+            match ServerConfig::from_toml(text) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, expected, "{text}");
+                    assert!(!reason.contains("geheim"), "{reason}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
         let unknown = ServerConfig::from_toml("colour = \"blue\"");
         assert!(matches!(
             unknown,
@@ -184,5 +280,23 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_relays_password_is_shown_to_nobody() {
+        // MAIL-9
+        let text = r#"
+            mail = "smtps://me:geheim@relay.example"
+            mail_from = "Market <market@example.org>"
+            public_url = "https://market.example"
+        "#;
+        let c = ServerConfig::from_toml(text).expect("a good configuration");
+        let url = c.mail.as_ref().map(SecretText::reveal);
+        assert_eq!(url, Some("smtps://me:geheim@relay.example"));
+        let shown = format!("{c:?}");
+        assert!(
+            !shown.contains("geheim") && shown.contains("SecretText(..)"),
+            "{shown}"
+        );
     }
 }

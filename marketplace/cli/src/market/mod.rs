@@ -115,6 +115,7 @@ impl Teller {
 
 /// What every part of the market needs.
 struct Market {
+    app: Arc<App>,
     folder: Folder,
     url: String,
     server: Server,
@@ -147,6 +148,8 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
     let config = ServerConfig {
         dir: folder.file("server"),
         listen: listen.to_string(),
+        // Its webhooks are tried on this machine.
+        webhook_allow_private: true,
         ..ServerConfig::default()
     };
     let clock = crate::clock();
@@ -158,14 +161,15 @@ pub async fn run(a: &MarketArgs, json: bool) -> Result<()> {
         app.make_staff(&who.mail, &who.password, role).await?;
     }
     let key = app.marketplace_key();
-    let running = veilbourse_server::run(app, false)?;
+    let running = veilbourse_server::run(app.clone(), false)?;
     let url = format!("http://{}", running.address);
     let server = Server::new(&url);
     let operator = passwords
         .operator
-        .account(&server, "Machines", "PARTNER")
+        .account(&app, &server, "Machines", "PARTNER")
         .await?;
     let market = Market {
+        app,
         folder,
         url,
         server,

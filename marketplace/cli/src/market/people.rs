@@ -8,7 +8,7 @@ use veilbourse_client::{
     http::Server,
     market::{self, Session},
 };
-use veilbourse_server::write_secret;
+use veilbourse_server::{App, write_secret};
 use zeroize::Zeroizing;
 
 /// Mail address and password of an account.
@@ -42,11 +42,17 @@ impl Login {
     }
 
     /// Signs in; the first time, registers.
-    pub async fn account(&self, server: &Server, name: &str, role: &str) -> Result<Session> {
+    pub async fn account(
+        &self,
+        app: &App,
+        server: &Server,
+        name: &str,
+        role: &str,
+    ) -> Result<Session> {
         match market::login(server, &self.mail, &self.password).await {
             Err(e) if e.code() == Some("WRONG_CREDENTIALS") => {
                 let made =
-                    world::account_with(server, &self.mail, name, role, &self.password).await;
+                    world::account_with(app, server, &self.mail, name, role, &self.password).await;
                 made.with_context(|| self.changed())
             }
             signed_in => signed_in.with_context(|| self.changed()),

@@ -80,7 +80,7 @@ impl Market {
         let session = self
             .passwords
             .custodian
-            .account(&self.server, "RAND archive", "CUSTODIAN")
+            .account(&self.app, &self.server, "RAND archive", "CUSTODIAN")
             .await?;
         let dir = self.folder.file("sample");
         std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;

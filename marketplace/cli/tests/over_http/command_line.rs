@@ -9,7 +9,7 @@ use veilbourse::files::{self, PodFile};
 use veilbourse_client::market::{self, Decide};
 use veilbourse_server::ServerConfig;
 
-const MAIL: &str = "cli@test.example";
+pub const MAIL: &str = "cli@test.example";
 
 /// Runs in a folder; the last line as JSON, or what it said on standard error.
 pub fn run(dir: &Path, arguments: &[&str]) -> Result<Value, String> {
@@ -57,6 +57,7 @@ async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
     let own = m.world.marketplace.to_string();
     assert!(e.contains(&wrong) && e.contains(&own), "{e}");
     cli(&register).expect("registers");
+    m.world.verify(MAIL).await.expect("verifies");
     let pins = std::fs::read_to_string(dir.join("marketplaces.json")).expect("pinned");
     assert!(pins.contains(&own) && pins.contains(&url), "{pins}");
     let deposit = cli(&["buyer", "deposit", "1000.00"]).expect("asks");
