@@ -129,7 +129,7 @@ function signInPath() {
 
 // Moving between pages
 
-/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, busy?: (() => boolean) | undefined, path: string} | null} */
+/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, busy?: (() => boolean) | undefined, door?: boolean | undefined, path: string} | null} */
 let present = null;
 let turn = 0;
 /** Where each entry of the history was scrolled to. @type {Map<string, number>} */
@@ -180,7 +180,8 @@ async function show(how = {}) {
     view = await open(path, abort.signal);
   } catch (e) {
     if (mine !== turn || (e instanceof DOMException && e.name === 'AbortError')) return;
-    const gone = e instanceof Error && 'code' in e && e.code === 'NOT_FOUND';
+    // An id that is none names nothing.
+    const gone = e instanceof Error && 'code' in e && (e.code === 'NOT_FOUND' || (e.code === 'INVALID' && /not a UUID/.test(e.message)));
     view = {
       title: gone ? 'Not found' : 'Something went wrong',
       node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => void show())),
@@ -194,6 +195,7 @@ async function show(how = {}) {
   }
   now.leave = view.leave;
   now.busy = view.busy;
+  now.door = view.door;
   document.title = path === '/' ? 'Veilbourse' : `${view.title} · Veilbourse`;
   drawCrumbs(view.crumbs);
   document.body.classList.toggle('wide', view.wide ?? false);
@@ -252,7 +254,7 @@ async function open(path, signal) {
 /** @returns {import('./lib/router.js').PageView} */
 function mustSignIn() {
   return {
-    title: 'Sign in',
+    title: 'Sign in', door: true,
     node: h('div', { class: 'narrow' }, h('h1', null, 'Sign in to see this page'),
       h('p', null, 'It shows what belongs to an account.'),
       h('div', { class: 'actions' },
@@ -307,9 +309,10 @@ addEventListener('beforeunload', (event) => {
 });
 history.scrollRestoration = 'manual';
 
-onSession((_now, pageIsTheirs) => {
+onSession((now, pageIsTheirs) => {
   drawHeader();
-  if (!pageIsTheirs && present) void show();
+  // Who waited at the page's door comes in.
+  if (present && (!pageIsTheirs || (now && present.door))) void show();
 });
 
 drawFooter();
