@@ -65,7 +65,7 @@ journey('partner: keys and webhooks', [], async (stage, step) => {
     const found = await market.gql('{ listings(first: 1) { nodes { id } } }', {}, secret);
     assert.ok(Array.isArray(found.listings.nodes));
     await assert.rejects(market.gql('{ myBalance { posted } }', {}, secret), /SCOPE|FORBIDDEN/);
-    await assert.rejects(market.gql('{ apiKeys { id } }', {}, secret), /SCOPE|FORBIDDEN/);
+    await assert.rejects(market.gql('{ apiKeys { id } }', {}, secret), /KEY_NOT_ALLOWED/);
     await partner.page.reload();
     await partner.still();
     await partner.page.getByRole('row').filter({ hasText: 'Nightly' }).getByText(/^\d+ of 100/).waitFor();
