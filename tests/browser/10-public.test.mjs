@@ -67,7 +67,7 @@ journey('public: everything that needs no account', [], async (stage, step) => {
     await visitor.fill('Query', '{ nothing }');
     await visitor.expecting([/400/], async () => {
       await visitor.click('Run');
-      await visitor.page.getByText(/^Status \d+, [A-Z_]+/).waitFor();
+      await visitor.page.getByLabel('Answer').getByText(/Unknown field/).waitFor();
     });
     await visitor.look('public-api-answer');
   });

@@ -129,7 +129,7 @@ journey('partner: keys and webhooks', [], async (stage, step) => {
     await partner.page.getByRole('row').filter({ hasText: 'cash decided' }).getByText(/503/).waitFor();
     await partner.look('partner-deliveries');
     hook.state.refuse = false;
-    await partner.click(/^Send delivery \d+ again$/);
+    await partner.click(/^Send again, delivery 2$/);
     await partner.sees('Taken.');
     const again = hook.got.at(-1);
     assert.equal(again?.headers['veilbourse-delivery'], first?.headers['veilbourse-delivery'], 'the same delivery: a receiver drops what it has seen');
