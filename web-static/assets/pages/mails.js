@@ -24,6 +24,7 @@ export async function page(ctx) {
       if (all.length === 0 && again < LOOKS) setTimeout(() => void look(again + 1), 1_000);
       if (all.length > 0 || again === 0) put(found, list('Letters on this machine', all, empty('No letters', `Nothing lies in the folder for ${address.value()}.`)));
     } catch (e) {
+      if (ctx.signal.aborted) return;
       if (e instanceof ApiError && (e.code === 'NOT_FOUND' || e.code === 'FORBIDDEN' || e.code === 'UNAUTHENTICATED')) {
         put(found, note('plain', h('p', null, 'This marketplace sends its letters by a mail server, or you are not on its own machine: look into your mailbox.')));
       } else put(found, failure(e, () => void look()));
