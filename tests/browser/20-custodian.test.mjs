@@ -92,7 +92,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
   });
 
   await step('the nodes accept the tickets, and every part of the listing is shown', async () => {
-    await eventually(clinic, () => clinic.page.getByRole('region', { name: /Dealings of tickets/ }).getByText('accepted').count(), 3);
+    await eventually(clinic, () => clinic.table(/Dealings of tickets/).getByText('accepted').count(), 3);
     for (const tab of ['Budget and tickets', 'Queries', 'Policy', 'Review', 'Synthetic twin']) {
       await clinic.turn(tab);
       await clinic.still();
@@ -104,7 +104,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
     assert.ok((await plots.count()) >= 9, 'a plot for each column');
     for (const f of await plots.all()) {
       assert.notEqual((await f.locator('figcaption').innerText()).trim(), '');
-      assert.equal(await f.locator('svg title').count(), 1);
+      assert.ok((await f.locator('svg > title').count()) >= 1, 'a plot has a name');
     }
   });
 
@@ -179,7 +179,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
       await clinic.click('Deal and sign');
       await clinic.page.locator('dialog[open]').waitFor({ state: 'detached', timeout: SLOW });
     });
-    await eventually(clinic, () => clinic.page.getByRole('region', { name: /Dealings of tickets/ }).getByText('accepted').count(), 6);
+    await eventually(clinic, () => clinic.table(/Dealings of tickets/).getByText('accepted').count(), 6);
   });
 
   await step('the pages stand soon', async () => {

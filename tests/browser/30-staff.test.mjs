@@ -156,7 +156,7 @@ journey('staff: what an admin decides and an auditor sees', [], async (stage, st
       await admin.sees('Suspend: done.');
     });
     await admin.look('admin-accounts');
-    await p.expecting([/401/], async () => {
+    await p.expecting([/40[13]/], async () => {
       await p.page.reload();
       await p.arrives('Sign in to see this page');
       await p.open('/signin');

@@ -2,6 +2,7 @@
 // one; and the admin who admits it.
 
 import assert from 'node:assert/strict';
+import { eventually } from './lib/people.mjs';
 import { journey } from './lib/stage.mjs';
 
 journey('operator: machines', [], async (stage, step) => {
@@ -11,8 +12,8 @@ journey('operator: machines', [], async (stage, step) => {
     await operator.menu('Pods and key nodes');
     await operator.arrives('Pods and key nodes');
     await operator.page.getByRole('rowheader', { name: 'pod', exact: true }).waitFor();
-    const rows = operator.page.getByRole('row').filter({ hasText: 'at work' });
-    assert.equal(await rows.count(), 4, 'a pod and three nodes');
+    // A pod and three nodes; the pod says so when it has read its reference string.
+    await eventually(operator, () => operator.page.locator('main .badge').filter({ hasText: /^at work$/ }).count(), 4);
     await operator.look('operator');
   });
 

@@ -79,7 +79,13 @@ journey('resilience: uploads', [], async (stage, step) => {
 
   await step('the page is loaded again in the middle: it goes on where the server is', async () => {
     const before = stored((await atServer()).objects);
-    await clinic.page.reload();
+    // Work is under way: the browser asks whether to leave it.
+    const asked = clinic.page.waitForEvent('dialog').then(async (d) => {
+      await d.accept();
+      return d.type();
+    });
+    await Promise.all([clinic.page.reload(), asked]);
+    assert.equal(await asked, 'beforeunload');
     await clinic.arrives('List a dataset');
     mark = line.requests.length;
     had = (await atServer()).objects;
@@ -88,17 +94,18 @@ journey('resilience: uploads', [], async (stage, step) => {
     await unlockVault(clinic);
     await clinic.button('Submit for review').waitFor({ timeout: SLOW });
     await clinic.look('custodian-resumed');
+    await clinic.downloads(() => clinic.click('Download the backup'));
     await clinic.click('Submit for review');
     await until(Math.min(0.95, stored(had) / size + 0.2));
     nothingTwice(mark, had);
   });
 
   await step('the line is cut in the middle, and mended', async () => {
-    await clinic.expecting(CUT, async () => {
+    await clinic.expecting([...CUT, /Code NETWORK/], async () => {
       line.cut();
       await clinic.button('Try again').waitFor({ timeout: SLOW });
+      await clinic.look('custodian-line-cut');
     });
-    await clinic.look('custodian-line-cut');
     mark = line.requests.length;
     had = (await atServer()).objects;
     assert.ok(stored(had) < size, 'it was cut in the middle');

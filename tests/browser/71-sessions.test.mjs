@@ -28,7 +28,7 @@ journey('sessions: what happens to who is signed in', [], async (stage, step) =>
     await p.fill('Password', who.password);
     await p.click('Sign in');
     await p.sees('Asked. An admin decides.');
-    await p.page.getByRole('region', { name: 'Deposits and withdrawals' }).getByText('77.25 cr').waitFor();
+    await p.table('Deposits and withdrawals').getByText('77.25 cr').waitFor();
     const asked = (await market.gql('{ deposits(first: 10) { nodes { amount } } }', {}, await market.token(who))).deposits.nodes;
     assert.deepEqual(asked.map((/** @type {any} */ d) => d.amount), ['7725'], 'asked once');
   });
@@ -160,12 +160,12 @@ journey('sessions: what happens to who is signed in', [], async (stage, step) =>
     await other.click('Send the letter');
     await other.arrives('Look into your mail');
     const token = await market.letter(who.mail, /\/reset-password#([0-9a-f]+)/);
-    await other.page.goto(`${other.url}/reset-password#${token}`);
-    await other.page.reload();
-    await other.page.goto(`${other.url}/reset-password#${token}`);
+    await other.open(`/reset-password#${token}`);
+    assert.ok(!other.page.url().includes(token), 'the token leaves the address bar');
     await other.fill('New password', 'quite another long password');
+    await other.fill('The same again', 'quite another long password');
     await other.look('reset-password-new');
-    await other.page.locator('main form button[type=submit]').click();
+    await other.click('Set the password');
     await other.arrives('Sign in');
     await p.expecting([/401/], async () => {
       await p.page.reload();

@@ -129,7 +129,7 @@ function signInPath() {
 
 // Moving between pages
 
-/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, path: string} | null} */
+/** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, busy?: (() => boolean) | undefined, door?: boolean | undefined, path: string} | null} */
 let present = null;
 let turn = 0;
 /** Where each entry of the history was scrolled to. @type {Map<string, number>} */
@@ -180,7 +180,8 @@ async function show(how = {}) {
     view = await open(path, abort.signal);
   } catch (e) {
     if (mine !== turn || (e instanceof DOMException && e.name === 'AbortError')) return;
-    const gone = e instanceof Error && 'code' in e && e.code === 'NOT_FOUND';
+    // An id that is none names nothing.
+    const gone = e instanceof Error && 'code' in e && (e.code === 'NOT_FOUND' || (e.code === 'INVALID' && /not a UUID/.test(e.message)));
     view = {
       title: gone ? 'Not found' : 'Something went wrong',
       node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => void show())),
@@ -193,6 +194,8 @@ async function show(how = {}) {
     return;
   }
   now.leave = view.leave;
+  now.busy = view.busy;
+  now.door = view.door;
   document.title = path === '/' ? 'Veilbourse' : `${view.title} · Veilbourse`;
   drawCrumbs(view.crumbs);
   document.body.classList.toggle('wide', view.wide ?? false);
@@ -251,7 +254,7 @@ async function open(path, signal) {
 /** @returns {import('./lib/router.js').PageView} */
 function mustSignIn() {
   return {
-    title: 'Sign in',
+    title: 'Sign in', door: true,
     node: h('div', { class: 'narrow' }, h('h1', null, 'Sign in to see this page'),
       h('p', null, 'It shows what belongs to an account.'),
       h('div', { class: 'actions' },
@@ -299,12 +302,17 @@ addEventListener('popstate', () => {
   if (present && location.pathname === present.path && location.hash && document.getElementById(location.hash.slice(1))) return;
   void show({ back: true });
 });
-addEventListener('beforeunload', () => void present?.leave?.());
+// Going away from all pages: the browser asks in its own words, and only where
+// work in memory would be lost.
+addEventListener('beforeunload', (event) => {
+  if (present?.busy?.()) event.preventDefault();
+});
 history.scrollRestoration = 'manual';
 
-onSession((_now, pageIsTheirs) => {
+onSession((now, pageIsTheirs) => {
   drawHeader();
-  if (!pageIsTheirs && present) void show();
+  // Who waited at the page's door comes in.
+  if (present && (!pageIsTheirs || (now && present.door))) void show();
 });
 
 drawFooter();

@@ -188,6 +188,11 @@ export class Person {
     return this.page.locator('dialog[open]').last().or(this.page.locator('body:not(:has(dialog[open]))'));
   }
 
+  /** A table by its caption. @param {string | RegExp} caption */
+  table(caption) {
+    return this.#front().getByRole('table', { name: caption, exact: typeof caption === 'string' });
+  }
+
   /** The dialog in front. */
   get dialog() {
     return this.page.locator('dialog[open]').last();

@@ -37,7 +37,9 @@ export function withError(x, error) {
  * @param {{sums?: boolean}} [show] sums beside the means, unless false
  */
 export function valuesView(outputs, variances, show = {}) {
-  const means = outputs.filter((o) => o.mean);
+  // A square is bought for its variance, which is shown; the files have it too.
+  const squares = new Set(variances.map((v) => `${v.column}^2`));
+  const means = outputs.filter((o) => o.mean && !squares.has(tidy(o.label)));
   const rows = outputs.filter((o) => !o.mean);
   const noisy = outputs.some((o) => o.noiseDeviation > 0);
   // Squares were bought for the variances, which are shown by themselves.

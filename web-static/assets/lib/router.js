@@ -28,6 +28,8 @@
  * @property {string} title
  * @property {Node} node
  * @property {() => void | boolean} [leave] cleans up; false keeps the page (after asking)
+ * @property {boolean} [door] in place of a page that needs an account
+ * @property {() => boolean} [busy] whether work in memory would be lost by going away now
  * @property {{label: string, href?: string}[]} [crumbs] way to the page, without the home page
  * @property {boolean} [wide] uses the whole width
  */

@@ -329,7 +329,10 @@ export function ask(o) {
 
 /** What a cell holds as one thing: on a phone it stands beside its column's name. @param {Child} content @returns {Child} */
 function one(content) {
-  return Array.isArray(content) && content.length > 1 ? h('div', null, content) : content;
+  if (!Array.isArray(content)) return content;
+  // Nothing at all stays nothing: such a cell is left out there.
+  const said = content.filter((c) => c !== null && c !== undefined && c !== false && c !== '');
+  return said.length > 1 ? h('div', null, said) : said;
 }
 
 /**

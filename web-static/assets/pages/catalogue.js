@@ -34,10 +34,10 @@ export async function page(ctx) {
   let search = 0;
   let more = false;
 
-  const text = field({ label: 'Search', name: 'search', type: 'search', placeholder: 'Title, description', value: q.get('search') ?? '', oninput: () => later(() => void fetchAll(), 250) });
-  const columns = field({ label: 'Has the columns', name: 'columns', type: 'search', placeholder: 'age, income', hint: 'Names or parts of names, by commas.', value: q.get('columns') ?? '', oninput: () => later(show, 150) });
-  const rows = field({ label: 'At least so many rows', name: 'rows', inputmode: 'numeric', value: q.get('rows') ?? '', check: (v) => (/^\d+$/.test(v) ? null : `“${v}” is no whole number.`), oninput: () => later(show, 150) });
-  const price = field({ label: 'One value costs at most', name: 'price', inputmode: 'decimal', unit: 'credits', value: q.get('price') ?? '', check: money, oninput: () => later(show, 150) });
+  const text = field({ label: 'Search', name: 'search', type: 'search', placeholder: 'Title, description', value: q.get('search') ?? '', oninput: () => later('fetch', () => void fetchAll(), 250) });
+  const columns = field({ label: 'Has the columns', name: 'columns', type: 'search', placeholder: 'age, income', hint: 'Names or parts of names, by commas.', value: q.get('columns') ?? '', oninput: () => later('show', show, 150) });
+  const rows = field({ label: 'At least so many rows', name: 'rows', inputmode: 'numeric', value: q.get('rows') ?? '', check: (v) => (/^\d+$/.test(v) ? null : `“${v}” is no whole number.`), oninput: () => later('show', show, 150) });
+  const price = field({ label: 'One value costs at most', name: 'price', inputmode: 'decimal', unit: 'credits', value: q.get('price') ?? '', check: money, oninput: () => later('show', show, 150) });
   const custody = field({ label: 'Results are opened by', name: 'custody', type: 'select', value: q.get('custody') ?? '', options: [{ value: '', label: 'Anybody' }, { value: 'committee', label: 'A committee' }, { value: 'custodian_held', label: 'The custodian' }], onchange: () => show() });
   const kind = field({ label: 'Allows', name: 'kind', type: 'select', value: q.get('kind') ?? '', options: [{ value: '', label: 'Any question' }, { value: 'aggregate_public', label: 'Aggregates' }, { value: 'aggregate_private', label: 'Private models' }, { value: 'rows_public', label: 'Scores of rows' }, { value: 'rows_private', label: 'Scores of rows, private' }], onchange: () => show() });
   const sort = field({ label: 'Sort by', name: 'sort', type: 'select', value: q.get('sort') ?? 'newest', options: [{ value: 'newest', label: 'Newest' }, { value: 'price', label: 'Price' }, { value: 'rows', label: 'Rows' }, { value: 'title', label: 'Title' }], onchange: () => show() });
@@ -45,12 +45,12 @@ export async function page(ctx) {
 
   const list = h('div');
   const found = h('p', { class: 'small quiet', role: 'status' });
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  /** @param {() => void} act @param {number} ms */
-  function later(act, ms) {
-    clearTimeout(timer);
-    timer = setTimeout(act, ms);
+  /** One timer each: a filter that is typed after the text does not put off its search. @type {Map<string, ReturnType<typeof setTimeout>>} */
+  const timers = new Map();
+  /** @param {string} what @param {() => void} act @param {number} ms */
+  function later(what, act, ms) {
+    clearTimeout(timers.get(what));
+    timers.set(what, setTimeout(act, ms));
   }
 
   async function fetchAll() {
@@ -140,7 +140,7 @@ export async function page(ctx) {
       h('div', { class: 'aside left' },
         h('form', { class: 'filters', role: 'search', 'aria-label': 'Datasets', onsubmit: (/** @type {Event} */ e) => e.preventDefault() }, text.node, h('details', { class: 'filter-more', open: matchMedia('(min-width: 60rem)').matches || [...q.keys()].some((k) => k !== 'search' && k !== 'sort') }, h('summary', null, 'Filters'), h('div', { class: 'filters body' }, columns.node, rows.node, price.node, custody.node, kind.node, sort.node))),
         h('div', { class: 'stack' }, found, list))),
-    leave: () => clearTimeout(timer),
+    leave: () => timers.forEach((t) => clearTimeout(t)),
   };
 }
 

@@ -8,24 +8,30 @@ import { badge, button, dialog, empty, failure, field, form, heading, loading, n
 const OWN = 'query($after: String) { sentMails(first: 20, after: $after) { nodes { id kind address subject createdAt state sentAt } pageInfo { hasNextPage endCursor } } }';
 const LOCAL = 'query($address: String!) { localMails(address: $address) { id kind subject createdAt text } }';
 
+/** Most looks, a second apart, for a letter that is on its way. */
+const LOOKS = 15;
+
 /** @type {import('../lib/router.js').Page} */
 export async function page(ctx) {
   const who = session();
   const address = field({ label: 'Mail address', name: 'address', type: 'email', required: true, autocomplete: 'email', value: ctx.query.get('address') ?? who?.mail ?? '' });
   const found = h('div', { 'aria-live': 'polite' });
-  const look = async () => {
-    put(found, loading('Looking', 2));
+  /** @param {number} [again] how often to look once more: a letter takes a moment to be written */
+  const look = async (again = 0) => {
+    if (again === 0) put(found, loading('Looking', 2));
     try {
       const all = (await gql(LOCAL, { address: address.value() }, { signal: ctx.signal, quiet: true })).localMails;
-      put(found, list('Letters on this machine', all, empty('No letters', `Nothing lies in the folder for ${address.value()}.`)));
+      if (all.length === 0 && again < LOOKS) setTimeout(() => void look(again + 1), 1_000);
+      if (all.length > 0 || again === 0) put(found, list('Letters on this machine', all, empty('No letters', `Nothing lies in the folder for ${address.value()}.`)));
     } catch (e) {
+      if (ctx.signal.aborted) return;
       if (e instanceof ApiError && (e.code === 'NOT_FOUND' || e.code === 'FORBIDDEN' || e.code === 'UNAUTHENTICATED')) {
         put(found, note('plain', h('p', null, 'This marketplace sends its letters by a mail server, or you are not on its own machine: look into your mailbox.')));
       } else put(found, failure(e, () => void look()));
     }
   };
   if (address.value()) void look();
-  const f = form({ fields: [address], submit: 'Show letters', onsubmit: look });
+  const f = form({ fields: [address], submit: 'Show letters', onsubmit: () => look() });
   return {
     title: 'Letters',
     node: h('div', null, heading('Letters', { lead: 'What the marketplace wrote to you.' }),

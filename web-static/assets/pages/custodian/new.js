@@ -141,6 +141,7 @@ export async function page(ctx) {
     title: 'List a dataset',
     crumbs: [{ label: 'Custodian', href: '/custodian' }, { label: 'List a dataset' }],
     node: h('div', { class: 'stack-large' }, heading('List a dataset', { lead: 'The table is read, encrypted and committed to in this browser. What leaves it is ciphertext, a public schema, and your signature.' }), marker, body),
+    busy: () => under,
     leave() {
       // What is stored goes on after a reload; work in memory does not.
       return !under || window.confirm('Work is under way in this page. Leave it?');

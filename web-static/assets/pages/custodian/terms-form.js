@@ -5,7 +5,7 @@ import { details, field } from '../../lib/ui.js';
 
 /**
  * @typedef {object} PolicyTerms
- * @property {string[]} kinds
+ * @property {import('../../core/core.js').PolicyAsk['kinds']} kinds
  * @property {number} minCohort
  * @property {string} quotaValues
  * @property {string} quotaBits
@@ -75,7 +75,11 @@ export function termsForm(t) {
       details('More', h('div', { class: 'two' }, bits.node, part.node))),
     /** @returns {PolicyTerms | null} */
     read() {
-      const kinds = [statistics.checked() && 'aggregate_public', models.checked() && 'aggregate_private', rows.checked() && 'rows_public', rows.checked() && 'rows_private'].filter((k) => k !== false);
+      /** @type {PolicyTerms['kinds']} */
+      const kinds = [];
+      if (statistics.checked()) kinds.push('aggregate_public');
+      if (models.checked()) kinds.push('aggregate_private');
+      if (rows.checked()) kinds.push('rows_public', 'rows_private');
       kindsError.hidden = kinds.length > 0;
       if (kinds.length === 0) {
         statistics.input.focus();
