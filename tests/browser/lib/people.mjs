@@ -28,7 +28,7 @@ export async function register(p, who) {
   await p.arrives('Look into your mail');
   await p.follow('can be read here');
   await p.arrives('Letters');
-  await p.click(p.page.getByRole('region', { name: 'On this machine' }).getByRole('button', { name: 'Read', exact: true }).first());
+  await p.click(p.table('Letters on this machine').getByRole('button', { name: 'Read', exact: true }).first());
   await p.dialog.getByRole('link').first().waitFor();
   await p.click(p.dialog.getByRole('link').first());
   await p.arrives('Your address is confirmed');

@@ -65,13 +65,14 @@ function list(caption, rows, none) {
 /** @param {any} m */
 async function read(m) {
   const text = m.text ?? await (await download(`/v1/mails/${m.id}/preview.txt`)).text();
-  // Links are live where they lead here; the rest stays text.
+  // Links are live where they lead here; the rest stays text. A sentence's full
+  // stop is none of a link's.
   /** @type {string[]} */
-  const parts = text.split(/(https?:\/\/[^\s<>"]+)/);
+  const parts = text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)])/);
   dialog({
     title: m.subject, wide: true,
     body: h('pre', { class: 'letter' }, parts.map((p) => {
-      if (!/^https?:\/\//.test(p)) return p;
+      if (!/^https?:\/\//.test(p) || !URL.canParse(p)) return p;
       const to = new URL(p);
       return h('a', { href: ours(to) ? to.pathname + to.search + to.hash : p, rel: 'noreferrer' }, p);
     })),
