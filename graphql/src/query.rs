@@ -248,6 +248,13 @@ impl Order {
     async fn listing(&self) -> String {
         self.0.listing.to_string()
     }
+    /// Its title, for the order's parties also once it is withdrawn.
+    #[graphql(complexity = "2")]
+    async fn listing_title(&self, ctx: &Context<'_>) -> Result<String> {
+        let store = service(ctx)?.store();
+        let listing = store.listing(self.0.listing).await.map_err(refuse(ctx))?;
+        Ok(listing.title)
+    }
     /// The digest of the signed order.
     async fn digest(&self) -> String {
         self.0.terms.digest.to_string()

@@ -15,6 +15,8 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
   let admin;
   /** Where the listing is. */
   let path = '';
+  /** What the button says of the table's size. */
+  let size = '';
 
   await step('registers and confirms the address by the letter', async () => {
     await clinic.journey('newcomer: the same as a custodian', async () => {
@@ -38,6 +40,7 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
       await clinic.button(/^Encrypt [\d\s]+ values$/).waitFor({ timeout: SLOW });
       await clinic.aside(async () => {
         await clinic.sees('20 190');
+        size = await clinic.button(/^Encrypt [\d\s]+ values$/).innerText();
         await clinic.look('custodian-inspected');
         await clinic.click('Change column mdvis');
         await clinic.fill(/^Unit/, 'visits');
@@ -151,6 +154,15 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
       await clinic.click('Submit for review');
       await clinic.arrives('Another table', SLOW);
     });
+  });
+
+  await step('the same table as Parquet has the same columns and values', async () => {
+    await clinic.open('/custodian/new');
+    await clinic.file('Choose a table', RANDHIE.replace('randhie.csv', 'parquet/randhie.parquet'));
+    const button = clinic.button(/^Encrypt [\d\s]+ values$/);
+    await button.waitFor({ timeout: SLOW });
+    assert.equal(await button.innerText(), size);
+    await clinic.look('custodian-parquet');
   });
 
   await step('asks another price', async () => {

@@ -9,7 +9,7 @@ import { hasRole, isStaff, session } from '../lib/session.js';
 import { announce, badge, button, copyButton, details, facts, failure, field, form, hash, heading, linkButton, note, problem, progress, proven, section } from '../lib/ui.js';
 import { backUp, backupReminder, core, coreProblem, coreProgress, unlocked } from '../lib/vault.js';
 
-const ORDER = `query($id: String!) { order(id: $id) { id state refundReason refundDetail listing digest
+const ORDER = `query($id: String!) { order(id: $id) { id state refundReason refundDetail listing listingTitle digest
   price { total fee pod custodian } values placedAt deadline progress { stage perMille } grant grants deliveries joint receiptReady } }`;
 const FOLLOW = 'subscription($id: String!) { orderProgress(id: $id) { state stage perMille } }';
 /** How often the state is asked for where the live connection fails. */
@@ -19,8 +19,10 @@ const POLL = 3_000;
 export async function page(ctx) {
   const id = ctx.params['id'] ?? '';
   let order = (await gql(ORDER, { id }, { signal: ctx.signal })).order;
-  const listing = await gql('query($id: String!) { listing(id: $id) { title owner ownerName openers policy } marketplace { id } }', { id: order.listing }, { signal: ctx.signal })
-    .then((d) => ({ ...d.listing, marketplace: d.marketplace.id }), () => null);
+  const marketplace = (await gql('{ marketplace { id } }', {}, { signal: ctx.signal })).marketplace.id;
+  // A withdrawn one is nobody's to look at but its owner's; its title stays with the order.
+  const listing = await gql('query($id: String!) { listing(id: $id) { owner ownerName openers policy } }', { id: order.listing }, { signal: ctx.signal, quiet: true })
+    .then((d) => d.listing, () => null);
   const mine = hasRole('BUYER', 'PARTNER') && listing?.owner !== session()?.id && !isStaff();
   const threshold = openersOf(listing?.openers)?.threshold ?? null;
 
@@ -142,7 +144,7 @@ export async function page(ctx) {
         facts([
           ['Order', h('span', { class: 'mono small break' }, order.id)],
           ['Placed', moment(order.placedAt)],
-          ['For', `${plural(order.values, 'value')} of ${listing?.title ?? order.listing}`],
+          ['For', `${plural(order.values, 'value')} of ${order.listingTitle}`],
           listing ? ['Custodian', listing.ownerName] : null,
         ]),
         h('hr'), priceSplit(order.price), h('hr'),
@@ -157,7 +159,7 @@ export async function page(ctx) {
             try {
               const file = await fetchReceipt();
               const c = await core();
-              put(verdict, reportView(await c.verifyReceipt(file, listing ? { marketplace: listing.marketplace } : {}, { onProgress: p.on })));
+              put(verdict, reportView(await c.verifyReceipt(file, { marketplace }, { onProgress: p.on })));
             } catch (e) {
               put(verdict, failure(new Error(coreProblem(e) ?? problem(e))));
             }
@@ -170,10 +172,10 @@ export async function page(ctx) {
   draw();
   follow();
   return {
-    title: `Order on ${listing?.title ?? order.listing}`,
+    title: `Order on ${order.listingTitle}`,
     crumbs: [{ label: 'Orders', href: '/orders' }, { label: id.slice(0, 8) }],
     node: h('div', null,
-      heading(['Order on ', listing ? h('a', { href: `/listings/${order.listing}` }, listing.title) : 'a dataset that is gone'], { above: h('p', { class: 'row small quiet' }, state, h('span', null, 'placed ', when(order.placedAt))) }),
+      heading(['Order on ', listing ? h('a', { href: `/listings/${order.listing}` }, order.listingTitle) : order.listingTitle], { above: h('p', { class: 'row small quiet' }, state, h('span', null, 'placed ', when(order.placedAt))) }),
       h('div', { class: 'aside' },
         h('div', { class: 'stack-large' },
           h('div', { class: 'no-print' }, result), receipt),

@@ -1,3 +1,5 @@
+/* @ts-self-types="./core.d.ts" */
+
 /**
  * What a call gives.
  */
@@ -344,7 +346,7 @@ function __wbg_get_imports() {
             arg0.write(arg1 >>> 0, arg2, arg3);
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 1022, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 1025, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
             const ret = makeMutClosure(arg0, arg1, wasm_bindgen__convert__closures_____invoke__h07aa5e095a197146);
             return ret;
         },
