@@ -163,6 +163,8 @@ journey('custodian: a table becomes a listing', [], async (stage, step) => {
     await button.waitFor({ timeout: SLOW });
     assert.equal(await button.innerText(), size);
     await clinic.look('custodian-parquet');
+    // A page that was opened anew has a vault that is closed.
+    await openVault(clinic);
   });
 
   await step('asks another price', async () => {
