@@ -1,5 +1,6 @@
 // @ts-check
 /** The shell: which page a path is, the header, what is around every page. */
+import { ApiError } from './lib/api.js';
 import { h, put } from './lib/dom.js';
 import { find } from './lib/router.js';
 import { askToSignIn, hasRole, isStaff, loadSession, onSession, session, signOut } from './lib/session.js';
@@ -184,7 +185,11 @@ async function show(how = {}) {
     const gone = e instanceof Error && 'code' in e && (e.code === 'NOT_FOUND' || (e.code === 'INVALID' && /not a UUID/.test(e.message)));
     view = {
       title: gone ? 'Not found' : 'Something went wrong',
-      node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => void show())),
+      node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => {
+        // Some browsers keep a module that was not fetched as failed.
+        if (e instanceof ApiError && e.code === 'PAGE_FETCH') location.reload();
+        else void show();
+      })),
     };
   } finally {
     clearTimeout(slow);
@@ -244,7 +249,9 @@ async function open(path, signal) {
   const { route, params } = found;
   if ((route.signedIn || route.roles) && !session()) return mustSignIn();
   if (route.roles && !hasRole(...route.roles)) return wrongRole(route.roles);
-  const module = await route.load();
+  const module = await route.load().catch(() => {
+    throw new ApiError('PAGE_FETCH', 'This page could not be fetched: the marketplace cannot be reached, or is another version by now. Is your connection up?');
+  });
   return module.page({
     params, query: new URLSearchParams(location.search), hash: location.hash.slice(1), path, account: session(), signal, go,
     refresh: () => void show(),
