@@ -3,7 +3,7 @@
 use crate::{
     App,
     app::off_the_workers,
-    limits::Kind,
+    limits::{Kind, network},
     people::{KNOWN_MILLIS, checked_name},
 };
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
@@ -276,8 +276,9 @@ impl App {
             Some(m) => self.store.account_by_mail(m).await?,
             None => None,
         };
+        let network = network(peer);
         if let Some(m) = &address
-            && let Err(e) = self.people.guesses.check(m, now)
+            && let Err(e) = self.people.guesses.begin(m, &network, now)
         {
             // ACC-14: a stranger's guesses do not keep the owner out.
             let since = now.saturating_sub(KNOWN_MILLIS);
@@ -288,6 +289,7 @@ impl App {
             if !known {
                 return Err(e);
             }
+            self.people.guesses.begin_known(m, &network, now);
         }
         let hash = found
             .as_ref()
@@ -296,18 +298,13 @@ impl App {
         let good = self.is_password(password, hash).await?;
         let a = match found {
             Some(a) if good => a,
-            _ => {
-                if let Some(m) = &address {
-                    self.people.guesses.failed(m, now);
-                }
-                return Err(DomainError::WrongCredentials);
-            }
+            _ => return Err(DomainError::WrongCredentials),
         };
+        self.people.guesses.forget(&a.mail, &network);
         if a.state != AccountState::Active {
             return Err(DomainError::AccountSuspended);
         }
         self.pass_factor(&a, code).await?;
-        self.people.guesses.forget(&a.mail);
         Ok(a)
     }
 

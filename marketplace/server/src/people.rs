@@ -7,7 +7,7 @@ use crate::{
     limits::Kind,
     service::Market,
     sessions::Seen,
-    slowdown::{Slowdown, Window},
+    slowdown::{Guesses, Slowdown, Window},
 };
 use argon2::PasswordVerifier;
 use async_trait::async_trait;
@@ -47,8 +47,10 @@ pub(crate) struct PeopleState {
     pub(crate) mail_key: [u8; 32],
     /// Seals second factors (ACC-11).
     pub(crate) factor_key: [u8; 32],
-    /// Wrong passwords by mail at sign-in, by account where it is confirmed.
-    pub(crate) guesses: Slowdown,
+    /// Wrong passwords at sign-in.
+    pub(crate) guesses: Guesses,
+    /// Wrong passwords by account, where a session confirms it.
+    confirmed: Slowdown,
     /// Wrong codes by account.
     pub(crate) factors: Slowdown,
     /// Letters by address.
@@ -66,7 +68,8 @@ impl PeopleState {
         Self {
             mail_key: derived("veilbourse 2026-11 mail tokens"),
             factor_key: derived("veilbourse 2026-11 second factors"),
-            guesses: Slowdown::new(FREE_GUESSES, LONGEST_WAIT),
+            guesses: Guesses::new(FREE_GUESSES, LONGEST_WAIT),
+            confirmed: Slowdown::new(FREE_GUESSES, LONGEST_WAIT),
             factors: Slowdown::new(FREE_GUESSES, LONGEST_FACTOR_WAIT),
             letters: Window::new(LETTERS, HOUR),
             seen: Seen::default(),
@@ -140,15 +143,13 @@ impl App {
     /// nothing that locks its owner out.
     async fn confirmed(&self, pass: &Pass, password: &str) -> Result<Account> {
         let id = pass.viewer().account()?;
-        let now = self.now();
-        let key = format!("account {id}");
-        self.people.guesses.check(&key, now)?;
+        let key = id.to_string();
+        self.people.confirmed.begin(&key, self.now())?;
         let a = self.store.account(id).await?;
         if self.is_password(password, a.password_hash.clone()).await? {
-            self.people.guesses.forget(&key);
+            self.people.confirmed.forget(&key);
             return Ok(a);
         }
-        self.people.guesses.failed(&key, now);
         Err(DomainError::WrongCredentials)
     }
 
@@ -243,7 +244,7 @@ impl People for Market {
             .reset_password(&link.nonce, &hash, &letter, app.now())
             .await?;
         // ACC-14: who reads the mail is the owner, from wherever.
-        app.people.guesses.forget(&a.mail);
+        app.people.guesses.forget_all(&a.mail);
         Ok(())
     }
 
