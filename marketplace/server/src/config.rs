@@ -68,7 +68,8 @@ pub struct ServerConfig {
     /// Address to listen on; port 0 takes a free one.
     pub listen: String,
     /// `sqlite://FILE?mode=rwc` or `postgres://...`; SQLite in `dir` by default.
-    pub database: Option<String>,
+    /// It may hold a password.
+    pub database: Option<SecretText>,
     /// Reading connections.
     pub readers: u32,
     /// Worker threads of the HTTP server.
@@ -154,7 +155,7 @@ impl ServerConfig {
     /// Reads TOML; each refusal names field, limit and value.
     pub fn from_toml(text: &str) -> Result<Self> {
         let c: Self = toml::from_str(text)
-            .map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
+            .map_err(|e| DomainError::invalid("configuration", located(text, &e)))?;
         c.check()?;
         Ok(c)
     }
@@ -212,12 +213,23 @@ impl ServerConfig {
 
     /// The database's URL.
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| {
-            format!(
+        match &self.database {
+            Some(url) => url.reveal().to_owned(),
+            None => format!(
                 "sqlite://{}?mode=rwc",
                 self.dir.join("market.sqlite").display()
-            )
-        })
+            ),
+        }
+    }
+}
+
+/// What is wrong, and in which line. The line itself may hold a password, and the
+/// error's own text shows it.
+fn located(text: &str, e: &toml::de::Error) -> String {
+    let before = e.span().and_then(|s| text.get(..s.start));
+    match before {
+        Some(b) => format!("line {}: {}", b.matches('\n').count() + 1, e.message()),
+        None => e.message().to_owned(),
     }
 }
 
@@ -283,13 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_relays_password_is_shown_to_nobody() {
+    fn passwords_are_shown_to_nobody() {
         // MAIL-9
         let text = r#"
             mail = "smtps://me:geheim@relay.example"
             mail_from = "Market <market@example.org>"
             public_url = "https://market.example"
         "#;
+            database = "postgres://me:geheim@db.example/market"
         let c = ServerConfig::from_toml(text).expect("a good configuration");
         let url = c.mail.as_ref().map(SecretText::reveal);
         assert_eq!(url, Some("smtps://me:geheim@relay.example"));
@@ -300,3 +313,24 @@ mod tests {
         );
     }
 }
+        assert_eq!(
+            c.database_url(),
+            "postgres://me:geheim@db.example/market",
+            "but to the database"
+        );
+        // Nor by an error in the same line.
+        for broken in [
+            "\nmail = \"smtps://me:geheim@relay.example\" x",
+            "\nmail = [\"smtps://me:geheim@relay.example\"]",
+            "\ndatabase = \"postgres://me:geheim@db.example",
+            "\nlimits = { login = \"geheim\" }",
+        ] {
+            match ServerConfig::from_toml(broken) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, "configuration");
+                    assert!(reason.starts_with("line 2: "), "{reason}");
+                    assert!(!reason.contains("geheim@"), "{reason}");
+                }
+                other => panic!("{broken}: {other:?}"),
+            }
+        }
