@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, every field with a default that works.
 
 use serde::Deserialize;
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
@@ -94,6 +94,9 @@ pub struct ServerConfig {
     /// Where people reach the marketplace: `https://host`; links in letters begin
     /// with it. What the server listens on by default.
     pub public_url: Option<String>,
+    /// Addresses of reverse proxies of the operator's: what their `X-Forwarded-For`
+    /// says is who asks (ACC-5).
+    pub trusted_proxies: Vec<IpAddr>,
     /// The SMTP relay that letters go to, `smtp://...` or `smtps://...`; absent,
     /// they go into the folder `mails` in `dir`.
     pub mail: Option<SecretText>,
@@ -137,6 +140,7 @@ impl Default for ServerConfig {
             drafts: 10,
             dealing_bytes: 8 << 30,
             public_url: None,
+            trusted_proxies: Vec::new(),
             mail: None,
             mail_ca: None,
             mail_from: "Veilbourse <market@localhost>".into(),
@@ -298,11 +302,11 @@ mod tests {
     fn passwords_are_shown_to_nobody() {
         // MAIL-9
         let text = r#"
+            database = "postgres://me:geheim@db.example/market"
             mail = "smtps://me:geheim@relay.example"
             mail_from = "Market <market@example.org>"
             public_url = "https://market.example"
         "#;
-            database = "postgres://me:geheim@db.example/market"
         let c = ServerConfig::from_toml(text).expect("a good configuration");
         let url = c.mail.as_ref().map(SecretText::reveal);
         assert_eq!(url, Some("smtps://me:geheim@relay.example"));
@@ -311,8 +315,6 @@ mod tests {
             !shown.contains("geheim") && shown.contains("SecretText(..)"),
             "{shown}"
         );
-    }
-}
         assert_eq!(
             c.database_url(),
             "postgres://me:geheim@db.example/market",
@@ -334,3 +336,5 @@ mod tests {
                 other => panic!("{broken}: {other:?}"),
             }
         }
+    }
+}

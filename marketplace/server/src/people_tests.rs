@@ -1013,6 +1013,55 @@ async fn suspended_and_deleted_accounts() {
     let state = act(&admin, "suspendAccount", "complaints")
         .await
         .data("suspendAccount");
+#[actix_web::test]
+async fn a_proxy_of_ours_says_who_asks() {
+    // ACC-5, ACC-14: else all behind it share one bucket, and one place that is
+    // known to every account.
+    let proxies = "10.0.0.1, 10.0.0.9"
+        .split(", ")
+        .map(|a| a.parse().expect("ip"));
+    let p = place(|c| c.trusted_proxies = proxies.collect()).await;
+    let of = |peer: &str, said: &[&str]| {
+        let peer = peer.parse::<SocketAddr>().expect("an address");
+        let mut r = test::TestRequest::default().peer_addr(peer);
+        for s in said {
+            r = r.append_header(("x-forwarded-for", *s));
+        }
+        p.site.caller_address(&r.to_http_request())
+    };
+    assert_eq!(of(AWAY, &["1.2.3.4"]), "10.0.0.2", "anybody's word");
+    assert_eq!(of(HOME, &[]), "10.0.0.1");
+    assert_eq!(of(HOME, &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of("[::ffff:10.0.0.1]:5", &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(
+        of(HOME, &["6.6.6.6, 1.2.3.4"]),
+        "1.2.3.4",
+        "a client's word"
+    );
+    assert_eq!(of(HOME, &["6.6.6.6", "1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of(HOME, &["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4", "two");
+    assert_eq!(of(HOME, &["1.2.3.4, nonsense"]), "10.0.0.1");
+    assert_eq!(of(HOME, &["2001:db8::1"]), "2001:db8::1");
+    // Who guesses behind it waits, and nobody else does.
+    p.person("a@b.example").await;
+    let body = json!({ "query": "mutation($p: String!) {
+        login(mail: \"a@b.example\", password: $p) { access } }" });
+    let login = async |from: &str, password: &str| {
+        let mut body = body.clone();
+        body["variables"] = json!({ "p": password });
+        let headers = [("x-forwarded-for", from)];
+        p.ask("POST", "/graphql", HOME, &headers, Some(body))
+            .await
+            .code()
+    };
+    let mut last = String::new();
+    for _ in 0..6 {
+        last = login("6.6.6.6", OTHER).await;
+    }
+    assert_eq!(last, "RATE_LIMITED");
+    assert_eq!(login("1.2.3.4", PASSWORD).await, "");
+}
+
     assert_eq!(state["state"], "suspended");
     assert_eq!(p.me(&who).await.code(), "TOKEN_INVALID");
     assert_eq!(p.me(&page).await.code(), "UNAUTHENTICATED");
