@@ -655,6 +655,96 @@ async fn another_address_takes_over_when_it_is_verified() {
 }
 
 #[actix_web::test]
+async fn changes_of_address_write_to_few_strangers_and_tell_nothing() {
+    // ACC-9: else an account is a way to write to anybody, and to ask who is here.
+    let p = place(|_| ()).await;
+    let change = "mutation($m: String!, $p: String!) { changeMail(mail: $m, password: $p) }";
+    let ask = async |who: &Who, mail: &str| {
+        let v = json!({ "m": mail, "p": PASSWORD });
+        p.graphql(who, change, v).await.code()
+    };
+    p.person("taken@b.example").await;
+    let mut answers = Vec::new();
+    for (mail, asked) in [("a@b.example", "taken"), ("c@b.example", "free")] {
+        let who = p.person(mail).await;
+        let mut codes = Vec::new();
+        for _ in 0..7 {
+            codes.push(ask(&who, &format!("{asked}@b.example")).await);
+        }
+        answers.push(codes);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0][4..6], ["", "RATE_LIMITED"]);
+    let who = p.person("d@b.example").await;
+    let mut codes = Vec::new();
+    for n in 0..6 {
+        codes.push(ask(&who, &format!("stranger{n}@b.example")).await);
+    }
+    assert_eq!(codes[4..], ["", "RATE_LIMITED"], "whoever they are");
+    // Its owner's own letters are counted apart.
+    p.ask_reset("taken@b.example").await;
+    p.token(TokenPurpose::ResetPassword, "taken@b.example")
+        .await;
+    p.advance(3_600_000);
+    let who = Who::Token(access(&p.login("d@b.example", PASSWORD, None).await));
+    assert_eq!(ask(&who, "later@b.example").await, "");
+}
+
+#[actix_web::test]
+async fn a_reset_leaves_a_stranger_no_way_back() {
+    // ACC-9, ACC-10
+    let p = place(|_| ()).await;
+    let change = "mutation($m: String!, $p: String!) { changeMail(mail: $m, password: $p) }";
+    let mine = |password: &str| json!({ "m": "stranger@x.example", "p": password });
+    // Who registered the address of somebody who does not know it yet ...
+    p.register("a@b.example", PASSWORD).await.data("register");
+    let login = p.login_from(AWAY, "a@b.example", PASSWORD, None).await;
+    let stranger = Who::Token(access(&login));
+    let hook = "mutation { createWebhook(url: \"https://x.example/\", events: [PING]) { secret } }";
+    assert_eq!(
+        p.graphql(&stranger, hook, json!({})).await.code(),
+        "MAIL_UNVERIFIED"
+    );
+    let asked = p.graphql(&stranger, change, mine(PASSWORD)).await;
+    assert_eq!(asked.code(), "");
+    let kept = p
+        .token(TokenPurpose::ChangeMail, "stranger@x.example")
+        .await;
+    // ... and signs in while its owner takes it over,
+    let credentials = p
+        .app
+        .check_credentials("10.0.0.2", "a@b.example", PASSWORD, None)
+        .await
+        .expect("as yet");
+    p.ask_reset("a@b.example").await;
+    let token = p.token(TokenPurpose::ResetPassword, "a@b.example").await;
+    assert_eq!(p.reset(&token, OTHER).await.data("resetPassword"), true);
+    // is out, and has no link that would bring the account to them.
+    let late = p.app.begin_session("10.0.0.2", "", &credentials).await;
+    assert_eq!(
+        late.map(drop).map_err(|e| e.code()),
+        Err("WRONG_CREDENTIALS")
+    );
+    assert_eq!(p.verify(&kept).await.code(), "MAIL_TOKEN_INVALID");
+    let who = Who::Token(access(&p.login("a@b.example", OTHER, None).await));
+    assert_eq!(p.me(&who).await.data("me")["mail"], "a@b.example");
+    let sessions = p.graphql(&who, "{ mySessions { id } }", json!({})).await;
+    let sessions = sessions.data("mySessions");
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1));
+
+    // Nor has who only knew the password, when it is changed.
+    let asked = p.graphql(&who, change, mine(OTHER)).await;
+    assert_eq!(asked.code(), "");
+    let kept = p
+        .token(TokenPurpose::ChangeMail, "stranger@x.example")
+        .await;
+    let query = "mutation($c: String!, $p: String!) { changePassword(current: $c, password: $p) }";
+    let v = json!({ "c": OTHER, "p": PASSWORD });
+    assert_eq!(p.graphql(&who, query, v).await.data("changePassword"), true);
+    assert_eq!(p.verify(&kept).await.code(), "MAIL_TOKEN_INVALID");
+}
+
+#[actix_web::test]
 async fn a_password_is_set_by_a_link_once() {
     // ACC-8, ACC-10
     let p = place(|_| ()).await;

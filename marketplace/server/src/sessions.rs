@@ -266,6 +266,7 @@ pub(crate) async fn open(site: Data<Site>, req: HttpRequest, body: Json<SignIn>)
         app.store
             .open_web_session(&session, digest(&secret), cookie(&req))
             .await?;
+        app.still_good(&a, &session).await?;
         Ok((a.id, hex::encode(secret)))
     };
     let (account, secret) = work.await.map_err(|e| site.refuse(e))?;

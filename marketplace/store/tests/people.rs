@@ -7,12 +7,13 @@ use serde_json::json;
 use veilbourse_domain::{
     Digest, DomainError,
     access::Role,
-    id::{AccountId, MailId, SessionId},
+    id::{AccountId, MailId, SessionId, WebhookId},
     listing::{Listing, ListingState, ListingStep},
     mail::{Letter, MailKind},
     people::{AccountState, FactorProof, Insight, MailToken, People, TokenPurpose},
     ports::{AuditLog, Identities, ListingFilter, Listings, Orders},
     records::{Account, PageRequest, Session},
+    webhooks::{Webhook, WebhookEvent, Webhooks},
 };
 use veilbourse_store::SqlStore;
 
@@ -208,6 +209,31 @@ async fn a_reset_ends_what_another_began() {
             .expect("opened");
         let key = veilbourse_domain::id::PublicKey([77; 32]);
         s.register_key(a.id, key, 11).await.expect("registered");
+        let hook = Webhook {
+            id: WebhookId::new(12, [12; 10]),
+            account: a.id,
+            url: "https://x.example:8443/hook/secret?token=secret".into(),
+            events: WebhookEvent::ALL.to_vec(),
+            enabled: true,
+            nonce: "aa".into(),
+            previous: None,
+            created_at: 12,
+            failing_since: None,
+            disabled: None,
+        };
+        s.create_webhook(&hook, 12).await.expect("made");
+        let page = PageRequest::new(100, None).expect("a page");
+        let log = s.audit(&page).await.expect("read").into_items();
+        let noted = log
+            .iter()
+            .find(|r| r.entry.action == "webhook.create")
+            .expect("noted");
+        assert!(
+            noted.entry.details.contains("\"https://x.example:8443\"")
+                && !noted.entry.details.contains("secret"),
+            "PAR-9: {}",
+            noted.entry.details
+        );
         let l = link("reset", TokenPurpose::ResetPassword, a.id, &a.mail);
         s.send_link(&l, &letter(61, a.id, &a.mail, MailKind::PasswordReset), 20)
             .await
@@ -228,6 +254,7 @@ async fn a_reset_ends_what_another_began() {
                 .expect("asked")
         );
         assert!(!s.key_registered(a.id, key).await.expect("asked"));
+        assert_eq!(s.webhooks(a.id).await, Ok(vec![]));
         let again = s.reset_password("reset", "h", &told, 31).await;
         assert_eq!(again, Err(bad("it was used, or a newer one was sent")));
         // Of a verified account the keys stay.
@@ -300,6 +327,9 @@ async fn factors_are_proven_once() {
         );
         // What changes an account asks for a proof, in the same transaction.
         let keep = SessionId::new(1, [1; 10]);
+        s.open_session(&session(1, id, 10), Digest([1; 32]))
+            .await
+            .expect("opened");
         let told_password = letter(4, id, "u2@example.org", MailKind::PasswordChanged);
         let change = |proof: Option<FactorProof>| {
             let (s, told) = (s.clone(), told_password.clone());
@@ -798,5 +828,68 @@ async fn counts_and_machines() {
             0
         );
         assert_eq!(s.accounts(None, &page).await.expect("read").items.len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_changes_neither_password_nor_address() {
+    // ACC-10: whoever confirmed the old password before a reset, and asks after it.
+    for place in Place::each("late").await {
+        let s = market(&place.url, 0).await;
+        let (id, mail) = (account(BUYER), "u2@example.org");
+        let old = session(1, id, 10);
+        s.open_session(&old, Digest([1; 32])).await.expect("opened");
+        let change = |n: &str| link(n, TokenPurpose::ChangeMail, id, "x@example.org");
+        let to = |n| letter(n, id, "x@example.org", MailKind::VerifyMail);
+        s.send_change(old.id, &change("early"), &to(1), 20)
+            .await
+            .expect("sent");
+        let l = link("reset", TokenPurpose::ResetPassword, id, mail);
+        s.send_link(&l, &letter(2, id, mail, MailKind::PasswordReset), 20)
+            .await
+            .expect("sent");
+        let told = letter(3, id, mail, MailKind::PasswordChanged);
+        s.reset_password("reset", "new", &told, 30)
+            .await
+            .expect("reset");
+        let revoked = DomainError::TokenInvalid { reason: "revoked" };
+        let late = s.send_change(old.id, &change("late"), &to(4), 31).await;
+        assert_eq!(late, Err(revoked.clone()));
+        let told = letter(5, id, mail, MailKind::PasswordChanged);
+        let late = s.change_password(id, old.id, "mine", None, &told, 31).await;
+        assert_eq!(late, Err(revoked));
+        assert_eq!(s.account(id).await.expect("there").password_hash, "new");
+        let early = s.verify_address("early", &told, 32).await;
+        assert_eq!(early, Err(bad("it was used, or a newer one was sent")));
+        // Another's session is none of this account's.
+        let theirs = session(2, account(CUSTODIAN), 33);
+        s.open_session(&theirs, Digest([2; 32]))
+            .await
+            .expect("opened");
+        assert!(
+            s.change_password(id, theirs.id, "h", None, &told, 34)
+                .await
+                .is_err()
+        );
+        // A taken address has no link, and its trace is as long.
+        let own = session(3, id, 35);
+        s.open_session(&own, Digest([3; 32])).await.expect("opened");
+        let taken = link("taken", TokenPurpose::ChangeMail, id, "u1@example.org");
+        s.send_change(own.id, &taken, &to(6), 36)
+            .await
+            .expect("answered alike");
+        assert_eq!(s.link("taken").await, Ok(None));
+        // A suspension ends links too: they do not wait for the restoration.
+        s.send_change(own.id, &change("waits"), &to(7), 37)
+            .await
+            .expect("sent");
+        for (n, state) in [(8, AccountState::Suspended), (9, AccountState::Active)] {
+            let told = letter(n, id, mail, MailKind::AccountSuspended);
+            s.set_account_state(id, state, account(ADMIN), "x", &told, 38)
+                .await
+                .expect("decided");
+        }
+        let waits = s.verify_address("waits", &told, 39).await;
+        assert_eq!(waits, Err(bad("it was used, or a newer one was sent")));
     }
 }
