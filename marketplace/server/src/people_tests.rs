@@ -1014,6 +1014,55 @@ async fn strangers_do_not_lock_the_owner_out() {
 }
 
 #[actix_web::test]
+async fn a_proxy_of_ours_says_who_asks() {
+    // ACC-5, ACC-14: else all behind it share one bucket, and one place that is
+    // known to every account.
+    let proxies = "10.0.0.1, 10.0.0.9"
+        .split(", ")
+        .map(|a| a.parse().expect("ip"));
+    let p = place(|c| c.trusted_proxies = proxies.collect()).await;
+    let of = |peer: &str, said: &[&str]| {
+        let peer = peer.parse::<SocketAddr>().expect("an address");
+        let mut r = test::TestRequest::default().peer_addr(peer);
+        for s in said {
+            r = r.append_header(("x-forwarded-for", *s));
+        }
+        p.site.caller_address(&r.to_http_request())
+    };
+    assert_eq!(of(AWAY, &["1.2.3.4"]), "10.0.0.2", "anybody's word");
+    assert_eq!(of(HOME, &[]), "10.0.0.1");
+    assert_eq!(of(HOME, &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of("[::ffff:10.0.0.1]:5", &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(
+        of(HOME, &["6.6.6.6, 1.2.3.4"]),
+        "1.2.3.4",
+        "a client's word"
+    );
+    assert_eq!(of(HOME, &["6.6.6.6", "1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of(HOME, &["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4", "two");
+    assert_eq!(of(HOME, &["1.2.3.4, nonsense"]), "10.0.0.1");
+    assert_eq!(of(HOME, &["2001:db8::1"]), "2001:db8::1");
+    // Who guesses behind it waits, and nobody else does.
+    p.person("a@b.example").await;
+    let body = json!({ "query": "mutation($p: String!) {
+        login(mail: \"a@b.example\", password: $p) { access } }" });
+    let login = async |from: &str, password: &str| {
+        let mut body = body.clone();
+        body["variables"] = json!({ "p": password });
+        let headers = [("x-forwarded-for", from)];
+        p.ask("POST", "/graphql", HOME, &headers, Some(body))
+            .await
+            .code()
+    };
+    let mut last = String::new();
+    for _ in 0..6 {
+        last = login("6.6.6.6", OTHER).await;
+    }
+    assert_eq!(last, "RATE_LIMITED");
+    assert_eq!(login("1.2.3.4", PASSWORD).await, "");
+}
+
+#[actix_web::test]
 async fn guesses_of_one_moment_are_counted_one_by_one() {
     // ACC-14: a password takes long to hash, and all could begin before one ends.
     let p = place(|_| ()).await;
@@ -1103,55 +1152,6 @@ async fn suspended_and_deleted_accounts() {
     let state = act(&admin, "suspendAccount", "complaints")
         .await
         .data("suspendAccount");
-#[actix_web::test]
-async fn a_proxy_of_ours_says_who_asks() {
-    // ACC-5, ACC-14: else all behind it share one bucket, and one place that is
-    // known to every account.
-    let proxies = "10.0.0.1, 10.0.0.9"
-        .split(", ")
-        .map(|a| a.parse().expect("ip"));
-    let p = place(|c| c.trusted_proxies = proxies.collect()).await;
-    let of = |peer: &str, said: &[&str]| {
-        let peer = peer.parse::<SocketAddr>().expect("an address");
-        let mut r = test::TestRequest::default().peer_addr(peer);
-        for s in said {
-            r = r.append_header(("x-forwarded-for", *s));
-        }
-        p.site.caller_address(&r.to_http_request())
-    };
-    assert_eq!(of(AWAY, &["1.2.3.4"]), "10.0.0.2", "anybody's word");
-    assert_eq!(of(HOME, &[]), "10.0.0.1");
-    assert_eq!(of(HOME, &["1.2.3.4"]), "1.2.3.4");
-    assert_eq!(of("[::ffff:10.0.0.1]:5", &["1.2.3.4"]), "1.2.3.4");
-    assert_eq!(
-        of(HOME, &["6.6.6.6, 1.2.3.4"]),
-        "1.2.3.4",
-        "a client's word"
-    );
-    assert_eq!(of(HOME, &["6.6.6.6", "1.2.3.4"]), "1.2.3.4");
-    assert_eq!(of(HOME, &["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4", "two");
-    assert_eq!(of(HOME, &["1.2.3.4, nonsense"]), "10.0.0.1");
-    assert_eq!(of(HOME, &["2001:db8::1"]), "2001:db8::1");
-    // Who guesses behind it waits, and nobody else does.
-    p.person("a@b.example").await;
-    let body = json!({ "query": "mutation($p: String!) {
-        login(mail: \"a@b.example\", password: $p) { access } }" });
-    let login = async |from: &str, password: &str| {
-        let mut body = body.clone();
-        body["variables"] = json!({ "p": password });
-        let headers = [("x-forwarded-for", from)];
-        p.ask("POST", "/graphql", HOME, &headers, Some(body))
-            .await
-            .code()
-    };
-    let mut last = String::new();
-    for _ in 0..6 {
-        last = login("6.6.6.6", OTHER).await;
-    }
-    assert_eq!(last, "RATE_LIMITED");
-    assert_eq!(login("1.2.3.4", PASSWORD).await, "");
-}
-
     assert_eq!(state["state"], "suspended");
     assert_eq!(p.me(&who).await.code(), "TOKEN_INVALID");
     assert_eq!(p.me(&page).await.code(), "UNAUTHENTICATED");
@@ -1281,6 +1281,47 @@ async fn names_show_what_they_say() {
         json!({}),
     );
     assert_eq!(bad.await.code(), "TEXT_CHARACTER");
+}
+
+#[actix_web::test]
+async fn a_search_is_short_and_machines_that_wait_are_not_shown() {
+    // GQL-1, ACC-6
+    let p = place(|_| ()).await;
+    let (who, admin) = (p.person("a@b.example").await, p.admin().await);
+    let query = "query($s: String) { listings(search: $s) { nodes { id } } }";
+    let search = async |n: usize| {
+        let v = json!({ "s": "a ".repeat(n) });
+        p.graphql(&Who::Nobody, query, v).await.code()
+    };
+    assert_eq!(search(100).await, "");
+    assert_eq!(search(101).await, "TOO_LARGE");
+    assert_eq!(search(400_000).await, "TOO_LARGE");
+    let accounts = "query($s: String) { accounts(search: $s) { nodes { id } } }";
+    let v = json!({ "s": "a".repeat(201) });
+    assert_eq!(p.graphql(&admin, accounts, v).await.code(), "TOO_LARGE");
+    let operator = p.me(&who).await.data("me")["id"].clone();
+    let machine = Machine {
+        id: MachineId::new(NOW, [1; 10]),
+        kind: MachineKind::Pod,
+        operator: operator.as_str().expect("text").parse().expect("an id"),
+        name: "look here".into(),
+        signing_key: PublicKey([5; 32]),
+        registration: "{}".into(),
+        decision: Decision::Pending,
+        reason: String::new(),
+        created_at: NOW,
+    };
+    let store = &p.app.store;
+    store.register_machine(&machine, NOW).await.expect("asked");
+    let stranger = p.person("s@b.example").await;
+    let shown = async |who: &Who| {
+        let query = "{ machines { nodes { name } } }";
+        let found = p.graphql(who, query, json!({})).await.data("machines");
+        found["nodes"].as_array().map(Vec::len)
+    };
+    assert_eq!(shown(&stranger).await, Some(0));
+    assert_eq!(shown(&who).await, Some(1));
+    assert_eq!(shown(&admin).await, Some(1));
 }
 
 #[actix_web::test]

@@ -246,7 +246,8 @@ async fn erase(tx: &Tx, id: AccountId, now: Millis) -> Result<()> {
         "DELETE FROM recovery_codes WHERE account = $1",
         "DELETE FROM mail_tokens WHERE account = $1",
         "UPDATE sessions SET agent = '', address = '', cookie = NULL WHERE account = $1",
-        "UPDATE machines SET name = 'machine of a deleted account' WHERE operator = $1",
+        "UPDATE machines SET name = 'machine of a deleted account',
+                decision = CASE WHEN decision = 'pending' THEN 'refused' ELSE decision END WHERE operator = $1",
         "DELETE FROM mail_preferences WHERE account = $1",
         "DELETE FROM persisted_queries WHERE account = $1",
         "DELETE FROM idempotent_requests WHERE account = $1 AND state <> 'claimed'",
@@ -304,7 +305,6 @@ impl People for SqlStore {
         })
     }
 
-    async fn link(&self, nonce: &str) -> Result<Option<MailToken>> {
     async fn send_change(
         &self,
         session: SessionId,
@@ -326,6 +326,7 @@ impl People for SqlStore {
         })
     }
 
+    async fn link(&self, nonce: &str) -> Result<Option<MailToken>> {
         let sql = "SELECT * FROM mail_tokens WHERE nonce = $1";
         let row = self.one(sql, vals![nonce]).await?;
         row.map(|r| link(&r)).transpose()
@@ -391,18 +392,18 @@ impl People for SqlStore {
             )
             .await?;
             end_all(tx, a.id, None, now).await?;
-            if a.verified_at.is_none() {
             void_links(tx, a.id, now).await?;
+            if a.verified_at.is_none() {
                 // Whoever registered it may not be who reads its mail.
                 tx.exec(
                     "UPDATE signing_keys SET revoked_at = $2 WHERE account = $1 AND revoked_at IS NULL",
                     vals![t(a.id), now],
                 )
                 .await?;
-            }
                 for sql in FORGET_WEBHOOKS {
                     tx.exec(sql, vals![t(a.id)]).await?;
                 }
+            }
             outbox::enqueue(tx, letter, now).await?;
             own_note(tx, a.id, "account.reset_password", now).await?;
             Ok(a.id)
@@ -420,8 +421,8 @@ impl People for SqlStore {
     ) -> Result<()> {
         transaction!(self, "account.password", |tx| {
             let a = active(tx, id).await?;
-            proven(tx, &a, proof, now).await?;
             must_be_live(tx, id, keep).await?;
+            proven(tx, &a, proof, now).await?;
             tx.exec_one(
                 "account",
                 "UPDATE accounts SET password_hash = $2 WHERE id = $1",
@@ -429,8 +430,8 @@ impl People for SqlStore {
             )
             .await?;
             end_all(tx, id, Some(keep), now).await?;
-            outbox::enqueue(tx, letter, now).await?;
             void_links(tx, id, now).await?;
+            outbox::enqueue(tx, letter, now).await?;
             own_note(tx, id, "account.change_password", now).await
         })
     }
@@ -544,8 +545,8 @@ impl People for SqlStore {
                 check_reason(reason)?;
                 // Whoever signed in with what was stolen is out.
                 end_all(tx, id, None, now).await?;
-            }
                 void_links(tx, id, now).await?;
+            }
             tx.exec_one(
                 "account",
                 "UPDATE accounts SET factor = NULL, factor_since = NULL WHERE id = $1",
@@ -634,8 +635,8 @@ impl People for SqlStore {
             let action = match state {
                 AccountState::Suspended => {
                     end_all(tx, id, None, now).await?;
-                    for l in listings_in(tx, id, "'published'").await? {
                     void_links(tx, id, now).await?;
+                    for l in listings_in(tx, id, "'published'").await? {
                         take_step(tx, l, &ListingStep::Pause, None, "", None, &actor, now).await?;
                     }
                     "account.suspend"

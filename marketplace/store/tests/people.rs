@@ -893,3 +893,146 @@ async fn a_session_that_ended_changes_neither_password_nor_address() {
         assert_eq!(waits, Err(bad("it was used, or a newer one was sent")));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_offered_of_who_is_suspended_or_gone() {
+    // ACC-15, ACC-16, REV-2
+    for place in Place::each("offered").await {
+        let s = market(&place.url, 0).await;
+        let (id, by) = (account(CUSTODIAN), account(ADMIN));
+        let draft = Listing {
+            id: veilbourse_domain::id::ListingId::new(77, [77; 10]),
+            state: ListingState::Draft,
+            policy: None,
+            ..s.listing(listing_id()).await.expect("there")
+        };
+        s.create_listing(&draft, "{}", &[], 5).await.expect("made");
+        let terms = veilbourse_domain::terms::PolicyTerms {
+            listing: draft.id,
+            ..common::policy(1)
+        };
+        let policy = Some((terms, common::signed("policy", 77)));
+        s.step_listing(draft.id, ListingStep::Submit, policy, "a", 6)
+            .await
+            .expect("submitted");
+        let told = |n| letter(n, id, "u1@example.org", MailKind::AccountSuspended);
+        s.set_account_state(id, AccountState::Suspended, by, "fraud", &told(1), 7)
+            .await
+            .expect("suspended");
+        let approve = ListingStep::Approve { by };
+        let review = |step: ListingStep| s.review_listing(draft.id, step, "", None, by, None, 8);
+        assert_eq!(
+            review(approve.clone()).await,
+            Err(DomainError::AccountSuspended)
+        );
+        let resumed = s
+            .step_listing(listing_id(), ListingStep::Resume, None, "a", 8)
+            .await;
+        assert_eq!(resumed, Err(DomainError::AccountSuspended));
+        s.set_account_state(id, AccountState::Active, by, "cleared up", &told(2), 9)
+            .await
+            .expect("restored");
+        review(approve).await.expect("published");
+
+        // A machine that waits when its operator goes away is refused with them,
+        // and one that came a moment later is approved by nobody.
+        let machine = |n: u8, operator| veilbourse_domain::records::Machine {
+            id: veilbourse_domain::id::MachineId::new(90, [n; 10]),
+            kind: veilbourse_domain::access::MachineKind::Pod,
+            operator,
+            name: "pod".into(),
+            signing_key: veilbourse_domain::id::PublicKey([n; 32]),
+            registration: "{}".into(),
+            decision: veilbourse_domain::records::Decision::Pending,
+            reason: String::new(),
+            created_at: 10,
+        };
+        let (before, after) = (machine(91, account(BUYER)), machine(92, account(BUYER)));
+        s.register_machine(&before, 10).await.expect("registered");
+        // ACC-6: it is its operator's and staff's until it is approved.
+        let page = PageRequest::new(10, None).expect("a page");
+        let listed = async |seen_by| {
+            let found = s.machines(None, seen_by, &page).await.expect("read");
+            found.items.len()
+        };
+        assert_eq!(listed(None).await, 3);
+        assert_eq!(listed(Some(account(BUYER))).await, 3);
+        assert_eq!(listed(Some(account(ADMIN))).await, 2, "asked for its own");
+        s.delete_account(account(BUYER), None, 11)
+            .await
+            .expect("deleted");
+        let found = s.machine(before.id).await.expect("there");
+        assert_eq!(
+            found.decision,
+            veilbourse_domain::records::Decision::Refused
+        );
+        s.register_machine(&after, 12).await.expect("registered");
+        for m in [before, after] {
+            let decided = s.decide_machine(m.id, by, true, "ok", 13).await;
+            assert_eq!(
+                decided.map(drop),
+                Err(DomainError::NotFound { what: "account" })
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_machines_that_wait_are_few() {
+    // ACC-7, POD-5
+    use veilbourse_domain::records::{MAX_SIGNING_KEYS, MAX_WAITING_MACHINES};
+    let place = Place::sqlite();
+    let s = market(&place.url, 0).await;
+    let id = account(BUYER);
+    let key = |n: u8| veilbourse_domain::id::PublicKey([n; 32]);
+    let limit = u8::try_from(MAX_SIGNING_KEYS).expect("small");
+    // One is the market's.
+    for n in 1..limit {
+        s.register_key(id, key(100 + n), 5)
+            .await
+            .expect("registered");
+    }
+    let refused = s.register_key(id, key(99), 5).await;
+    assert_eq!(
+        refused,
+        Err(DomainError::TooLarge {
+            field: "signing keys",
+            limit: MAX_SIGNING_KEYS,
+            value: MAX_SIGNING_KEYS + 1
+        })
+    );
+    s.revoke_key(id, key(101), 6).await.expect("revoked");
+    s.register_key(id, key(99), 7).await.expect("room again");
+    let machine = |n: u8| veilbourse_domain::records::Machine {
+        id: veilbourse_domain::id::MachineId::new(90, [n; 10]),
+        kind: veilbourse_domain::access::MachineKind::Pod,
+        operator: id,
+        name: "pod".into(),
+        signing_key: key(n),
+        registration: "{}".into(),
+        decision: veilbourse_domain::records::Decision::Pending,
+        reason: String::new(),
+        created_at: 10,
+    };
+    let limit = u8::try_from(MAX_WAITING_MACHINES).expect("small");
+    for n in 100..100 + limit {
+        s.register_machine(&machine(n), 10)
+            .await
+            .expect("registered");
+    }
+    let refused = s.register_machine(&machine(99), 10).await;
+    assert!(matches!(
+        refused,
+        Err(DomainError::TooLarge {
+            field: "machines that wait",
+            limit: MAX_WAITING_MACHINES,
+            ..
+        })
+    ));
+    s.decide_machine(machine(100).id, account(ADMIN), false, "no", 11)
+        .await
+        .expect("refused");
+    s.register_machine(&machine(99), 12)
+        .await
+        .expect("room again");
+}
