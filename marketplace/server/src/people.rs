@@ -1,5 +1,7 @@
 //! What people do with their accounts (ACC-8..16) and reviews' second half
 //! (REV-2, REV-3), as GraphQL asks for it.
+//!
+//! Over 500 lines: the service is one `impl`.
 
 use crate::{
     App,

@@ -1,4 +1,6 @@
 //! Accounts, sessions, signing keys, machines (ACC, POD, KEY).
+//!
+//! Over 500 lines: the port is one `impl`.
 
 use crate::{
     audit,

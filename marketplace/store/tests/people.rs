@@ -1,4 +1,6 @@
 //! Accounts of people and reviews in the database (ACC-9..18, REV).
+//!
+//! Over 500 lines: one market and its people, used by every case.
 
 mod common;
 
