@@ -30,6 +30,8 @@ use veilbourse_domain::{
 /// A list with cursors.
 pub type List<T> = Connection<String, T, EmptyFields, EmptyFields>;
 
+/// Longest text to search for, in bytes.
+const MAX_SEARCH: usize = 200;
 /// Items on a page unless told otherwise.
 const PAGE: u32 = 20;
 
@@ -66,6 +68,18 @@ pub(crate) fn page(
     after: Option<String>,
 ) -> Result<PageRequest> {
     PageRequest::new(first.unwrap_or(PAGE), after).map_err(refuse(ctx))
+}
+
+/// A text to search for: each of its words is looked for in every row (GQL-1).
+fn searched(ctx: &Context<'_>, text: Option<String>) -> Result<Option<String>> {
+    match text {
+        Some(s) if s.len() > MAX_SEARCH => Err(refuse(ctx)(DomainError::TooLarge {
+            field: "search",
+            limit: MAX_SEARCH as u64,
+            value: s.len() as u64,
+        })),
+        s => Ok(s),
+    }
 }
 
 pub(crate) fn list<T, U: async_graphql::OutputType>(
@@ -413,7 +427,7 @@ impl MarketQuery {
         let p = pass(ctx, Surface::Query, "listings")?;
         let ListingSort::Newest = sort;
         let mut f = ListingFilter {
-            search,
+            search: searched(ctx, search)?,
             ..ListingFilter::default()
         };
         if filter.is_some_and(|f| f.mine) {
@@ -567,7 +581,7 @@ impl MarketQuery {
         cash(ctx, "withdrawals", TransferKind::Withdrawal, first, after).await
     }
 
-    /// Pods and key nodes.
+    /// Pods and key nodes: those that are approved, and one's own; staff see all.
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn machines(
         &self,
@@ -576,11 +590,16 @@ impl MarketQuery {
         first: Option<u32>,
         after: Option<String>,
     ) -> Result<List<MachineEntry>> {
-        pass(ctx, Surface::Query, "machines")?;
+        let p = pass(ctx, Surface::Query, "machines")?;
+        // ACC-6: what waits or was refused is its operator's and staff's.
+        let seen_by = match p.viewer().sees_all() {
+            true => None,
+            false => Some(p.viewer().account().map_err(refuse(ctx))?),
+        };
         let page = page(ctx, first, after)?;
         let found = service(ctx)?
             .store()
-            .machines(kind.map(Into::into), &page)
+            .machines(kind.map(Into::into), seen_by, &page)
             .await
             .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Into::into))
@@ -596,6 +615,7 @@ impl MarketQuery {
         search: Option<String>,
     ) -> Result<List<Account>> {
         pass(ctx, Surface::Query, "accounts")?;
+        let search = searched(ctx, search)?;
         let page = page(ctx, first, after)?;
         let found = service(ctx)?
             .store()

@@ -165,6 +165,15 @@ pub trait People: Send + Sync {
     ) -> Result<bool>;
     /// Stores a link and its letter.
     async fn send_link(&self, link: &MailToken, letter: &Letter, now: Millis) -> Result<()>;
+    /// The same for another address, which a session asks for: as long as the
+    /// session is live. For an address that is taken nothing is stored (ACC-9).
+    async fn send_change(
+        &self,
+        session: SessionId,
+        link: &MailToken,
+        letter: &Letter,
+        now: Millis,
+    ) -> Result<()>;
     /// A link's row by its nonce.
     async fn link(&self, nonce: &str) -> Result<Option<MailToken>>;
     /// The newest unused link for a purpose and address.

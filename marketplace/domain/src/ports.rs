@@ -82,10 +82,12 @@ pub trait Identities: Send + Sync {
     ) -> Result<Machine>;
     /// By id.
     async fn machine(&self, id: MachineId) -> Result<Machine>;
-    /// Of one kind or all.
+    /// Of one kind or all; where somebody looks, those that are approved and their
+    /// own (ACC-6).
     async fn machines(
         &self,
         kind: Option<MachineKind>,
+        seen_by: Option<AccountId>,
         page: &PageRequest,
     ) -> Result<Page<Machine>>;
     /// Uses a nonce of a machine's token request once; forgets those that expired.

@@ -16,6 +16,10 @@ use veilbourse_core::digest::Digest;
 
 /// Most items a page holds (GQL-1).
 pub const MAX_PAGE: u32 = 100;
+/// Signing keys that an account may have at once.
+pub const MAX_SIGNING_KEYS: u64 = 100;
+/// Machines that an account may have waiting for a decision.
+pub const MAX_WAITING_MACHINES: u64 = 50;
 
 /// A page asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

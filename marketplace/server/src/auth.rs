@@ -3,7 +3,7 @@
 use crate::{
     App,
     app::off_the_workers,
-    limits::Kind,
+    limits::{Kind, network},
     people::{KNOWN_MILLIS, checked_name},
 };
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
@@ -276,8 +276,9 @@ impl App {
             Some(m) => self.store.account_by_mail(m).await?,
             None => None,
         };
+        let network = network(peer);
         if let Some(m) = &address
-            && let Err(e) = self.people.guesses.check(m, now)
+            && let Err(e) = self.people.guesses.begin(m, &network, now)
         {
             // ACC-14: a stranger's guesses do not keep the owner out.
             let since = now.saturating_sub(KNOWN_MILLIS);
@@ -288,6 +289,7 @@ impl App {
             if !known {
                 return Err(e);
             }
+            self.people.guesses.begin_known(m, &network, now);
         }
         let hash = found
             .as_ref()
@@ -296,18 +298,13 @@ impl App {
         let good = self.is_password(password, hash).await?;
         let a = match found {
             Some(a) if good => a,
-            _ => {
-                if let Some(m) = &address {
-                    self.people.guesses.failed(m, now);
-                }
-                return Err(DomainError::WrongCredentials);
-            }
+            _ => return Err(DomainError::WrongCredentials),
         };
+        self.people.guesses.forget(&a.mail, &network);
         if a.state != AccountState::Active {
             return Err(DomainError::AccountSuspended);
         }
         self.pass_factor(&a, code).await?;
-        self.people.guesses.forget(&a.mail);
         Ok(a)
     }
 
@@ -322,12 +319,37 @@ impl App {
         let a = self
             .check_credentials(peer, address, password, code)
             .await?;
-        let session = self.new_session(&a, peer, agent);
+        self.begin_session(peer, agent, &a).await
+    }
+
+    /// Opens a session of an account whose credentials were checked.
+    pub(crate) async fn begin_session(
+        &self,
+        peer: &str,
+        agent: &str,
+        a: &Account,
+    ) -> Result<SessionTokens> {
+        let session = self.new_session(a, peer, agent);
         let refresh = self.random::<32>();
         self.store
             .open_session(&session, refresh_digest(&refresh))
             .await?;
-        self.session_tokens(&a, &session, &refresh)
+        self.still_good(a, &session).await?;
+        self.session_tokens(a, &session, &refresh)
+    }
+
+    /// Ends a session that was opened by a password which was replaced while it
+    /// was checked: the reset that ends every session came before it (ACC-10).
+    /// Looked at after the session is stored, so that one of both sees the other.
+    pub(crate) async fn still_good(&self, a: &Account, session: &Session) -> Result<()> {
+        let now = self.store.account(a.id).await?;
+        if now.password_hash == a.password_hash {
+            return Ok(());
+        }
+        self.store
+            .revoke_sessions(a.id, Some(session.id), self.now())
+            .await?;
+        Err(DomainError::WrongCredentials)
     }
 
     fn session_tokens(

@@ -4,6 +4,8 @@
 //!
 //! Over 500 lines: one market and its documents, used by every case.
 
+mod insight;
+
 use crate::{
     App, ServerConfig,
     body::{MAX_LARGE_AT_ONCE, MAX_PLAIN, admit},

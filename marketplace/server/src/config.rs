@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, every field with a default that works.
 
 use serde::Deserialize;
-use std::{fmt, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
@@ -68,7 +68,8 @@ pub struct ServerConfig {
     /// Address to listen on; port 0 takes a free one.
     pub listen: String,
     /// `sqlite://FILE?mode=rwc` or `postgres://...`; SQLite in `dir` by default.
-    pub database: Option<String>,
+    /// It may hold a password.
+    pub database: Option<SecretText>,
     /// Reading connections.
     pub readers: u32,
     /// Worker threads of the HTTP server.
@@ -93,6 +94,9 @@ pub struct ServerConfig {
     /// Where people reach the marketplace: `https://host`; links in letters begin
     /// with it. What the server listens on by default.
     pub public_url: Option<String>,
+    /// Addresses of reverse proxies of the operator's: what their `X-Forwarded-For`
+    /// says is who asks (ACC-5).
+    pub trusted_proxies: Vec<IpAddr>,
     /// The SMTP relay that letters go to, `smtp://...` or `smtps://...`; absent,
     /// they go into the folder `mails` in `dir`.
     pub mail: Option<SecretText>,
@@ -136,6 +140,7 @@ impl Default for ServerConfig {
             drafts: 10,
             dealing_bytes: 8 << 30,
             public_url: None,
+            trusted_proxies: Vec::new(),
             mail: None,
             mail_ca: None,
             mail_from: "Veilbourse <market@localhost>".into(),
@@ -154,7 +159,7 @@ impl ServerConfig {
     /// Reads TOML; each refusal names field, limit and value.
     pub fn from_toml(text: &str) -> Result<Self> {
         let c: Self = toml::from_str(text)
-            .map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
+            .map_err(|e| DomainError::invalid("configuration", located(text, &e)))?;
         c.check()?;
         Ok(c)
     }
@@ -212,12 +217,23 @@ impl ServerConfig {
 
     /// The database's URL.
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| {
-            format!(
+        match &self.database {
+            Some(url) => url.reveal().to_owned(),
+            None => format!(
                 "sqlite://{}?mode=rwc",
                 self.dir.join("market.sqlite").display()
-            )
-        })
+            ),
+        }
+    }
+}
+
+/// What is wrong, and in which line. The line itself may hold a password, and the
+/// error's own text shows it.
+fn located(text: &str, e: &toml::de::Error) -> String {
+    let before = e.span().and_then(|s| text.get(..s.start));
+    match before {
+        Some(b) => format!("line {}: {}", b.matches('\n').count() + 1, e.message()),
+        None => e.message().to_owned(),
     }
 }
 
@@ -283,9 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn a_relays_password_is_shown_to_nobody() {
+    fn passwords_are_shown_to_nobody() {
         // MAIL-9
         let text = r#"
+            database = "postgres://me:geheim@db.example/market"
             mail = "smtps://me:geheim@relay.example"
             mail_from = "Market <market@example.org>"
             public_url = "https://market.example"
@@ -298,5 +315,26 @@ mod tests {
             !shown.contains("geheim") && shown.contains("SecretText(..)"),
             "{shown}"
         );
+        assert_eq!(
+            c.database_url(),
+            "postgres://me:geheim@db.example/market",
+            "but to the database"
+        );
+        // Nor by an error in the same line.
+        for broken in [
+            "\nmail = \"smtps://me:geheim@relay.example\" x",
+            "\nmail = [\"smtps://me:geheim@relay.example\"]",
+            "\ndatabase = \"postgres://me:geheim@db.example",
+            "\nlimits = { login = \"geheim\" }",
+        ] {
+            match ServerConfig::from_toml(broken) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, "configuration");
+                    assert!(reason.starts_with("line 2: "), "{reason}");
+                    assert!(!reason.contains("geheim@"), "{reason}");
+                }
+                other => panic!("{broken}: {other:?}"),
+            }
+        }
     }
 }

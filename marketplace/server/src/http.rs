@@ -17,7 +17,11 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::{fmt, sync::Arc, sync::OnceLock};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::Semaphore;
 use veilbourse_documents::api::ErrorAnswer;
 use veilbourse_domain::{
@@ -110,15 +114,35 @@ impl Site {
         HttpError(e, reference)
     }
 
-    pub(crate) fn caller_address(req: &HttpRequest) -> String {
-        req.peer_addr()
-            .map_or_else(|| "unknown".into(), |a| a.ip().to_string())
+    /// Who asks: whoever connects, or what a proxy of the operator's says of it
+    /// (ACC-5).
+    pub(crate) fn caller_address(&self, req: &HttpRequest) -> String {
+        let Some(peer) = req.peer_addr().map(|a| a.ip().to_canonical()) else {
+            return "unknown".into();
+        };
+        let proxies = &self.app.config.trusted_proxies;
+        let said = req.headers().get_all("x-forwarded-for");
+        let said = said.flat_map(|h| h.to_str().unwrap_or("?").split(','));
+        let said: Vec<&str> = said.map(str::trim).collect();
+        // Each proxy adds who connected to it at the end; what is before the last
+        // one of ours is the client's own word.
+        let mut caller = peer;
+        for next in said.into_iter().rev() {
+            if !proxies.contains(&caller) {
+                break;
+            }
+            match next.parse::<IpAddr>() {
+                Ok(a) => caller = a.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        caller.to_string()
     }
 
     async fn caller(&self, req: &HttpRequest) -> Caller {
         Caller {
             viewer: self.viewer(req).await,
-            address: Self::caller_address(req),
+            address: self.caller_address(req),
             local: letters::is_local(req),
             agent: sessions::agent(req),
         }
@@ -127,9 +151,7 @@ impl Site {
     /// Who asks: by token, or by the cookie of a page of ours (ACC-17).
     pub(crate) async fn viewer(&self, req: &HttpRequest) -> Result<Viewer, DomainError> {
         let viewer = self.app.viewer_of(&self.app.credential(req)).await?;
-        self.app
-            .note_seen(&viewer, &Self::caller_address(req))
-            .await;
+        self.app.note_seen(&viewer, &self.caller_address(req)).await;
         Ok(viewer)
     }
 

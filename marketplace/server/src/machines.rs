@@ -42,7 +42,7 @@ pub(crate) fn machine_id(pass: &Pass) -> Result<MachineId> {
 
 /// `POST /v1/machines/token`.
 pub async fn token(site: Data<Site>, req: HttpRequest, login: Json<TokenRequest>) -> Answer {
-    let address = Site::caller_address(&req);
+    let address = site.caller_address(&req);
     let t = site
         .app
         .machine_token(&address, &login)

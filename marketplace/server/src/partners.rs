@@ -28,6 +28,8 @@ use zeroize::Zeroizing;
 const LIVE_MILLIS: Millis = 60_000;
 /// Most bytes of documents that anybody sent with their digest (PAR-6).
 const RECENT_BYTES: usize = 16 << 20;
+/// What a document costs beside its text: two digests and their places.
+const RECENT_OVERHEAD: usize = 400;
 
 /// Documents by their digests, the oldest forgotten first.
 #[derive(Debug, Default)]
@@ -42,9 +44,9 @@ impl Recent {
     fn insert(&mut self, id: &str, document: &str) {
         if let Some((age, text)) = self.documents.remove(id) {
             self.ages.remove(&age);
-            self.bytes -= text.len();
+            self.bytes -= cost(&text);
         }
-        self.bytes += document.len();
+        self.bytes += cost(document);
         self.next += 1;
         self.ages.insert(self.next, id.to_owned());
         let held = (self.next, document.to_owned());
@@ -53,10 +55,14 @@ impl Recent {
             && let Some((_, oldest)) = self.ages.pop_first()
         {
             if let Some((_, text)) = self.documents.remove(&oldest) {
-                self.bytes -= text.len();
+                self.bytes -= cost(&text);
             }
         }
     }
+}
+
+fn cost(document: &str) -> usize {
+    document.len() + RECENT_OVERHEAD
 }
 
 /// The part of the application that belongs to partners.
@@ -249,7 +255,7 @@ mod tests {
     fn the_oldest_documents_are_forgotten() {
         // PAR-6
         let mut r = Recent::default();
-        let text = "x".repeat(RECENT_BYTES / 4);
+        let text = "x".repeat(RECENT_BYTES / 4 - RECENT_OVERHEAD);
         for n in 0..4 {
             r.insert(&n.to_string(), &text);
         }
@@ -258,7 +264,12 @@ mod tests {
         r.insert("4", "y");
         assert_eq!(r.documents.len(), 4);
         assert!(r.documents.contains_key("0") && !r.documents.contains_key("1"));
-        assert_eq!(r.bytes, RECENT_BYTES / 4 * 3 + 1);
+        assert_eq!(r.bytes, RECENT_BYTES / 4 * 3 + 1 + RECENT_OVERHEAD);
         assert_eq!(r.ages.len(), r.documents.len());
+        // Many that are short are no way around it.
+        for n in 0..60_000 {
+            r.insert(&format!("short {n}"), "{a}");
+        }
+        assert!(r.documents.len() <= RECENT_BYTES / RECENT_OVERHEAD);
     }
 }

@@ -1,5 +1,7 @@
 //! What people do with their accounts (ACC-8..16) and reviews' second half
 //! (REV-2, REV-3), as GraphQL asks for it.
+//!
+//! Over 500 lines: the service is one `impl`.
 
 use crate::{
     App,
@@ -7,7 +9,7 @@ use crate::{
     limits::Kind,
     service::Market,
     sessions::Seen,
-    slowdown::{Slowdown, Window},
+    slowdown::{Guesses, Slowdown, Window},
 };
 use argon2::PasswordVerifier;
 use async_trait::async_trait;
@@ -21,7 +23,7 @@ use veilbourse_domain::{
     listing::{Listing, ListingState, ListingStep},
     mail::{Letter, MailKind},
     passwords::check_password,
-    people::{AccountState, TokenPurpose},
+    people::{AccountState, MailToken, TokenPurpose},
     records::Account,
     texts::check_text,
 };
@@ -37,7 +39,8 @@ const LONGEST_WAIT: Millis = 30_000;
 const LONGEST_FACTOR_WAIT: Millis = 15 * 60_000;
 /// An account was lately signed in from an address, if within this.
 pub(crate) const KNOWN_MILLIS: Millis = 90 * 86_400_000;
-/// Letters that somebody can have sent to one address in an hour.
+/// Letters that somebody can have sent to one address in an hour, and that an
+/// account can have sent to addresses that are not its own.
 const LETTERS: u32 = 5;
 const HOUR: Millis = 3_600_000;
 
@@ -47,11 +50,13 @@ pub(crate) struct PeopleState {
     pub(crate) mail_key: [u8; 32],
     /// Seals second factors (ACC-11).
     pub(crate) factor_key: [u8; 32],
-    /// Wrong passwords by mail at sign-in, by account where it is confirmed.
-    pub(crate) guesses: Slowdown,
+    /// Wrong passwords at sign-in.
+    pub(crate) guesses: Guesses,
+    /// Wrong passwords by account, where a session confirms it.
+    confirmed: Slowdown,
     /// Wrong codes by account.
     pub(crate) factors: Slowdown,
-    /// Letters by address.
+    /// Letters by address, and by account.
     letters: Window,
     /// Who was noted lately.
     pub(crate) seen: Seen,
@@ -66,7 +71,8 @@ impl PeopleState {
         Self {
             mail_key: derived("veilbourse 2026-11 mail tokens"),
             factor_key: derived("veilbourse 2026-11 second factors"),
-            guesses: Slowdown::new(FREE_GUESSES, LONGEST_WAIT),
+            guesses: Guesses::new(FREE_GUESSES, LONGEST_WAIT),
+            confirmed: Slowdown::new(FREE_GUESSES, LONGEST_WAIT),
             factors: Slowdown::new(FREE_GUESSES, LONGEST_FACTOR_WAIT),
             letters: Window::new(LETTERS, HOUR),
             seen: Seen::default(),
@@ -140,31 +146,34 @@ impl App {
     /// nothing that locks its owner out.
     async fn confirmed(&self, pass: &Pass, password: &str) -> Result<Account> {
         let id = pass.viewer().account()?;
-        let now = self.now();
-        let key = format!("account {id}");
-        self.people.guesses.check(&key, now)?;
+        let key = id.to_string();
+        self.people.confirmed.begin(&key, self.now())?;
         let a = self.store.account(id).await?;
         if self.is_password(password, a.password_hash.clone()).await? {
-            self.people.guesses.forget(&key);
+            self.people.confirmed.forget(&key);
             return Ok(a);
         }
-        self.people.guesses.failed(&key, now);
         Err(DomainError::WrongCredentials)
     }
 
-    /// A link's letter to an address, few an hour; false when there were enough.
-    async fn send(&self, a: &Account, purpose: TokenPurpose, address: &str) -> Result<bool> {
-        if !self.people.letters.take(address, self.now()) {
-            return Ok(false);
-        }
+    /// A link to an address, with its letter.
+    fn link_letter(
+        &self,
+        a: &Account,
+        purpose: TokenPurpose,
+        address: &str,
+    ) -> (MailToken, Letter) {
         let (link, facts) = self.new_link(purpose, a.id, address, &a.name);
         let kind = match purpose {
             TokenPurpose::VerifyMail | TokenPurpose::ChangeMail => MailKind::VerifyMail,
             TokenPurpose::ResetPassword => MailKind::PasswordReset,
         };
-        let letter = self.letter(a.id, address, kind, facts);
-        self.store.send_link(&link, &letter, self.now()).await?;
-        Ok(true)
+        (link, self.letter(a.id, address, kind, facts))
+    }
+
+    async fn send(&self, a: &Account, purpose: TokenPurpose, address: &str) -> Result<()> {
+        let (link, letter) = self.link_letter(a, purpose, address);
+        self.store.send_link(&link, &letter, self.now()).await
     }
 
     /// ACC-10: looks and writes after the answer, so that it takes the same for
@@ -174,7 +183,9 @@ impl App {
             let Some(a) = self.store.account_by_mail(address).await? else {
                 return Ok(());
             };
-            if a.state == AccountState::Active {
+            let few =
+                a.state == AccountState::Active && self.people.letters.take(address, self.now());
+            if few {
                 self.send(&a, TokenPurpose::ResetPassword, address).await?;
             }
             Ok::<_, DomainError>(())
@@ -212,10 +223,10 @@ impl People for Market {
         if a.verified_at.is_some() {
             return Ok(());
         }
-        match app.send(&a, TokenPurpose::VerifyMail, &a.mail).await? {
-            true => Ok(()),
-            false => Err(limited()),
+        if !app.people.letters.take(&a.mail, app.now()) {
+            return Err(limited());
         }
+        app.send(&a, TokenPurpose::VerifyMail, &a.mail).await
     }
 
     async fn request_password_reset(&self, caller: &Caller, address: &str) -> Result<()> {
@@ -243,7 +254,7 @@ impl People for Market {
             .reset_password(&link.nonce, &hash, &letter, app.now())
             .await?;
         // ACC-14: who reads the mail is the owner, from wherever.
-        app.people.guesses.forget(&a.mail);
+        app.people.guesses.forget_all(&a.mail);
         Ok(())
     }
 
@@ -279,14 +290,20 @@ impl People for Market {
         let address = mail(address)?;
         let a = app.confirmed(pass, password).await?;
         app.pass_factor(&a, code).await?;
-        // A taken address is answered alike, and nothing is sent (ACC-9).
-        match app.store.account_by_mail(&address).await? {
-            Some(_) => Ok(()),
-            None => match app.send(&a, TokenPurpose::ChangeMail, &address).await? {
-                true => Ok(()),
-                false => Err(limited()),
-            },
+        // ACC-9: few an account, whoever the addresses belong to, for the letters go
+        // to strangers; few an address, counted apart from those that its owner
+        // asks for.
+        let (letters, now) = (&app.people.letters, app.now());
+        if !letters.take(&format!("by {}", a.id), now)
+            || !letters.take(&format!("to {address}"), now)
+        {
+            return Err(limited());
         }
+        // A taken address is answered alike, and nothing is sent.
+        let (link, letter) = app.link_letter(&a, TokenPurpose::ChangeMail, &address);
+        let (_, session) = session_of(pass)?;
+        let store = &app.store;
+        store.send_change(session, &link, &letter, now).await
     }
 
     async fn change_name(&self, pass: &Pass, name: &str) -> Result<Account> {

@@ -655,6 +655,96 @@ async fn another_address_takes_over_when_it_is_verified() {
 }
 
 #[actix_web::test]
+async fn changes_of_address_write_to_few_strangers_and_tell_nothing() {
+    // ACC-9: else an account is a way to write to anybody, and to ask who is here.
+    let p = place(|_| ()).await;
+    let change = "mutation($m: String!, $p: String!) { changeMail(mail: $m, password: $p) }";
+    let ask = async |who: &Who, mail: &str| {
+        let v = json!({ "m": mail, "p": PASSWORD });
+        p.graphql(who, change, v).await.code()
+    };
+    p.person("taken@b.example").await;
+    let mut answers = Vec::new();
+    for (mail, asked) in [("a@b.example", "taken"), ("c@b.example", "free")] {
+        let who = p.person(mail).await;
+        let mut codes = Vec::new();
+        for _ in 0..7 {
+            codes.push(ask(&who, &format!("{asked}@b.example")).await);
+        }
+        answers.push(codes);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0][4..6], ["", "RATE_LIMITED"]);
+    let who = p.person("d@b.example").await;
+    let mut codes = Vec::new();
+    for n in 0..6 {
+        codes.push(ask(&who, &format!("stranger{n}@b.example")).await);
+    }
+    assert_eq!(codes[4..], ["", "RATE_LIMITED"], "whoever they are");
+    // Its owner's own letters are counted apart.
+    p.ask_reset("taken@b.example").await;
+    p.token(TokenPurpose::ResetPassword, "taken@b.example")
+        .await;
+    p.advance(3_600_000);
+    let who = Who::Token(access(&p.login("d@b.example", PASSWORD, None).await));
+    assert_eq!(ask(&who, "later@b.example").await, "");
+}
+
+#[actix_web::test]
+async fn a_reset_leaves_a_stranger_no_way_back() {
+    // ACC-9, ACC-10
+    let p = place(|_| ()).await;
+    let change = "mutation($m: String!, $p: String!) { changeMail(mail: $m, password: $p) }";
+    let mine = |password: &str| json!({ "m": "stranger@x.example", "p": password });
+    // Who registered the address of somebody who does not know it yet ...
+    p.register("a@b.example", PASSWORD).await.data("register");
+    let login = p.login_from(AWAY, "a@b.example", PASSWORD, None).await;
+    let stranger = Who::Token(access(&login));
+    let hook = "mutation { createWebhook(url: \"https://x.example/\", events: [PING]) { secret } }";
+    assert_eq!(
+        p.graphql(&stranger, hook, json!({})).await.code(),
+        "MAIL_UNVERIFIED"
+    );
+    let asked = p.graphql(&stranger, change, mine(PASSWORD)).await;
+    assert_eq!(asked.code(), "");
+    let kept = p
+        .token(TokenPurpose::ChangeMail, "stranger@x.example")
+        .await;
+    // ... and signs in while its owner takes it over,
+    let credentials = p
+        .app
+        .check_credentials("10.0.0.2", "a@b.example", PASSWORD, None)
+        .await
+        .expect("as yet");
+    p.ask_reset("a@b.example").await;
+    let token = p.token(TokenPurpose::ResetPassword, "a@b.example").await;
+    assert_eq!(p.reset(&token, OTHER).await.data("resetPassword"), true);
+    // is out, and has no link that would bring the account to them.
+    let late = p.app.begin_session("10.0.0.2", "", &credentials).await;
+    assert_eq!(
+        late.map(drop).map_err(|e| e.code()),
+        Err("WRONG_CREDENTIALS")
+    );
+    assert_eq!(p.verify(&kept).await.code(), "MAIL_TOKEN_INVALID");
+    let who = Who::Token(access(&p.login("a@b.example", OTHER, None).await));
+    assert_eq!(p.me(&who).await.data("me")["mail"], "a@b.example");
+    let sessions = p.graphql(&who, "{ mySessions { id } }", json!({})).await;
+    let sessions = sessions.data("mySessions");
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1));
+
+    // Nor has who only knew the password, when it is changed.
+    let asked = p.graphql(&who, change, mine(OTHER)).await;
+    assert_eq!(asked.code(), "");
+    let kept = p
+        .token(TokenPurpose::ChangeMail, "stranger@x.example")
+        .await;
+    let query = "mutation($c: String!, $p: String!) { changePassword(current: $c, password: $p) }";
+    let v = json!({ "c": OTHER, "p": PASSWORD });
+    assert_eq!(p.graphql(&who, query, v).await.data("changePassword"), true);
+    assert_eq!(p.verify(&kept).await.code(), "MAIL_TOKEN_INVALID");
+}
+
+#[actix_web::test]
 async fn a_password_is_set_by_a_link_once() {
     // ACC-8, ACC-10
     let p = place(|_| ()).await;
@@ -885,21 +975,28 @@ async fn strangers_do_not_lock_the_owner_out() {
     for _ in 0..6 {
         p.login_from(AWAY, "a@b.example", OTHER, None).await;
     }
-    // From elsewhere they wait no longer than half a minute ...
+    // Nor from elsewhere: what a network has not guessed itself, it does not wait
+    // for ...
     let third = "10.0.0.3:1000";
-    assert_eq!(
-        p.login_from(third, "a@b.example", PASSWORD, None)
-            .await
-            .code(),
-        "RATE_LIMITED"
-    );
-    p.advance(30_000);
     assert_eq!(
         p.login_from(third, "a@b.example", PASSWORD, None)
             .await
             .code(),
         ""
     );
+    for _ in 0..6 {
+        p.login_from(AWAY, "a@b.example", OTHER, None).await;
+    }
+    let mistaken = "10.0.0.5:1000";
+    for _ in 0..3 {
+        let got = p.login_from(mistaken, "a@b.example", OTHER, None).await;
+        assert_eq!(got.code(), "WRONG_CREDENTIALS");
+    }
+    let good = async || p.login_from(mistaken, "a@b.example", PASSWORD, None).await;
+    assert_eq!(good().await.code(), "RATE_LIMITED");
+    // ... and for what it has, no longer than half a minute ...
+    p.advance(30_000);
+    assert_eq!(good().await.code(), "");
     for _ in 0..6 {
         p.login_from(AWAY, "a@b.example", OTHER, None).await;
     }
@@ -914,6 +1011,77 @@ async fn strangers_do_not_lock_the_owner_out() {
             .code(),
         ""
     );
+}
+
+#[actix_web::test]
+async fn a_proxy_of_ours_says_who_asks() {
+    // ACC-5, ACC-14: else all behind it share one bucket, and one place that is
+    // known to every account.
+    let proxies = "10.0.0.1, 10.0.0.9"
+        .split(", ")
+        .map(|a| a.parse().expect("ip"));
+    let p = place(|c| c.trusted_proxies = proxies.collect()).await;
+    let of = |peer: &str, said: &[&str]| {
+        let peer = peer.parse::<SocketAddr>().expect("an address");
+        let mut r = test::TestRequest::default().peer_addr(peer);
+        for s in said {
+            r = r.append_header(("x-forwarded-for", *s));
+        }
+        p.site.caller_address(&r.to_http_request())
+    };
+    assert_eq!(of(AWAY, &["1.2.3.4"]), "10.0.0.2", "anybody's word");
+    assert_eq!(of(HOME, &[]), "10.0.0.1");
+    assert_eq!(of(HOME, &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of("[::ffff:10.0.0.1]:5", &["1.2.3.4"]), "1.2.3.4");
+    assert_eq!(
+        of(HOME, &["6.6.6.6, 1.2.3.4"]),
+        "1.2.3.4",
+        "a client's word"
+    );
+    assert_eq!(of(HOME, &["6.6.6.6", "1.2.3.4"]), "1.2.3.4");
+    assert_eq!(of(HOME, &["6.6.6.6, 1.2.3.4, 10.0.0.9"]), "1.2.3.4", "two");
+    assert_eq!(of(HOME, &["1.2.3.4, nonsense"]), "10.0.0.1");
+    assert_eq!(of(HOME, &["2001:db8::1"]), "2001:db8::1");
+    // Who guesses behind it waits, and nobody else does.
+    p.person("a@b.example").await;
+    let body = json!({ "query": "mutation($p: String!) {
+        login(mail: \"a@b.example\", password: $p) { access } }" });
+    let login = async |from: &str, password: &str| {
+        let mut body = body.clone();
+        body["variables"] = json!({ "p": password });
+        let headers = [("x-forwarded-for", from)];
+        p.ask("POST", "/graphql", HOME, &headers, Some(body))
+            .await
+            .code()
+    };
+    let mut last = String::new();
+    for _ in 0..6 {
+        last = login("6.6.6.6", OTHER).await;
+    }
+    assert_eq!(last, "RATE_LIMITED");
+    assert_eq!(login("1.2.3.4", PASSWORD).await, "");
+}
+
+#[actix_web::test]
+async fn guesses_of_one_moment_are_counted_one_by_one() {
+    // ACC-14: a password takes long to hash, and all could begin before one ends.
+    let p = place(|_| ()).await;
+    let who = p.person("a@b.example").await;
+    let guess = |_| p.login_from(AWAY, "a@b.example", OTHER, None);
+    let all = futures::future::join_all((0..20).map(guess)).await;
+    let wrong = all.iter().filter(|g| g.code() == "WRONG_CREDENTIALS");
+    assert_eq!(wrong.count(), 5);
+    let change = "mutation($c: String!) { changePassword(current: $c, password: \"x\") }";
+    let confirm = |_| p.graphql(&who, change, json!({ "c": OTHER }));
+    let all = futures::future::join_all((0..20).map(confirm)).await;
+    let wrong = all.iter().filter(|g| g.code() == "WRONG_CREDENTIALS");
+    assert_eq!(wrong.count(), 5);
+    // Codes too, of who knows the password.
+    p.factor(&p.person("c@d.example").await).await;
+    let guess = |_| p.login_from(AWAY, "c@d.example", PASSWORD, Some("000000"));
+    let all = futures::future::join_all((0..20).map(guess)).await;
+    let wrong = all.iter().filter(|g| g.code() == "SECOND_FACTOR_WRONG");
+    assert_eq!(wrong.count(), 5);
 }
 
 #[actix_web::test]
@@ -1113,6 +1281,47 @@ async fn names_show_what_they_say() {
         json!({}),
     );
     assert_eq!(bad.await.code(), "TEXT_CHARACTER");
+}
+
+#[actix_web::test]
+async fn a_search_is_short_and_machines_that_wait_are_not_shown() {
+    // GQL-1, ACC-6
+    let p = place(|_| ()).await;
+    let (who, admin) = (p.person("a@b.example").await, p.admin().await);
+    let query = "query($s: String) { listings(search: $s) { nodes { id } } }";
+    let search = async |n: usize| {
+        let v = json!({ "s": "a ".repeat(n) });
+        p.graphql(&Who::Nobody, query, v).await.code()
+    };
+    assert_eq!(search(100).await, "");
+    assert_eq!(search(101).await, "TOO_LARGE");
+    assert_eq!(search(400_000).await, "TOO_LARGE");
+    let accounts = "query($s: String) { accounts(search: $s) { nodes { id } } }";
+    let v = json!({ "s": "a".repeat(201) });
+    assert_eq!(p.graphql(&admin, accounts, v).await.code(), "TOO_LARGE");
+    let operator = p.me(&who).await.data("me")["id"].clone();
+    let machine = Machine {
+        id: MachineId::new(NOW, [1; 10]),
+        kind: MachineKind::Pod,
+        operator: operator.as_str().expect("text").parse().expect("an id"),
+        name: "look here".into(),
+        signing_key: PublicKey([5; 32]),
+        registration: "{}".into(),
+        decision: Decision::Pending,
+        reason: String::new(),
+        created_at: NOW,
+    };
+    let store = &p.app.store;
+    store.register_machine(&machine, NOW).await.expect("asked");
+    let stranger = p.person("s@b.example").await;
+    let shown = async |who: &Who| {
+        let query = "{ machines { nodes { name } } }";
+        let found = p.graphql(who, query, json!({})).await.data("machines");
+        found["nodes"].as_array().map(Vec::len)
+    };
+    assert_eq!(shown(&stranger).await, Some(0));
+    assert_eq!(shown(&who).await, Some(1));
+    assert_eq!(shown(&admin).await, Some(1));
 }
 
 #[actix_web::test]

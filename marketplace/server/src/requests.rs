@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::{sync::Arc, time::Duration};
 use veilbourse_domain::{
     Digest, Domain, DomainError, Result,
-    access::{Pass, Surface, Viewer},
+    access::{Pass, Surface, Viewer, authorize},
     id::AccountId,
     partners::{Claim, MAX_IDEMPOTENCY_KEY, MAX_IDEMPOTENT_ANSWER, PersistedQuery, Settled},
     scopes::{KeyAccess, key_access},
@@ -52,8 +52,8 @@ impl Once {
         // The same request may be written in another order.
         let value: serde_json::Value = serde_json::from_slice(body)
             .map_err(|e| DomainError::invalid("request", e.to_string()))?;
-        let canonical = serde_json_canonicalizer::to_vec(&value)
-            .map_err(|e| DomainError::invalid("request", e.to_string()))?;
+        let mut canonical = Vec::new();
+        write_exact(&value, &mut canonical);
         Ok(Some(Self {
             key: key.to_owned(),
             request: Digest::of(
@@ -61,6 +61,41 @@ impl Once {
                 &canonical,
             ),
         }))
+    }
+}
+
+/// JSON with sorted names and without white space. RFC 8785 would write numbers as
+/// doubles, and integers of more than 53 bits that differ as the same: another
+/// request would get this one's answer.
+fn write_exact(v: &serde_json::Value, out: &mut Vec<u8>) {
+    use serde_json::Value as Json;
+    let name = |n: &str| Json::from(n).to_string();
+    match v {
+        Json::Object(fields) => {
+            let mut all: Vec<_> = fields.iter().collect();
+            all.sort_by_key(|(n, _)| n.as_str());
+            out.push(b'{');
+            for (n, (key, value)) in all.into_iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(name(key).as_bytes());
+                out.push(b':');
+                write_exact(value, out);
+            }
+            out.push(b'}');
+        }
+        Json::Array(all) => {
+            out.push(b'[');
+            for (n, value) in all.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                write_exact(value, out);
+            }
+            out.push(b']');
+        }
+        plain => out.extend_from_slice(plain.to_string().as_bytes()),
     }
 }
 
@@ -270,7 +305,10 @@ fn kept(request: &mut Request, caller: &Caller) -> Result<Option<AccountId>> {
             "is not taken here: the answer holds a secret, or is an account's own",
         ));
     }
-    caller.viewer.clone()?.account().map(Some)
+    // An answer is nobody's who could not have asked: not another key's of the same
+    // account, nor the same one's after it lost the scope.
+    let pass = authorize(Surface::Mutation, &name, &caller.viewer.clone()?)?;
+    pass.viewer().account().map(Some)
 }
 
 async fn run_claimed(
@@ -366,6 +404,29 @@ mod tests {
         assert!(matches!(settled(&good), Settled::Answered(_)));
         let long = Response::new(Value::from("x".repeat(MAX_IDEMPOTENT_ANSWER)));
         assert_eq!(settled(&long), Settled::Lost);
+    }
+
+    #[test]
+    fn requests_that_differ_have_other_digests() {
+        // PAR-8
+        let of = |text: &str| {
+            let mut out = Vec::new();
+            write_exact(&serde_json::from_str(text).unwrap(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            of(r#"{ "b": [1, {"y": null, "x": "\n"}], "a": true }"#),
+            r#"{"a":true,"b":[1,{"x":"\n","y":null}]}"#
+        );
+        let all = [
+            r#"{"a":9007199254740992}"#,
+            r#"{"a":9007199254740993}"#,
+            r#"{"a":"9007199254740993"}"#,
+            r#"{"a":-9007199254740993}"#,
+            r#"{"a":[9007199254740993]}"#,
+        ];
+        let different: std::collections::BTreeSet<String> = all.into_iter().map(of).collect();
+        assert_eq!(different.len(), all.len(), "{different:?}");
     }
 
     #[test]

@@ -138,23 +138,27 @@ impl App {
 
     /// The step of a code of the account's secret, begun or set.
     pub(crate) async fn code_step(&self, id: AccountId, code: &str) -> Result<u64> {
-        let now = self.now();
-        let key = id.to_string();
-        self.people.factors.check(&key, now)?;
+        self.people.factors.begin(&id.to_string(), self.now())?;
+        let step = self.step_of(id, code).await;
+        match &step {
+            Ok(_) | Err(DomainError::SecondFactorWrong) => {}
+            Err(_) => self.people.factors.undo(&id.to_string()),
+        }
+        step
+    }
+
+    async fn step_of(&self, id: AccountId, code: &str) -> Result<u64> {
         let found = self.store.second_factor(id).await?;
         let factor = found.ok_or(DomainError::SecondFactorState { found: "not begun" })?;
         let secret = self.open_factor(id, &factor.sealed)?;
-        match totp::step_of(&secret, code.trim(), now) {
+        match totp::step_of(&secret, code.trim(), self.now()) {
             Some(step) if step > factor.step => Ok(step),
-            _ => {
-                self.people.factors.failed(&key, now);
-                Err(DomainError::SecondFactorWrong)
-            }
+            _ => Err(DomainError::SecondFactorWrong),
         }
     }
 
     /// What a code proves, not used up yet; nothing where the account asks for
-    /// none.
+    /// none. A try from here on until it is [`Self::counted`].
     pub(crate) async fn factor_proof(
         &self,
         a: &Account,
@@ -165,37 +169,30 @@ impl App {
         }
         let code = code.map(str::trim).filter(|c| !c.is_empty());
         let code = code.ok_or(DomainError::SecondFactorNeeded)?;
-        self.people.factors.check(&a.id.to_string(), self.now())?;
+        self.people.factors.begin(&a.id.to_string(), self.now())?;
         let plain: String = code
             .chars()
             .filter(|c| *c != '-' && !c.is_whitespace())
             .collect();
         if plain.len() == 6 {
-            return Ok(Some(FactorProof::Step(self.code_step(a.id, &plain).await?)));
+            return Ok(Some(FactorProof::Step(self.step_of(a.id, &plain).await?)));
         }
         let bytes = BASE32_NOPAD.decode(plain.to_ascii_uppercase().as_bytes());
         match bytes.ok().filter(|b| b.len() == RECOVERY_BYTES) {
             Some(b) => Ok(Some(FactorProof::Recovery(recovery_hash(a.id, &b)))),
-            None => Err(self.factor_failed(a.id)),
+            None => Err(DomainError::SecondFactorWrong),
         }
-    }
-
-    /// Counts a proof that was none.
-    pub(crate) fn factor_failed(&self, id: AccountId) -> DomainError {
-        self.people.factors.failed(&id.to_string(), self.now());
-        DomainError::SecondFactorWrong
     }
 
     /// Counts what the store found of a proof.
     pub(crate) fn counted<T>(&self, id: AccountId, done: Result<T>) -> Result<T> {
-        match done {
-            Err(DomainError::SecondFactorWrong) => Err(self.factor_failed(id)),
-            Ok(v) => {
-                self.people.factors.forget(&id.to_string());
-                Ok(v)
-            }
-            e => e,
+        let (factors, key) = (&self.people.factors, id.to_string());
+        match &done {
+            Ok(_) => factors.forget(&key),
+            Err(DomainError::SecondFactorWrong) => {}
+            Err(_) => factors.undo(&key),
         }
+        done
     }
 
     /// Signing in: the code is used up.

@@ -107,6 +107,10 @@ impl Service for Market {
             ));
         }
         let key = PublicKey(signed.key.0);
+        // A bucket of its own, as large as that of listings.
+        self.0
+            .limits
+            .take(Kind::Listing, &format!("key {account}"))?;
         self.0
             .store
             .register_key(account, key, self.0.now())

@@ -255,7 +255,7 @@ pub(crate) async fn open(site: Data<Site>, req: HttpRequest, body: Json<SignIn>)
         let endpoint = "POST /v1/session from another site".into();
         return Err(HttpError::of(DomainError::Forbidden { endpoint }));
     }
-    let address = Site::caller_address(&req);
+    let address = site.caller_address(&req);
     let work = async {
         let code = body.code.as_deref();
         let a = app
@@ -266,6 +266,7 @@ pub(crate) async fn open(site: Data<Site>, req: HttpRequest, body: Json<SignIn>)
         app.store
             .open_web_session(&session, digest(&secret), cookie(&req))
             .await?;
+        app.still_good(&a, &session).await?;
         Ok((a.id, hex::encode(secret)))
     };
     let (account, secret) = work.await.map_err(|e| site.refuse(e))?;

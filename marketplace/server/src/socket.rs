@@ -125,7 +125,7 @@ pub(crate) async fn subscribe(
     let socket = Arc::new(Socket {
         app: site.app.clone(),
         schema: site.schema.clone(),
-        address: Site::caller_address(&req),
+        address: site.caller_address(&req),
         operations: Arc::new(Semaphore::new(MAX_OPERATIONS)),
         token: OnceLock::new(),
         page: match site.app.credential(&req) {

@@ -186,10 +186,12 @@ impl App {
         url: &str,
         events: Vec<WebhookEvent>,
     ) -> Result<WithSecret<Webhook>> {
-        let now = self.now();
+        let (account, now) = (pass.viewer().account()?, self.now());
+        // ACC-9: else who registers another's address is told of its business.
+        self.must_be_verified(account).await?;
         let hook = Webhook {
             id: WebhookId::new(now, self.random()),
-            account: pass.viewer().account()?,
+            account,
             url: self.partners.sender.check(url)?.to_string(),
             events: checked(events)?,
             enabled: true,

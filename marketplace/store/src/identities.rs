@@ -1,4 +1,6 @@
 //! Accounts, sessions, signing keys, machines (ACC, POD, KEY).
+//!
+//! Over 500 lines: the port is one `impl`.
 
 use crate::{
     audit,
@@ -16,7 +18,10 @@ use veilbourse_domain::{
     id::{AccountId, MachineId, Nonce, PublicKey, SessionId},
     people::AccountState,
     ports::Identities,
-    records::{Account, Decision, Machine, Page, PageRequest, Session, SigningKey},
+    records::{
+        Account, Decision, MAX_SIGNING_KEYS, MAX_WAITING_MACHINES, Machine, Page, PageRequest,
+        Session, SigningKey,
+    },
 };
 
 pub(crate) fn account(r: &QueryResult) -> Result<Account> {
@@ -66,6 +71,33 @@ pub(crate) async fn insert_account(tx: &Tx, a: &Account, now: Millis) -> Result<
         now,
     )
     .await
+}
+
+/// Refuses what would begin something for an account that is suspended or gone.
+pub(crate) async fn must_be_active(tx: &Tx, id: AccountId) -> Result<()> {
+    let sql = "SELECT state FROM accounts WHERE id = $1";
+    let row = tx.one(sql, vals![t(id)]).await?;
+    let state = row.map(|r| text(&r, "state")).transpose()?;
+    match state.as_deref().map(AccountState::parse).transpose()? {
+        Some(AccountState::Active) => Ok(()),
+        Some(AccountState::Suspended) => Err(DomainError::AccountSuspended),
+        Some(AccountState::Deleted) | None => Err(DomainError::NotFound { what: "account" }),
+    }
+}
+
+/// Refuses one more than an account may have.
+async fn at_most(tx: &Tx, field: &'static str, limit: u64, sql: &str, id: AccountId) -> Result<()> {
+    let row = tx.one(sql, vals![t(id)]).await?;
+    let held = row.map_or(Ok(0), |r| number(&r, "n"))?;
+    if held >= limit {
+        let value = held + 1;
+        return Err(DomainError::TooLarge {
+            field,
+            limit,
+            value,
+        });
+    }
+    Ok(())
 }
 
 /// Whether a mail has an account.
@@ -268,6 +300,9 @@ impl Identities for SqlStore {
             if before.is_some() {
                 return Err(DomainError::invalid("key", "was registered before"));
             }
+            let sql =
+                "SELECT COUNT(*) AS n FROM signing_keys WHERE account = $1 AND revoked_at IS NULL";
+            at_most(tx, "signing keys", MAX_SIGNING_KEYS, sql, account).await?;
             tx.exec_one(
                 "signing key",
                 "INSERT INTO signing_keys (public_key, account, created_at) VALUES ($1, $2, $3)",
@@ -336,6 +371,16 @@ impl Identities for SqlStore {
             if before.is_some() {
                 return Err(DomainError::invalid("signing key", "was registered before"));
             }
+            let sql =
+                "SELECT COUNT(*) AS n FROM machines WHERE operator = $1 AND decision = 'pending'";
+            at_most(
+                tx,
+                "machines that wait",
+                MAX_WAITING_MACHINES,
+                sql,
+                m.operator,
+            )
+            .await?;
             tx.exec_one(
                 "machine",
                 "INSERT INTO machines (id, kind, operator, name, signing_key, registration, decision, reason, created_at)
@@ -389,6 +434,9 @@ impl Identities for SqlStore {
             if m.decision == decision {
                 return Err(DomainError::AlreadyDecided { what: "machine" });
             }
+            if approve {
+                must_be_active(tx, m.operator).await?;
+            }
             tx.exec_one(
                 "machine",
                 "UPDATE machines SET decision = $2, reason = $3 WHERE id = $1 AND decision = $4",
@@ -424,9 +472,13 @@ impl Identities for SqlStore {
     async fn machines(
         &self,
         kind: Option<MachineKind>,
+        seen_by: Option<AccountId>,
         page: &PageRequest,
     ) -> Result<Page<Machine>> {
         let mut w = Where::default();
+        if let Some(a) = seen_by {
+            w.and("(decision = 'approved' OR operator = ?)", vals![t(a)]);
+        }
         if let Some(k) = kind {
             w.and("kind = ?", vals![k.name()]);
         }

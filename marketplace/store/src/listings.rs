@@ -3,7 +3,9 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    events, notices, reviews,
+    events,
+    identities::must_be_active,
+    notices, reviews,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;
@@ -109,6 +111,10 @@ pub(crate) async fn take_step(
                 name: text(&r, "name")?,
             });
         }
+    }
+    if matches!(step, ListingStep::Approve { .. } | ListingStep::Resume) {
+        // ACC-15: nothing of who is suspended or gone is offered.
+        must_be_active(tx, l.owner).await?;
     }
     let l = l.step(step.clone(), now)?;
     save(tx, &l, version).await?;

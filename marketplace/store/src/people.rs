@@ -64,6 +64,16 @@ async fn active(tx: &Tx, id: AccountId) -> Result<Account> {
     }
 }
 
+/// Refuses what a session asked for that was ended meanwhile: by a reset, whose
+/// password the session's own would replace (ACC-10).
+async fn must_be_live(tx: &Tx, account: AccountId, session: SessionId) -> Result<()> {
+    let sql = "SELECT id FROM sessions WHERE id = $1 AND account = $2 AND revoked_at IS NULL";
+    match tx.one(sql, vals![t(session), t(account)]).await? {
+        Some(_) => Ok(()),
+        None => Err(DomainError::TokenInvalid { reason: "revoked" }),
+    }
+}
+
 async fn add_link(tx: &Tx, l: &MailToken, now: Millis) -> Result<()> {
     // Of a purpose one link at a time is good: the newest.
     tx.exec(
@@ -86,6 +96,25 @@ async fn add_link(tx: &Tx, l: &MailToken, now: Millis) -> Result<()> {
     )
     .await
 }
+
+/// Ends the links that whoever had the account until now may have asked for: to
+/// another address, which is perhaps theirs, or to a password (ACC-10).
+async fn void_links(tx: &Tx, id: AccountId, now: Millis) -> Result<()> {
+    tx.exec(
+        "UPDATE mail_tokens SET used_at = $3 WHERE account = $1 AND purpose <> $2 AND used_at IS NULL",
+        vals![t(id), TokenPurpose::VerifyMail.name(), now],
+    )
+    .await
+    .map(drop)
+}
+
+/// Webhooks of an account, with what they were told.
+const FORGET_WEBHOOKS: [&str; 3] = [
+    "DELETE FROM webhook_attempts WHERE delivery IN (
+        SELECT d.id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook WHERE w.account = $1)",
+    "DELETE FROM webhook_deliveries WHERE webhook IN (SELECT id FROM webhooks WHERE account = $1)",
+    "DELETE FROM webhooks WHERE account = $1",
+];
 
 /// Uses a link once (ACC-9).
 async fn use_link(
@@ -217,16 +246,16 @@ async fn erase(tx: &Tx, id: AccountId, now: Millis) -> Result<()> {
         "DELETE FROM recovery_codes WHERE account = $1",
         "DELETE FROM mail_tokens WHERE account = $1",
         "UPDATE sessions SET agent = '', address = '', cookie = NULL WHERE account = $1",
-        "UPDATE machines SET name = 'machine of a deleted account' WHERE operator = $1",
+        "UPDATE machines SET name = 'machine of a deleted account',
+                decision = CASE WHEN decision = 'pending' THEN 'refused' ELSE decision END WHERE operator = $1",
         "DELETE FROM mail_preferences WHERE account = $1",
-        "DELETE FROM webhook_attempts WHERE delivery IN (
-            SELECT d.id FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook WHERE w.account = $1)",
-        "DELETE FROM webhook_deliveries WHERE webhook IN (SELECT id FROM webhooks WHERE account = $1)",
-        "DELETE FROM webhooks WHERE account = $1",
         "DELETE FROM persisted_queries WHERE account = $1",
         "DELETE FROM idempotent_requests WHERE account = $1 AND state <> 'claimed'",
         "UPDATE api_keys SET name = '' WHERE account = $1",
-    ] {
+    ]
+    .into_iter()
+    .chain(FORGET_WEBHOOKS)
+    {
         tx.exec(sql, vals![t(id)]).await?;
     }
     // Letters under way are let go; they would tell of a deletion at the most.
@@ -271,6 +300,27 @@ impl People for SqlStore {
     async fn send_link(&self, l: &MailToken, letter: &Letter, now: Millis) -> Result<()> {
         transaction!(self, "link.send", |tx| {
             active(tx, l.account).await?;
+            add_link(tx, l, now).await?;
+            outbox::enqueue(tx, letter, now).await
+        })
+    }
+
+    async fn send_change(
+        &self,
+        session: SessionId,
+        l: &MailToken,
+        letter: &Letter,
+        now: Millis,
+    ) -> Result<()> {
+        transaction!(self, "link.change", |tx| {
+            active(tx, l.account).await?;
+            must_be_live(tx, l.account, session).await?;
+            if let Some(holder) = by_mail(tx, &l.address).await? {
+                // A write here too: both answers take the same (ACC-9).
+                let subject = format!("account:{}", holder.id);
+                return audit::note(tx, "system", "account.asked_again", subject, json!({}), now)
+                    .await;
+            }
             add_link(tx, l, now).await?;
             outbox::enqueue(tx, letter, now).await
         })
@@ -342,6 +392,7 @@ impl People for SqlStore {
             )
             .await?;
             end_all(tx, a.id, None, now).await?;
+            void_links(tx, a.id, now).await?;
             if a.verified_at.is_none() {
                 // Whoever registered it may not be who reads its mail.
                 tx.exec(
@@ -349,6 +400,9 @@ impl People for SqlStore {
                     vals![t(a.id), now],
                 )
                 .await?;
+                for sql in FORGET_WEBHOOKS {
+                    tx.exec(sql, vals![t(a.id)]).await?;
+                }
             }
             outbox::enqueue(tx, letter, now).await?;
             own_note(tx, a.id, "account.reset_password", now).await?;
@@ -367,6 +421,7 @@ impl People for SqlStore {
     ) -> Result<()> {
         transaction!(self, "account.password", |tx| {
             let a = active(tx, id).await?;
+            must_be_live(tx, id, keep).await?;
             proven(tx, &a, proof, now).await?;
             tx.exec_one(
                 "account",
@@ -375,6 +430,7 @@ impl People for SqlStore {
             )
             .await?;
             end_all(tx, id, Some(keep), now).await?;
+            void_links(tx, id, now).await?;
             outbox::enqueue(tx, letter, now).await?;
             own_note(tx, id, "account.change_password", now).await
         })
@@ -489,6 +545,7 @@ impl People for SqlStore {
                 check_reason(reason)?;
                 // Whoever signed in with what was stolen is out.
                 end_all(tx, id, None, now).await?;
+                void_links(tx, id, now).await?;
             }
             tx.exec_one(
                 "account",
@@ -578,6 +635,7 @@ impl People for SqlStore {
             let action = match state {
                 AccountState::Suspended => {
                     end_all(tx, id, None, now).await?;
+                    void_links(tx, id, now).await?;
                     for l in listings_in(tx, id, "'published'").await? {
                         take_step(tx, l, &ListingStep::Pause, None, "", None, &actor, now).await?;
                     }

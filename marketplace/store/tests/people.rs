@@ -1,4 +1,6 @@
 //! Accounts of people and reviews in the database (ACC-9..18, REV).
+//!
+//! Over 500 lines: one market and its people, used by every case.
 
 mod common;
 
@@ -7,12 +9,13 @@ use serde_json::json;
 use veilbourse_domain::{
     Digest, DomainError,
     access::Role,
-    id::{AccountId, MailId, SessionId},
+    id::{AccountId, MailId, SessionId, WebhookId},
     listing::{Listing, ListingState, ListingStep},
     mail::{Letter, MailKind},
     people::{AccountState, FactorProof, Insight, MailToken, People, TokenPurpose},
     ports::{AuditLog, Identities, ListingFilter, Listings, Orders},
     records::{Account, PageRequest, Session},
+    webhooks::{Webhook, WebhookEvent, Webhooks},
 };
 use veilbourse_store::SqlStore;
 
@@ -208,6 +211,31 @@ async fn a_reset_ends_what_another_began() {
             .expect("opened");
         let key = veilbourse_domain::id::PublicKey([77; 32]);
         s.register_key(a.id, key, 11).await.expect("registered");
+        let hook = Webhook {
+            id: WebhookId::new(12, [12; 10]),
+            account: a.id,
+            url: "https://x.example:8443/hook/secret?token=secret".into(),
+            events: WebhookEvent::ALL.to_vec(),
+            enabled: true,
+            nonce: "aa".into(),
+            previous: None,
+            created_at: 12,
+            failing_since: None,
+            disabled: None,
+        };
+        s.create_webhook(&hook, 12).await.expect("made");
+        let page = PageRequest::new(100, None).expect("a page");
+        let log = s.audit(&page).await.expect("read").into_items();
+        let noted = log
+            .iter()
+            .find(|r| r.entry.action == "webhook.create")
+            .expect("noted");
+        assert!(
+            noted.entry.details.contains("\"https://x.example:8443\"")
+                && !noted.entry.details.contains("secret"),
+            "PAR-9: {}",
+            noted.entry.details
+        );
         let l = link("reset", TokenPurpose::ResetPassword, a.id, &a.mail);
         s.send_link(&l, &letter(61, a.id, &a.mail, MailKind::PasswordReset), 20)
             .await
@@ -228,6 +256,7 @@ async fn a_reset_ends_what_another_began() {
                 .expect("asked")
         );
         assert!(!s.key_registered(a.id, key).await.expect("asked"));
+        assert_eq!(s.webhooks(a.id).await, Ok(vec![]));
         let again = s.reset_password("reset", "h", &told, 31).await;
         assert_eq!(again, Err(bad("it was used, or a newer one was sent")));
         // Of a verified account the keys stay.
@@ -300,6 +329,9 @@ async fn factors_are_proven_once() {
         );
         // What changes an account asks for a proof, in the same transaction.
         let keep = SessionId::new(1, [1; 10]);
+        s.open_session(&session(1, id, 10), Digest([1; 32]))
+            .await
+            .expect("opened");
         let told_password = letter(4, id, "u2@example.org", MailKind::PasswordChanged);
         let change = |proof: Option<FactorProof>| {
             let (s, told) = (s.clone(), told_password.clone());
@@ -799,4 +831,210 @@ async fn counts_and_machines() {
         );
         assert_eq!(s.accounts(None, &page).await.expect("read").items.len(), 4);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_changes_neither_password_nor_address() {
+    // ACC-10: whoever confirmed the old password before a reset, and asks after it.
+    for place in Place::each("late").await {
+        let s = market(&place.url, 0).await;
+        let (id, mail) = (account(BUYER), "u2@example.org");
+        let old = session(1, id, 10);
+        s.open_session(&old, Digest([1; 32])).await.expect("opened");
+        let change = |n: &str| link(n, TokenPurpose::ChangeMail, id, "x@example.org");
+        let to = |n| letter(n, id, "x@example.org", MailKind::VerifyMail);
+        s.send_change(old.id, &change("early"), &to(1), 20)
+            .await
+            .expect("sent");
+        let l = link("reset", TokenPurpose::ResetPassword, id, mail);
+        s.send_link(&l, &letter(2, id, mail, MailKind::PasswordReset), 20)
+            .await
+            .expect("sent");
+        let told = letter(3, id, mail, MailKind::PasswordChanged);
+        s.reset_password("reset", "new", &told, 30)
+            .await
+            .expect("reset");
+        let revoked = DomainError::TokenInvalid { reason: "revoked" };
+        let late = s.send_change(old.id, &change("late"), &to(4), 31).await;
+        assert_eq!(late, Err(revoked.clone()));
+        let told = letter(5, id, mail, MailKind::PasswordChanged);
+        let late = s.change_password(id, old.id, "mine", None, &told, 31).await;
+        assert_eq!(late, Err(revoked));
+        assert_eq!(s.account(id).await.expect("there").password_hash, "new");
+        let early = s.verify_address("early", &told, 32).await;
+        assert_eq!(early, Err(bad("it was used, or a newer one was sent")));
+        // Another's session is none of this account's.
+        let theirs = session(2, account(CUSTODIAN), 33);
+        s.open_session(&theirs, Digest([2; 32]))
+            .await
+            .expect("opened");
+        assert!(
+            s.change_password(id, theirs.id, "h", None, &told, 34)
+                .await
+                .is_err()
+        );
+        // A taken address has no link, and its trace is as long.
+        let own = session(3, id, 35);
+        s.open_session(&own, Digest([3; 32])).await.expect("opened");
+        let taken = link("taken", TokenPurpose::ChangeMail, id, "u1@example.org");
+        s.send_change(own.id, &taken, &to(6), 36)
+            .await
+            .expect("answered alike");
+        assert_eq!(s.link("taken").await, Ok(None));
+        // A suspension ends links too: they do not wait for the restoration.
+        s.send_change(own.id, &change("waits"), &to(7), 37)
+            .await
+            .expect("sent");
+        for (n, state) in [(8, AccountState::Suspended), (9, AccountState::Active)] {
+            let told = letter(n, id, mail, MailKind::AccountSuspended);
+            s.set_account_state(id, state, account(ADMIN), "x", &told, 38)
+                .await
+                .expect("decided");
+        }
+        let waits = s.verify_address("waits", &told, 39).await;
+        assert_eq!(waits, Err(bad("it was used, or a newer one was sent")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_offered_of_who_is_suspended_or_gone() {
+    // ACC-15, ACC-16, REV-2
+    for place in Place::each("offered").await {
+        let s = market(&place.url, 0).await;
+        let (id, by) = (account(CUSTODIAN), account(ADMIN));
+        let draft = Listing {
+            id: veilbourse_domain::id::ListingId::new(77, [77; 10]),
+            state: ListingState::Draft,
+            policy: None,
+            ..s.listing(listing_id()).await.expect("there")
+        };
+        s.create_listing(&draft, "{}", &[], 5).await.expect("made");
+        let terms = veilbourse_domain::terms::PolicyTerms {
+            listing: draft.id,
+            ..common::policy(1)
+        };
+        let policy = Some((terms, common::signed("policy", 77)));
+        s.step_listing(draft.id, ListingStep::Submit, policy, "a", 6)
+            .await
+            .expect("submitted");
+        let told = |n| letter(n, id, "u1@example.org", MailKind::AccountSuspended);
+        s.set_account_state(id, AccountState::Suspended, by, "fraud", &told(1), 7)
+            .await
+            .expect("suspended");
+        let approve = ListingStep::Approve { by };
+        let review = |step: ListingStep| s.review_listing(draft.id, step, "", None, by, None, 8);
+        assert_eq!(
+            review(approve.clone()).await,
+            Err(DomainError::AccountSuspended)
+        );
+        let resumed = s
+            .step_listing(listing_id(), ListingStep::Resume, None, "a", 8)
+            .await;
+        assert_eq!(resumed, Err(DomainError::AccountSuspended));
+        s.set_account_state(id, AccountState::Active, by, "cleared up", &told(2), 9)
+            .await
+            .expect("restored");
+        review(approve).await.expect("published");
+
+        // A machine that waits when its operator goes away is refused with them,
+        // and one that came a moment later is approved by nobody.
+        let machine = |n: u8, operator| veilbourse_domain::records::Machine {
+            id: veilbourse_domain::id::MachineId::new(90, [n; 10]),
+            kind: veilbourse_domain::access::MachineKind::Pod,
+            operator,
+            name: "pod".into(),
+            signing_key: veilbourse_domain::id::PublicKey([n; 32]),
+            registration: "{}".into(),
+            decision: veilbourse_domain::records::Decision::Pending,
+            reason: String::new(),
+            created_at: 10,
+        };
+        let (before, after) = (machine(91, account(BUYER)), machine(92, account(BUYER)));
+        s.register_machine(&before, 10).await.expect("registered");
+        // ACC-6: it is its operator's and staff's until it is approved.
+        let page = PageRequest::new(10, None).expect("a page");
+        let listed = async |seen_by| {
+            let found = s.machines(None, seen_by, &page).await.expect("read");
+            found.items.len()
+        };
+        assert_eq!(listed(None).await, 3);
+        assert_eq!(listed(Some(account(BUYER))).await, 3);
+        assert_eq!(listed(Some(account(ADMIN))).await, 2, "asked for its own");
+        s.delete_account(account(BUYER), None, 11)
+            .await
+            .expect("deleted");
+        let found = s.machine(before.id).await.expect("there");
+        assert_eq!(
+            found.decision,
+            veilbourse_domain::records::Decision::Refused
+        );
+        s.register_machine(&after, 12).await.expect("registered");
+        for m in [before, after] {
+            let decided = s.decide_machine(m.id, by, true, "ok", 13).await;
+            assert_eq!(
+                decided.map(drop),
+                Err(DomainError::NotFound { what: "account" })
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_machines_that_wait_are_few() {
+    // ACC-7, POD-5
+    use veilbourse_domain::records::{MAX_SIGNING_KEYS, MAX_WAITING_MACHINES};
+    let place = Place::sqlite();
+    let s = market(&place.url, 0).await;
+    let id = account(BUYER);
+    let key = |n: u8| veilbourse_domain::id::PublicKey([n; 32]);
+    let limit = u8::try_from(MAX_SIGNING_KEYS).expect("small");
+    // One is the market's.
+    for n in 1..limit {
+        s.register_key(id, key(100 + n), 5)
+            .await
+            .expect("registered");
+    }
+    let refused = s.register_key(id, key(99), 5).await;
+    assert_eq!(
+        refused,
+        Err(DomainError::TooLarge {
+            field: "signing keys",
+            limit: MAX_SIGNING_KEYS,
+            value: MAX_SIGNING_KEYS + 1
+        })
+    );
+    s.revoke_key(id, key(101), 6).await.expect("revoked");
+    s.register_key(id, key(99), 7).await.expect("room again");
+    let machine = |n: u8| veilbourse_domain::records::Machine {
+        id: veilbourse_domain::id::MachineId::new(90, [n; 10]),
+        kind: veilbourse_domain::access::MachineKind::Pod,
+        operator: id,
+        name: "pod".into(),
+        signing_key: key(n),
+        registration: "{}".into(),
+        decision: veilbourse_domain::records::Decision::Pending,
+        reason: String::new(),
+        created_at: 10,
+    };
+    let limit = u8::try_from(MAX_WAITING_MACHINES).expect("small");
+    for n in 100..100 + limit {
+        s.register_machine(&machine(n), 10)
+            .await
+            .expect("registered");
+    }
+    let refused = s.register_machine(&machine(99), 10).await;
+    assert!(matches!(
+        refused,
+        Err(DomainError::TooLarge {
+            field: "machines that wait",
+            limit: MAX_WAITING_MACHINES,
+            ..
+        })
+    ));
+    s.decide_machine(machine(100).id, account(ADMIN), false, "no", 11)
+        .await
+        .expect("refused");
+    s.register_machine(&machine(99), 12)
+        .await
+        .expect("room again");
 }

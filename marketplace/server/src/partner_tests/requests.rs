@@ -200,6 +200,17 @@ async fn a_mutation_is_done_once() {
     assert_eq!(refused("q", "{ me { id } }").await, "");
     assert_eq!(refused("q", "{ marketplace { id } }").await, "");
 
+    // An answer is for who might ask: another key of the account without the scope
+    // is not told it (PAR-3).
+    let (money, _) = w.key(&w.buyer, "scopes: [MONEY]").await;
+    let (other, _) = w.key(&w.buyer, "scopes: [CATALOGUE]").await;
+    for (key, expected) in [(&money, ""), (&other, "KEY_SCOPE"), (&money, "")] {
+        let headers = [("idempotency-key", "scoped")];
+        let (_, headers, answer) = w.post(Some(key), &headers, &cash("300", "d")).await;
+        assert_eq!(code(&answer), expected);
+        assert!(expected.is_empty() || !replayed(&headers));
+    }
+
     // Cut off by a crash: nobody knows, so nobody does it again.
     let store = w.app.store();
     let body = serde_json_canonicalizer::to_vec(&cash("700", "c")).expect("canonical");
