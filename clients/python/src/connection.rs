@@ -158,9 +158,11 @@ impl Connection {
         let (marketplace, wish) = (&marketplace, &wish);
         let inner = self
             .act(|s| async move { buyer::quote_with(&s, marketplace, listed, query, wish).await });
-        Ok(Offer {
-            inner: inner.await?,
-        })
+        let inner = inner.await?;
+        if let Some(named) = class {
+            inner.require_class(named)?;
+        }
+        Ok(Offer { inner })
     }
 }
 
