@@ -4,7 +4,8 @@
 //!
 //! The app itself is `index.html` and `assets/`: plain JavaScript modules without
 //! a build step. What its files may not hold (WEB-5) and what its first page may
-//! weigh (WEB-6) is held by this crate's tests. Rules: docs/spec/web.md.
+//! weigh (WEB-6) is held by this crate's tests, and that the core is opened, and a
+//! marketplace pinned, in one place (WEB-9..11). Rules: docs/spec/web.md.
 
 mod negotiate;
 mod pages;

@@ -187,6 +187,22 @@ test('a rename that was cut off leaves one file, the later', async () => {
   assert.throws(() => torn.open('gone', false));
 });
 
+test('what lies behind a torn header is nobody’s: not its bytes, not its nonce (VLT-7)', async () => {
+  const disk = new MemoryDisk();
+  const pool = new Pool(disk);
+  await pool.mount();
+  const long = pool.open('seeds', true);
+  pool.write(long, 0, new Uint8Array(1000).fill(7));
+  // The machine stops while the name is written.
+  disk.files[long].bytes[30] ^= 1;
+  const again = new Pool(disk);
+  await again.mount();
+  assert.deepEqual(again.list(''), []);
+  // Whoever gets the file next gets an empty one.
+  for (let i = 0; again.room(1); i += 1) assert.equal(again.length(again.open(`n${i}`, true)), 0, `n${i}`);
+  assert.equal(disk.files.filter((f) => f.bytes.length !== 4096).length, 0);
+});
+
 test('requests are bounded and say who they are from', async () => {
   const seen = [];
   const fetcher = async (url, options) => {

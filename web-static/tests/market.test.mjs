@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { operationsOf, skeleton, typeText } from '../assets/lib/explore.js';
+import { linked, operationsOf, skeleton, typeText } from '../assets/lib/explore.js';
 import { custodyWords, openersOf, policyWords, priceOf, seatsOf, shapeOf } from '../assets/lib/market.js';
 
 const manifest = {
@@ -77,4 +77,14 @@ test('operations of a document', () => {
   assert.deepEqual(operationsOf('mutation($x: Int) { query(mutation: 1) }'), ['mutation']);
   assert.deepEqual(operationsOf('# subscription\nquery A { a(text: "mutation {") }'), ['query']);
   assert.deepEqual(operationsOf('subscription { x }'), ['subscription']);
+});
+
+test('a link puts nothing into the explorer that acts (WEB-11)', () => {
+  for (const good of ['{ me { id } }', 'query($a: Int) { x(a: $a) }', '# mutation\n{ a }']) assert.equal(linked(good), good);
+  const bad = [
+    null, '', 'mutation { a }', '# hi\rmutation { a }', '{ a } mutation M { b }', 'subscription { a }',
+    'fragment F on Query @a(x: """ \\""" """) { a } mutation M { b } #"""',
+    'fragment F on Query @a(x: "\\"") { a } mutation M { b }',
+  ];
+  for (const text of bad) assert.equal(linked(text), null, String(text));
 });

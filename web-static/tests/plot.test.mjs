@@ -15,6 +15,15 @@ test('ticks are round, ascending, and take in both ends', () => {
   assert.deepEqual(ticks(NaN, 1), [0, 1]);
 });
 
+test('ticks of values beyond 2^53 end', () => {
+  const far = [[1e17, 1e17 + 32], [-1e17 - 32, -1e17], [2 ** 80, 2 ** 80 + 2 ** 30], [-1e308, 1e308], [-1.7e308, 1.7e308], [5e-324, 1e-323], [1e300, 1e300 * (1 + 2 ** -52)]];
+  for (const [a, b] of far) {
+    const t = ticks(a, b, 5);
+    assert.ok(t.length >= 1 && t.length <= 25, `${a} ${b}: ${t.length}`);
+    assert.ok(t.every(Number.isFinite), `${a} ${b}: ${t}`);
+  }
+});
+
 test('a scale maps its ends, and an empty domain to its beginning', () => {
   const x = scale([10, 20], [0, 100]);
   assert.deepEqual([x(10), x(15), x(20)], [0, 50, 100]);
@@ -42,4 +51,5 @@ test('a value is shown as precisely as its error allows', () => {
   assert.equal(withError(2.5, 0), '2.5');
   assert.equal(margin({ within95: 0.5, roundingError: 0.25 }), 0.75);
   assert.equal(tidy('sum of mdvis^2'), 'mdvis^2');
+  assert.equal(tidy('mean of mdvis^2'), 'mdvis^2');
 });

@@ -251,6 +251,30 @@ fn nothing_is_inline_and_no_text_becomes_code_or_markup() {
 }
 
 #[test]
+fn the_core_is_opened_and_registered_in_one_place() {
+    // WEB-9..11: what that place does is in `tests/vault.test.mjs` and
+    // `tests/market.test.mjs`; here, that no page goes around it.
+    for (name, text) in texts() {
+        let text = code(&text);
+        let place = name == "assets/lib/vault.js";
+        if !name.starts_with("assets/core/") {
+            assert_eq!(text.contains("openCore("), place, "{name}");
+            assert_eq!(text.contains(".registerKey("), place, "{name}");
+            assert_eq!(text.contains(".pinMarketplace("), place, "{name}");
+        }
+        if place {
+            assert!(text.contains("onSession(") && text.contains(".close()"));
+            let asked = text.find("await trusted(").expect("asked");
+            assert!(asked < text.find(".registerKey(").expect("registered"));
+        }
+        if name == "assets/pages/api.js" {
+            assert!(text.contains("linked(ctx.query.get('query'))"));
+            assert_eq!(text.matches("query.get('query')").count(), 1);
+        }
+    }
+}
+
+#[test]
 fn nothing_is_loaded_from_another_host() {
     // WEB-5: what loads is a link, an import, a source, a fetch. Namespaces are names.
     for (name, text) in texts() {

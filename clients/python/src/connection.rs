@@ -143,7 +143,8 @@ impl Connection {
         let pod = pod
             .map(|p| Id::parse(p).ok_or_else(|| Failure::argument("pod_id", p, "a pod's id")))
             .transpose()?;
-        let class = match class {
+        let meant = class;
+        let class = match meant {
             None => None,
             Some(named) => {
                 let id = &listed.id;
@@ -158,9 +159,11 @@ impl Connection {
         let (marketplace, wish) = (&marketplace, &wish);
         let inner = self
             .act(|s| async move { buyer::quote_with(&s, marketplace, listed, query, wish).await });
-        Ok(Offer {
-            inner: inner.await?,
-        })
+        let inner = inner.await?;
+        if let Some(named) = meant {
+            inner.require_class(named)?;
+        }
+        Ok(Offer { inner })
     }
 }
 

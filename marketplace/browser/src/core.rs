@@ -47,7 +47,7 @@ pub struct Reply {
     pub value: Value,
     /// Files beside it.
     pub files: Vec<File>,
-    /// The vault's new bytes: stored before the answer is looked at.
+    /// The vault's new bytes: stored before the answer is looked at (VLT-8).
     pub vault: Option<Vec<u8>>,
 }
 

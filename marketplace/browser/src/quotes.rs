@@ -80,6 +80,9 @@ impl Core {
         let key = |field: &str, text: &str| {
             Key::from_hex(text).ok_or_else(|| CoreError::input(field, "expected 64 hex digits"))
         };
+        if let Some(named) = &wish.ticket_class {
+            offer.require_class(named)?;
+        }
         if let Some(text) = &wish.pod_key {
             offer.require_pod(&key("podKey", text)?)?;
         }

@@ -52,7 +52,7 @@ impl Reading<'_> {
         let rounding = self.rounding.get(d.vector as usize).copied().unwrap_or(0.0);
         let integers: Vec<String> = integers.iter().map(ToString::to_string).collect();
         let mut said = json!({
-            "label": d.label,
+            "label": d.title(),
             "segment": d.segment,
             "rows": d.rows,
             "mean": mean(d),
@@ -84,7 +84,7 @@ impl Reading<'_> {
                 let _ = writeln!(
                     out,
                     "{},{},{},{row},{value},{noise}",
-                    quoted(&d.label),
+                    quoted(&d.title()),
                     quoted(&d.segment),
                     d.rows
                 );

@@ -258,6 +258,17 @@ pub struct Decoded {
     pub values: Vec<f64>,
 }
 
+impl Decoded {
+    /// What the values are, for people: the program's vector says that it sums, what
+    /// is shown of its sum over a segment is the mean.
+    pub fn title(&self) -> String {
+        match (self.over, self.label.strip_prefix("sum of ")) {
+            (MatrixRef::Traced { .. }, Some(column)) => format!("mean of {column}"),
+            _ => self.label.clone(),
+        }
+    }
+}
+
 /// Opened integers in real units, output by output.
 pub fn decode(manifest: &Manifest, program: &Program, opened: &[Vec<i64>]) -> Vec<Decoded> {
     program

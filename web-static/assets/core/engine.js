@@ -146,6 +146,11 @@ async function bounded(response, limit, strict) {
 const FILES = new Set(['encrypt', 'drafts', 'removeDraft', 'listingDraft', 'upload', 'previewClasses',
   'dealStep', 'uploadTickets', 'signPolicy', 'submit', 'updatePolicy', 'exportDataset']);
 
+/** Methods after which the server has what only the vault can make use of: an order
+ * whose key could not be stored is not placed by the next call either. */
+const SENDS = new Set(['sign', 'placeAgain', 'registerKey', 'listingDraft', 'upload', 'dealStep', 'uploadTickets',
+  'submit', 'updatePolicy']);
+
 export class Engine {
   /**
    * @param {object} parts
@@ -167,6 +172,9 @@ export class Engine {
     /** @type {any} */
     this.input = null;
     this.unlocked = false;
+    /** What the program gave to be stored and nothing has stored yet.
+     * @type {Uint8Array | null} */
+    this.owed = null;
     /** @type {string | null} */
     this.panic = null;
     /** @type {Promise<unknown>} */
@@ -229,14 +237,22 @@ export class Engine {
         return only({ version: this.wasm.version() });
       case 'vaultState':
         return only(await this.#state());
+      // Another tab may change what is stored until the lock is held: it is looked
+      // at behind it (VLT-8).
       case 'vaultCreate':
-        if (await this.vault.load()) throw refusal('VAULT_EXISTS', 'there is a vault already');
-        return this.#unlocking(() => this.#fresh(method, args));
-      case 'vaultUnlock': {
-        const file = await this.#stored();
-        return this.#unlocking(() => this.#call(method, args, file));
-      }
+        return this.#unlocking(async () => {
+          if (await this.vault.load()) throw refusal('VAULT_EXISTS', 'there is a vault already');
+          return this.#fresh(method, args);
+        });
+      case 'vaultUnlock':
+        return this.#unlocking(async () => {
+          await this.#store();
+          return this.#call(method, args, await this.#stored());
+        });
       case 'vaultLock': {
+        // What cannot be stored was told to whoever asked for it; it keeps nothing open.
+        await this.#store().catch(() => {});
+        this.owed = null;
         await this.#call(method, args);
         this.#give();
         return only(null);
@@ -245,18 +261,30 @@ export class Engine {
         return this.#withState(await this.#call(method, args, await this.#stored()));
       case 'vaultImport': {
         if (this.unlocked) return this.#withState(await this.#call(method, args, bytes));
-        if (await this.vault.load()) {
-          throw refusal('VAULT_LOCKED', 'unlock the vault that is here first: what the file holds is added to it');
-        }
-        return this.#unlocking(() => this.#fresh(method, args, bytes));
+        return this.#unlocking(async () => {
+          if (await this.vault.load()) {
+            throw refusal('VAULT_LOCKED', 'unlock the vault that is here first: what the file holds is added to it');
+          }
+          return this.#fresh(method, args, bytes);
+        });
       }
       case 'vaultDestroy': {
-        await this.#call('vaultCheck', args, await this.#stored());
         if (!this.unlocked && !(await this.lock.take())) throw inUse();
-        if (this.unlocked) await this.#call('vaultLock', {});
-        await this.vault.erase();
-        await this.storage.clear();
-        this.#give();
+        const held = this.unlocked;
+        try {
+          await this.#call('vaultCheck', args, await this.#stored());
+        } catch (e) {
+          if (!held) this.#give();
+          throw e;
+        }
+        this.owed = null;
+        try {
+          await this.#call('vaultLock', {});
+          await this.vault.erase();
+          await this.storage.clear();
+        } finally {
+          this.#give();
+        }
         return only(null);
       }
       case 'deal':
@@ -310,7 +338,12 @@ export class Engine {
       this.unlocked = true;
       return await this.#withState(given);
     } catch (e) {
-      if (!held) this.#give();
+      if (!held) {
+        // The program may have it open already, though nothing stored it.
+        this.owed = null;
+        await this.#call('vaultLock', {}).catch(() => {});
+        this.#give();
+      }
       throw e;
     }
   }
@@ -349,6 +382,9 @@ export class Engine {
    */
   async #call(method, args, bytes) {
     const text = JSON.stringify(args ?? {});
+    await this.#store().catch((e) => {
+      if (SENDS.has(method)) throw this.#said(e);
+    });
     if (FILES.has(method) && this.unlocked && !this.storage.room(16)) await this.storage.grow(64);
     for (let attempt = 0; ; attempt += 1) {
       try {
@@ -368,7 +404,10 @@ export class Engine {
   async #taken(given) {
     try {
       const vault = given.vault();
-      if (vault) await this.vault.save(vault);
+      if (vault) {
+        this.owed = vault;
+        await this.#store();
+      }
       const files = [];
       for (let i = 0; i < given.files(); i += 1) {
         const [name = '', type = ''] = given.name(i);
@@ -378,6 +417,12 @@ export class Engine {
     } finally {
       given.free();
     }
+  }
+
+  async #store() {
+    if (!this.owed) return;
+    await this.vault.save(this.owed);
+    this.owed = null;
   }
 
   /** @param {unknown} e */

@@ -53,7 +53,10 @@ export class Pool {
     const slot = this.handles.push(handle) - 1;
     const found = header(handle);
     if (!found) {
-      this.free.push(slot);
+      // What a crash left behind a torn header goes: whoever took the file next
+      // would write under its nonce, and find its end behind their own (VLT-7).
+      if (handle.getSize() > 0) this.#release(slot);
+      else this.free.push(slot);
       return;
     }
     this.serial = Math.max(this.serial, found.serial + 1);

@@ -58,7 +58,7 @@ function sample(a) {
  * @returns {string[]}
  */
 export function operationsOf(text) {
-  const bare = text.replace(/"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*/g, ' ');
+  const bare = text.replace(/"""(?:\\"""|\\(?!""")|[^\\])*?"""|"(?:\\.|[^"\\\n\r])*"|#[^\n\r]*/g, ' ');
   /** @type {string[]} */
   const found = [];
   let depth = 0;
@@ -70,4 +70,13 @@ export function operationsOf(text) {
     else if (depth === 0 && ['query', 'mutation', 'subscription'].includes(m[0])) found.push(m[0]);
   }
   return [...new Set(found)];
+}
+
+/**
+ * What a link may put into the editor: what reads. One that acts would act for
+ * whoever follows the link and presses Run (WEB-11).
+ * @param {string | null} text
+ */
+export function linked(text) {
+  return text !== null && operationsOf(text).join() === 'query' ? text : null;
 }

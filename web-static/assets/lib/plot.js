@@ -31,9 +31,16 @@ export function ticks(from, to, n = 5) {
   const step = ([1, 2, 2.5, 5, 10].find((m) => m * power >= rough * (1 - 1e-9)) ?? 10) * power;
   const first = Math.floor(a / step + 1e-9);
   const last = Math.ceil(b / step - 1e-9);
+  // Counted, never walked to: beyond 2^53 adding one changes nothing, and the page
+  // would hang on what a server or a custodian says.
+  const many = Math.min(4 * n + 4, Math.max(1, last - first));
+  /** @type {number[]} */
   const out = [];
-  for (let i = first; i <= last; i += 1) out.push(Number((i * step).toPrecision(12)));
-  return out;
+  for (let i = 0; i <= many; i += 1) {
+    const tick = Number(((first + i) * step).toPrecision(12));
+    if (Number.isFinite(tick) && tick !== out[out.length - 1]) out.push(tick);
+  }
+  return out.length > 0 ? out : [a, b];
 }
 
 /**

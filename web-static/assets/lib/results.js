@@ -75,7 +75,7 @@ export function valuesView(outputs, variances, show = {}) {
 
 /** @param {string} label */
 export function tidy(label) {
-  return label.replace(/^sum of /, '');
+  return label.replace(/^(mean|sum) of /, '');
 }
 
 /** @param {Output[]} outputs */

@@ -6,6 +6,7 @@
  */
 import { credits, h, pieces } from './dom.js';
 import { gql, save } from './api.js';
+import { onSession } from './session.js';
 import { button, confirm, dialog, drop, field, form, note, progress, toast } from './ui.js';
 
 /** @typedef {import('../core/core.js').Core} Core */
@@ -25,6 +26,15 @@ export function core() {
   });
   return opening;
 }
+
+// The keys are the person's who unlocked them: whoever signs in next in this tab
+// must not find them open (WEB-9). The worker ends at once, whatever it was doing.
+onSession((_, pageIsTheirs) => {
+  if (pageIsTheirs || !opening) return;
+  const gone = opening;
+  opening = null;
+  gone.then((c) => c.close(), () => {});
+});
 
 /**
  * The core, or null after saying what this browser lacks.
@@ -217,27 +227,36 @@ export async function registeredKey(c, account) {
   const key = await c.signingKey();
   const data = await gql('{ me { signingKeys { key revokedAt } } }');
   const mine = data.me.signingKeys.find((/** @type {any} */ k) => k.key === key);
-  if (mine && !mine.revokedAt) return true;
-  if (mine) throw Object.assign(new Error('The signing key of this vault was revoked for your account. Under Account, Keys, restore another vault or make a new one.'), { code: 'SIGNING_KEY_UNKNOWN' });
-  if (await isStrange(c)) return false;
+  if (mine?.revokedAt) throw Object.assign(new Error('The signing key of this vault was revoked for your account. Under Account, Keys, back this vault up and erase it, then restore another or make a new one.'), { code: 'SIGNING_KEY_UNKNOWN' });
+  if (!(await trusted(c))) return false;
+  if (mine) return true;
   await c.registerKey(account);
   toast('Your signing key is registered.', 'good');
   return true;
 }
 
 /**
- * Whether the marketplace shows another key than the pinned one and the person
- * stops there.
+ * Whether the marketplace's key is pinned, or the person says that it is the right
+ * one. Pinned is the very key that was looked at: were it asked for again, the server
+ * could show one to the person and another to the vault (WEB-10).
  * @param {Core} c
+ * @param {(key: string) => Promise<boolean>} [ask]
  */
-async function isStrange(c) {
+export async function trusted(c, ask = isRight) {
   const m = await c.marketplaceKey();
-  if (m.pinned) return false;
-  return !(await confirm({
+  if (m.pinned) return true;
+  if (!(await ask(m.key))) return false;
+  await c.pinMarketplace(m.key);
+  return true;
+}
+
+/** @param {string} key */
+function isRight(key) {
+  return confirm({
     title: 'Is this the right marketplace?',
-    body: [h('p', null, 'Your keys will work with the marketplace of this key from now on, and refuse any other. Compare it with the one that the operator publishes elsewhere.'), h('p', { class: 'secret' }, m.key)],
+    body: [h('p', null, 'Your keys will work with the marketplace of this key from now on, and refuse any other. Compare it with the one that the operator publishes elsewhere.'), h('p', { class: 'secret' }, key)],
     yes: 'It is the right one',
-  }));
+  });
 }
 
 /**

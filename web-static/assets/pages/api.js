@@ -2,7 +2,7 @@
 /** The API: an explorer that runs against this server, its types, examples. */
 import { ApiError, PAGE_HEADER, gql } from '../lib/api.js';
 import { h, put } from '../lib/dom.js';
-import { operationsOf, skeleton, typeText } from '../lib/explore.js';
+import { linked, operationsOf, skeleton, typeText } from '../lib/explore.js';
 import { hasRole, session } from '../lib/session.js';
 import { button, copyButton, details, facts, failure, field, heading, linkButton, loading, note, section, toast } from '../lib/ui.js';
 
@@ -20,7 +20,7 @@ const TYPE = `query($name: String!) { __type(name: $name) { kind name descriptio
 
 /** @type {import('../lib/router.js').Page} */
 export async function page(ctx) {
-  const editor = field({ label: 'Query', name: 'query', type: 'textarea', rows: 14, mono: true, spellcheck: false, value: ctx.query.get('query') ?? EXAMPLES[0]?.query ?? '', hint: 'Control and Enter runs it.', oninput: () => void digest() });
+  const editor = field({ label: 'Query', name: 'query', type: 'textarea', rows: 14, mono: true, spellcheck: false, value: linked(ctx.query.get('query')) ?? EXAMPLES[0]?.query ?? '', hint: 'Control and Enter runs it.', oninput: () => void digest() });
   const variables = field({ label: 'Variables, as JSON', name: 'variables', type: 'textarea', rows: 4, mono: true, spellcheck: false, value: ctx.query.get('variables') ?? '' });
   const key = field({ label: 'API key', name: 'key', type: 'password', optional: true, mono: true, hint: 'To run as a key instead of your session. It stays in this page.' });
   const out = h('pre', { class: 'answer', tabindex: 0, role: 'region', 'aria-label': 'Answer' }, '');

@@ -327,6 +327,9 @@ impl Footer {
         let mut encrypted = false;
         input.fields(|i, id, t| {
             match id {
+                // What was checked against the first would be read by the second.
+                2 if columns.is_some() => return form(WHAT, "columns are named twice"),
+                4 if groups.is_some() => return form(WHAT, "row groups are named twice"),
                 2 => columns = Some(leaves(i, t)?),
                 3 => rows = i.count(t)?,
                 4 => {
@@ -351,9 +354,19 @@ impl Footer {
         if encrypted {
             return form(WHAT, "the file is encrypted");
         }
-        let mut counted = 0u64;
+        let (mut counted, mut stored) = (0u64, 0u64);
         for g in &groups {
             counted = counted.saturating_add(g.rows);
+            for c in &g.chunks {
+                stored = stored.saturating_add(c.bytes);
+            }
+        }
+        // One page named by thousands of columns would be decompressed as often.
+        if stored > start {
+            return form(
+                WHAT,
+                format!("columns of {stored} bytes in {start}: they overlap"),
+            );
         }
         if counted != rows {
             return form(WHAT, format!("{counted} rows in groups, {rows} in all"));

@@ -17,8 +17,12 @@ mod thrift;
 use crate::{config::SchemaConfig, error::TabularError, reader};
 use csv::StringRecord;
 use footer::{Footer, Leaf};
-use page::Pages;
+use page::{Pages, Room};
 use std::io::{Read, Seek, SeekFrom};
+
+/// Most bytes that the pages and dictionaries of all columns hold at once: some 4 MiB
+/// a column where there are as many as may be, and writers aim at 1 MiB a page.
+const HELD: u64 = 1 << 30;
 
 /// A refusal of the format.
 pub(crate) fn form<T>(what: &'static str, reason: impl ToString) -> Result<T, TabularError> {
@@ -66,6 +70,7 @@ pub(crate) struct Records<R> {
     group: usize,
     left: u64,
     columns: Vec<Option<Pages>>,
+    room: Room,
     line: u64,
     record: StringRecord,
     field_bytes: u64,
@@ -103,10 +108,21 @@ impl<R: Read + Seek> Records<R> {
             kind == Some(crate::config::Kind::Drop)
         };
         let wanted: Vec<bool> = headers.iter().map(|h| !dropped(h)).collect();
+        let mut kept = 0u64;
         for (leaf, wanted) in footer.leaves.iter().zip(&wanted) {
             if *wanted {
                 leaf.check()?;
+                kept += 1;
             }
+        }
+        // In CSV each cell is bytes of the file; here a column of them is none.
+        let kept = kept.saturating_sub(config.segment_by.len() as u64);
+        let cells = rows.saturating_mul(kept);
+        if cells > config.limits.cells {
+            return Err(TabularError::TooManyCells {
+                limit: config.limits.cells,
+                value: cells,
+            });
         }
         Ok(Self {
             reader,
@@ -116,6 +132,7 @@ impl<R: Read + Seek> Records<R> {
             group: 0,
             left: 0,
             columns: Vec::new(),
+            room: Room::new(HELD),
             line: 1,
             record: StringRecord::new(),
             field_bytes: config.limits.field_bytes,
@@ -132,6 +149,7 @@ impl<R: Read + Seek> Records<R> {
             self.group += 1;
             self.left = group.rows;
             self.columns = Vec::with_capacity(self.wanted.len());
+            self.room = Room::new(self.room.limit());
             let leaves = self.footer.leaves.iter().zip(&group.chunks);
             for ((leaf, chunk), wanted) in leaves.zip(&self.wanted) {
                 self.columns.push(match wanted {
@@ -146,7 +164,7 @@ impl<R: Read + Seek> Records<R> {
         for (pages, leaf) in self.columns.iter_mut().zip(&self.footer.leaves) {
             self.text.clear();
             if let Some(pages) = pages {
-                let value = pages.next(&mut self.reader)?;
+                let value = pages.next(&mut self.reader, &mut self.room)?;
                 leaf.write(value, &mut self.text, self.line, self.field_bytes)?;
             }
             self.record.push_field(&self.text);

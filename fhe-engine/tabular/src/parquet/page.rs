@@ -13,8 +13,48 @@ use std::io::{Read, Seek};
 const WHAT: &str = "page";
 /// Most bytes of a page's header: its statistics may hold long texts.
 const HEADER: u64 = 64 << 10;
+/// What is read of a header at first: most are shorter.
+const SHORT: u64 = 1 << 10;
+/// Most pages of a column in a row group that hold no value.
+const IDLE: u32 = 1 << 10;
 /// Most bytes of a page, as stored and as decompressed. Writers aim at 1 MiB.
 const LIMIT: u64 = 16 << 20;
+
+/// What the pages and dictionaries of all columns may hold at once.
+pub(super) struct Room {
+    limit: u64,
+    held: u64,
+}
+
+impl Room {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, held: 0 }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Before anything of that size is held.
+    fn take(&mut self, bytes: u64) -> Result<(), TabularError> {
+        let value = self.held.saturating_add(bytes);
+        if value > self.limit {
+            return form(
+                WHAT,
+                format!(
+                    "the columns hold {value} bytes at once, the limit is {}",
+                    self.limit
+                ),
+            );
+        }
+        self.held = value;
+        Ok(())
+    }
+
+    fn give(&mut self, bytes: u64) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+}
 
 /// A column's values in a row group.
 pub(super) struct Pages {
@@ -26,6 +66,8 @@ pub(super) struct Pages {
     end: u64,
     /// Rows that no page has given yet.
     rows: u64,
+    /// Pages without a value so far.
+    idle: u32,
     dictionary: Option<Dictionary>,
     page: Page,
 }
@@ -34,6 +76,8 @@ pub(super) struct Pages {
 #[derive(Default)]
 struct Page {
     bytes: Vec<u8>,
+    /// What was taken of the room for them.
+    held: u64,
     left: u64,
     levels: Option<Runs>,
     values: Values,
@@ -156,6 +200,7 @@ impl Pages {
             at: chunk.start,
             end: chunk.start.saturating_add(chunk.bytes),
             rows,
+            idle: 0,
             dictionary: None,
             page: Page::default(),
         })
@@ -165,9 +210,18 @@ impl Pages {
     pub(super) fn next<R: Read + Seek>(
         &mut self,
         reader: &mut R,
+        room: &mut Room,
     ) -> Result<Value<'_>, TabularError> {
         while self.page.left == 0 {
-            self.load(reader)?;
+            room.give(self.page.held);
+            self.page = Page::default();
+            self.load(reader, room)?;
+            if self.page.left == 0 {
+                self.idle += 1;
+            }
+            if self.idle > IDLE {
+                return form(WHAT, format!("more than {IDLE} without a value"));
+            }
         }
         self.page.left -= 1;
         let page = &mut self.page;
@@ -195,14 +249,23 @@ impl Pages {
     }
 
     /// The next page of values; a dictionary before it is kept.
-    fn load<R: Read + Seek>(&mut self, reader: &mut R) -> Result<(), TabularError> {
+    fn load<R: Read + Seek>(
+        &mut self,
+        reader: &mut R,
+        room: &mut Room,
+    ) -> Result<(), TabularError> {
         let left = self.end.saturating_sub(self.at);
         if left == 0 || self.rows == 0 {
             return form(WHAT, format!("column {:?} has too few values", self.column));
         }
-        let some = usize::try_from(left.min(HEADER)).unwrap_or(0);
-        let head = bytes_at(reader, self.at, some)?;
-        let h = Header::read(&head)?;
+        let mut head = |most: u64| {
+            let some = usize::try_from(left.min(most)).unwrap_or(0);
+            Header::read(&bytes_at(reader, self.at, some)?)
+        };
+        let h = match head(SHORT) {
+            Err(_) if left > SHORT => head(HEADER)?,
+            read => read?,
+        };
         let size = h.size as u64;
         if size.saturating_add(h.compressed) > left {
             return form(WHAT, "it lies outside its column");
@@ -211,9 +274,18 @@ impl Pages {
         let stored = bytes_at(reader, self.at + size, stored)?;
         self.at += size + h.compressed;
         match h.kind {
-            Some(0) => self.data(&h, &stored, false),
-            Some(2) => self.keep(&h, &stored),
-            Some(3) => self.data(&h, &stored, true),
+            Some(kind @ (0 | 3)) => {
+                room.take(h.uncompressed)?;
+                self.data(&h, &stored, kind == 3)?;
+                self.page.held = h.uncompressed;
+                Ok(())
+            }
+            Some(2) => {
+                // Each value's place, too.
+                let places = h.values.min(h.uncompressed).saturating_mul(4);
+                room.take(h.uncompressed.saturating_add(places))?;
+                self.keep(&h, &stored)
+            }
             // An index: of no use here.
             _ => Ok(()),
         }
@@ -319,6 +391,7 @@ impl Pages {
         };
         self.page = Page {
             bytes,
+            held: 0,
             left: h.values,
             levels,
             values,

@@ -296,6 +296,175 @@ fn lies_about_lengths_and_counts_are_refused() {
     }
 }
 
+/// A file of these bytes of pages, with `columns` of 64-bit integers of which each lies
+/// at its place (from 4 on) and says its number of values. With `again`, the columns
+/// are named a second time, one more of them, behind the row groups.
+fn laid(pages: &[u8], columns: &[(usize, usize)], values: i64, again: bool) -> Vec<u8> {
+    let mut file = b"PAR1".to_vec();
+    file.extend(pages);
+    let leaf = |i: usize| {
+        Thrift::default()
+            .choice(1, 2)
+            .choice(3, 0)
+            .text(4, &format!("x{i}"))
+    };
+    let schema = |n: usize| {
+        let root = Thrift::default().text(4, "root").choice(5, n as i64);
+        std::iter::once(root)
+            .chain((0..n).map(leaf))
+            .collect::<Vec<_>>()
+    };
+    let chunk = |(at, bytes): &(usize, usize)| {
+        let place = Thrift::default()
+            .choice(1, 2)
+            .choice(4, 1)
+            .int(5, values)
+            .int(7, *bytes as i64)
+            .int(9, *at as i64 + 4);
+        Thrift::default().within(3, place)
+    };
+    let group = Thrift::default()
+        .list(1, columns.iter().map(chunk).collect())
+        .int(3, values);
+    let mut footer = Thrift::default()
+        .choice(1, 1)
+        .list(2, schema(columns.len()))
+        .int(3, values)
+        .list(4, vec![group]);
+    if again {
+        // A field's number may be said in full, in any order.
+        footer.bytes.push(9);
+        footer.varint(4);
+        footer.bytes.push(15 << 4 | 12);
+        let schema = schema(columns.len() + 1);
+        footer.varint(schema.len() as u64);
+        for element in schema {
+            footer.bytes.extend(element.end());
+        }
+    }
+    let footer = footer.end();
+    let n = footer.len() as u32;
+    file.extend(footer);
+    file.extend(n.to_le_bytes());
+    file.extend(b"PAR1");
+    file
+}
+
+/// A page of required integers under Snappy, as many as it says.
+fn page(values: usize) -> Vec<u8> {
+    let plain = vec![0u8; values * 8];
+    let stored = snap::raw::Encoder::new()
+        .compress_vec(&plain)
+        .expect("fits");
+    let data = Thrift::default()
+        .choice(1, values as i64)
+        .choice(2, 0)
+        .choice(3, 3)
+        .choice(4, 3);
+    let mut page = Thrift::default()
+        .choice(1, 0)
+        .choice(2, plain.len() as i64)
+        .choice(3, stored.len() as i64)
+        .within(5, data)
+        .end();
+    page.extend(stored);
+    page
+}
+
+#[test]
+fn columns_are_named_once_and_lie_apart() {
+    // DS-11
+    let one = page(100);
+    let two = [one.clone(), one.clone()].concat();
+    let apart = [(0, one.len()), (one.len(), one.len())];
+    let rows = read(&laid(&two, &apart, 100, false)).expect("reads");
+    assert_eq!((rows.len(), rows[0].len()), (100, 2));
+    let reason = |file: &[u8]| match read(file).expect_err("refused") {
+        TabularError::ParquetForm { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
+    // One page of a few bytes that any number of columns decompress.
+    let same = vec![(0, one.len()); 200];
+    assert!(reason(&laid(&one, &same, 100, false)).contains("overlap"));
+    // Rows of one cell under two headers.
+    let twice = laid(&one, &[(0, one.len())], 100, true);
+    assert_eq!(reason(&twice), "columns are named twice");
+}
+
+#[test]
+fn what_all_columns_hold_is_limited() {
+    // DS-11: each page within its own limit.
+    let one = page(1000);
+    let places: Vec<(usize, usize)> = (0..8).map(|i| (i * one.len(), one.len())).collect();
+    let file = laid(&one.repeat(8), &places, 1000, false);
+    let rows = |limit: u64| {
+        let config = SchemaConfig::new("t");
+        let mut records = Records::open(Cursor::new(&file), &config).expect("opens");
+        records.room = Room::new(limit);
+        let mut rows = 0;
+        while records.next()?.is_some() {
+            rows += 1;
+        }
+        Ok::<_, TabularError>(rows)
+    };
+    assert_eq!(rows(8 * 8000).expect("fits"), 1000);
+    match rows(8 * 8000 - 1) {
+        Err(TabularError::ParquetForm { what, reason }) => {
+            assert_eq!(what, "page");
+            assert!(
+                reason.contains("64000") && reason.contains("63999"),
+                "{reason}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    // A page that is read to its end gives its room back.
+    let small = page(10);
+    let pages = small.repeat(100);
+    let file = laid(&pages, &[(0, pages.len())], 1000, false);
+    let config = SchemaConfig::new("t");
+    let mut records = Records::open(Cursor::new(&file), &config).expect("opens");
+    records.room = Room::new(80);
+    let mut rows = 0;
+    while records.next().expect("reads").is_some() {
+        rows += 1;
+    }
+    assert_eq!(rows, 1000);
+}
+
+#[test]
+fn pages_without_values_come_to_an_end() {
+    // DS-11: some are read over, a million are not.
+    let few = [page(0).repeat(20), page(5)].concat();
+    assert_eq!(
+        read(&laid(&few, &[(0, few.len())], 5, false))
+            .expect("reads")
+            .len(),
+        5
+    );
+    let many = [page(0).repeat(1025), page(5)].concat();
+    match read(&laid(&many, &[(0, many.len())], 5, false)) {
+        Err(TabularError::ParquetForm { reason, .. }) => {
+            assert_eq!(reason, "more than 1024 without a value");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn cells_that_are_no_bytes_are_counted_before_they_are_read() {
+    // DS-11: 2^21 rows of 250 columns would be read for hours, from no bytes at all.
+    let one = page(1);
+    let file = laid(&one, &vec![(0, 0); 250], 1 << 21, false);
+    let config = SchemaConfig::new("t");
+    match Records::open(Cursor::new(&file), &config).err() {
+        Some(TabularError::TooManyCells { limit, value }) => {
+            assert_eq!((limit, value), (1 << 28, 250 << 21));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 proptest! {
     /// Whatever is changed, there is an answer and no panic, in bounded memory.
     #[test]

@@ -8,6 +8,7 @@ pub fn result_rows(decoded: &[Decoded]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for d in decoded {
         let what = match d.over {
+            MatrixRef::Traced { .. } if d.title() != d.label => d.title(),
             MatrixRef::Traced { .. } => format!("{} (mean)", d.label),
             MatrixRef::Chunk { chunk, .. } => format!("{} (chunk {chunk})", d.label),
         };

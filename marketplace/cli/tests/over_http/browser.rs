@@ -173,7 +173,7 @@ async fn a_buyers_page_orders_and_opens_in_custodian_held_custody() {
         6,
         "visits, its square and age in two segments"
     );
-    for (label, column) in [("sum of visits", 1), ("sum of age", 2)] {
+    for (label, column) in [("mean of visits", 1), ("mean of age", 2)] {
         for plan in ["0", "1"] {
             let is = |o: &&Value| {
                 o["label"] == label && o["segment"] == format!("plan = {plan}").as_str()

@@ -103,8 +103,8 @@ async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
     assert_eq!(variances.len(), 2);
     for v in variances {
         let segment = v["segment"].as_str().expect("a segment");
-        let mean = value("sum of visits", segment);
-        let expected = value("sum of visits^2", segment) - mean * mean;
+        let mean = value("mean of visits", segment);
+        let expected = value("mean of visits^2", segment) - mean * mean;
         assert!(expected > 0.0 && (v["value"].as_f64().expect("a number") - expected).abs() < 1e-9);
     }
     let order = done["result"]["order"].as_str().expect("an id").to_owned();

@@ -164,7 +164,7 @@ fn check_values(result: &Value, csv: &str) {
     for (plan, mean) in means(csv) {
         let of = outputs.iter().find(|v| {
             let of_plan = text(&v["segment"]).ends_with(&plan);
-            v["label"] == "sum of visits" && of_plan
+            v["label"] == "mean of visits" && of_plan
         });
         let of = of.unwrap_or_else(|| panic!("no mean of plan {plan}: {result}"));
         let found = of["values"][0].as_f64().expect("a number");

@@ -119,7 +119,7 @@ impl Orders<'_> {
             .iter()
             .zip(values)
             .map(|(d, integers)| {
-                json!({ "label": d.label, "segment": d.segment, "rows": d.rows, "values": d.values,
+                json!({ "label": d.title(), "segment": d.segment, "rows": d.rows, "values": d.values,
                     "noise_deviation": real_noise(&program, d, noise),
                     "integers": integers.iter().map(ToString::to_string).collect::<Vec<_>>() })
             })
@@ -158,6 +158,40 @@ pub fn real_noise(program: &Program, d: &Decoded, noise: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mean_is_called_a_mean() {
+        let decoded = |label: &str, over| Decoded {
+            label: label.into(),
+            vector: 0,
+            over,
+            segment: "all".into(),
+            rows: 2,
+            values: vec![1.5],
+        };
+        let (mean, rows) = (
+            MatrixRef::Traced { segment: 0 },
+            MatrixRef::Chunk {
+                segment: 0,
+                chunk: 0,
+            },
+        );
+        for (label, over, title) in [
+            ("sum of age", mean, "mean of age"),
+            ("sum of age^2", mean, "mean of age^2"),
+            ("score", mean, "score"),
+            // Each row's own value: no mean.
+            ("sum of age", rows, "sum of age"),
+        ] {
+            assert_eq!(decoded(label, over).title(), title);
+        }
+        // What is derived goes by the program's own labels.
+        let moments = [decoded("sum of age", mean), decoded("sum of age^2", mean)];
+        let found = variances(&moments);
+        assert_eq!(found.len(), 1);
+        let v = &found[0];
+        assert_eq!((v.column, v.value), ("age", 1.5 - 1.5 * 1.5));
+    }
 
     #[test]
     fn a_variance_carries_the_noise_of_both_its_moments() {

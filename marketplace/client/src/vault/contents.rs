@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fmt};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Id, Key, SigningKey};
+use veilbourse_eval::SecretKey;
 use zeroize::Zeroizing;
 
 /// Of the contents.
@@ -158,7 +159,7 @@ pub struct Contents {
     pub version: u16,
     /// What files in a page's storage are sealed under (VLT-7).
     pub storage_key: Secret,
-    /// Signing keys, the newest last.
+    /// Signing keys; the last signs.
     pub keys: Vec<SigningEntry>,
     /// Marketplace keys by server.
     pub pins: BTreeMap<String, Key>,
@@ -201,8 +202,22 @@ impl Contents {
         for key in &self.keys {
             key.signing()?;
         }
+        for d in &self.datasets {
+            let wrong = |what: &str| VaultError::Contents {
+                reason: format!("dataset {}: {what}", d.root),
+            };
+            SecretKey::decode(&d.data_key.0).map_err(|e| wrong(&format!("its key: {e}")))?;
+            if d.dealer_key.as_ref().is_some_and(|k| k.array().is_none()) {
+                return Err(wrong("its dealer's secret has not 32 bytes"));
+            }
+        }
         for order in &self.orders {
-            order.digest()?;
+            let digest = order.digest()?;
+            if order.ticket.result_secret.0.len() != 32 {
+                return Err(VaultError::Contents {
+                    reason: format!("order {digest}: its result key has not 32 bytes"),
+                });
+            }
         }
         Ok(())
     }
@@ -211,9 +226,12 @@ impl Contents {
     /// replaced but by what says more of the same thing. A backup from this
     /// browser brings back the storage key by replacing the vault, not by this.
     pub fn merge(&mut self, other: Self) -> Result<(), VaultError> {
+        // The newest of one's own goes on signing: a file that is added must not put
+        // its key in that place.
+        let mut added = Vec::new();
         for key in other.keys {
             match self.keys.iter_mut().find(|k| k.key == key.key) {
-                None => self.keys.push(key),
+                None => added.push(key),
                 Some(known) => {
                     for account in key.accounts {
                         if !known.accounts.contains(&account) {
@@ -223,6 +241,7 @@ impl Contents {
                 }
             }
         }
+        self.keys.splice(..0, added);
         for (server, key) in other.pins {
             self.pins.entry(server).or_insert(key);
         }
@@ -230,8 +249,11 @@ impl Contents {
             match self.datasets.iter_mut().find(|d| d.root == dataset.root) {
                 None => self.datasets.push(dataset),
                 Some(known) => {
-                    known.dealer_key = known.dealer_key.take().or(dataset.dealer_key);
-                    known.dealer_plan = known.dealer_plan.take().or(dataset.dealer_plan);
+                    // A plan goes with its key.
+                    if known.dealer_key.is_none() || known.dealer_key == dataset.dealer_key {
+                        known.dealer_key = known.dealer_key.take().or(dataset.dealer_key);
+                        known.dealer_plan = known.dealer_plan.take().or(dataset.dealer_plan);
+                    }
                     known.listing = known.listing.take().or(dataset.listing);
                 }
             }

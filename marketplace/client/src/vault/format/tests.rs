@@ -158,7 +158,31 @@ fn authentic_contents_are_still_held_to_their_form() {
         c.keys[0].seed = Secret(Zeroizing::new(vec![9; 32]));
     });
     let short = seal_of(&|c| c.storage_key = Secret(Zeroizing::new(vec![1; 31])));
-    for bad in [anothers_seed, short] {
+    let with = |data: usize, dealer: usize| {
+        seal_of(&|c| {
+            let mut key = vec![0; data];
+            if let Some(version) = key.first_mut() {
+                *version = 1;
+            }
+            c.datasets.push(super::super::DatasetEntry {
+                root: veilbourse_core::digest::Digest([3; 32]),
+                name: "d".into(),
+                created: 1,
+                data_key: Secret(Zeroizing::new(key)),
+                dealer_key: Some(Secret(Zeroizing::new(vec![8; dealer]))),
+                dealer_plan: None,
+                listing: None,
+            });
+        })
+    };
+    assert!(Vault::open(&with(514, 32), PASS).is_ok());
+    for bad in [
+        anothers_seed,
+        short,
+        with(513, 32),
+        with(515, 32),
+        with(514, 31),
+    ] {
         assert!(matches!(refused(&bad, PASS), VaultError::Contents { .. }));
     }
 }
@@ -197,10 +221,27 @@ fn merging_adds_and_replaces_nothing() {
     a.merge(b).expect("merged");
     assert_eq!(a.storage_key, storage);
     assert_eq!(a.keys.len(), 2);
-    assert_eq!(a.keys[0].accounts, [id(1)]);
+    // Whoever made the other file does not sign from here.
+    assert_eq!((&a.keys[0], a.keys[1].key), (&other, shared.key));
+    assert_eq!(a.keys[1].accounts, [id(1)]);
     assert_eq!((a.pins["here"], a.pins["there"]), (shared.key, other.key));
     assert_eq!(a.datasets, [dataset(true)]);
     assert_eq!(a.unsaved, 1);
+    // Where there was no key, the newest of theirs signs.
+    let (mut none, mut theirs) = (Contents::new(&mut rng), Contents::new(&mut rng));
+    theirs.keys = vec![shared.clone(), other.clone()];
+    none.merge(theirs).expect("merged");
+    assert_eq!(none.keys, [shared, other]);
+    // A plan goes with its key alone.
+    let mut keyed = dataset(true);
+    keyed.dealer_plan = None;
+    let mut anothers = dataset(true);
+    anothers.dealer_key = Some(Secret(Zeroizing::new(vec![9; 32])));
+    let (mut mine, mut theirs) = (Contents::new(&mut rng), Contents::new(&mut rng));
+    mine.datasets.push(keyed.clone());
+    theirs.datasets.push(anothers);
+    mine.merge(theirs).expect("merged");
+    assert_eq!(mine.datasets, [keyed]);
 }
 
 #[test]
