@@ -59,8 +59,8 @@ export interface InitOutput {
     readonly given_vault: (a: number) => [number, number];
     readonly start: (a: any, b: number, c: number) => [number, number];
     readonly version: () => [number, number];
-    readonly wasm_bindgen__convert__closures_____invoke__h0225d27aa1d7e1a0: (a: number, b: number, c: any) => [number, number];
-    readonly wasm_bindgen__convert__closures_____invoke__h540d856b7b47600f: (a: number, b: number, c: any, d: any) => void;
+    readonly wasm_bindgen__convert__closures_____invoke__h07aa5e095a197146: (a: number, b: number, c: any) => [number, number];
+    readonly wasm_bindgen__convert__closures_____invoke__h3110da1c4a01498d: (a: number, b: number, c: any, d: any) => void;
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;

@@ -234,7 +234,7 @@ function __wbg_get_imports() {
                     const a = state0.a;
                     state0.a = 0;
                     try {
-                        return wasm_bindgen__convert__closures_____invoke__h540d856b7b47600f(a, state0.b, arg0, arg1);
+                        return wasm_bindgen__convert__closures_____invoke__h3110da1c4a01498d(a, state0.b, arg0, arg1);
                     } finally {
                         state0.a = a;
                     }
@@ -346,8 +346,8 @@ function __wbg_get_imports() {
             arg0.write(arg1 >>> 0, arg2, arg3);
         }, arguments); },
         __wbindgen_generic_0000000000000001: function(arg0, arg1) {
-            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 1063, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
-            const ret = makeMutClosure(arg0, arg1, wasm_bindgen__convert__closures_____invoke__h0225d27aa1d7e1a0);
+            // Cast intrinsic for `Closure(Closure { owned: true, function: Function { arguments: [Externref], shim_idx: 1026, ret: Result(Unit), inner_ret: Some(Result(Unit)) }, mutable: true }) -> Externref`.
+            const ret = makeMutClosure(arg0, arg1, wasm_bindgen__convert__closures_____invoke__h07aa5e095a197146);
             return ret;
         },
         __wbindgen_generic_0000000000000002: function(arg0, arg1) {
@@ -370,15 +370,15 @@ function __wbg_get_imports() {
     };
 }
 
-function wasm_bindgen__convert__closures_____invoke__h0225d27aa1d7e1a0(arg0, arg1, arg2) {
-    const ret = wasm.wasm_bindgen__convert__closures_____invoke__h0225d27aa1d7e1a0(arg0, arg1, arg2);
+function wasm_bindgen__convert__closures_____invoke__h07aa5e095a197146(arg0, arg1, arg2) {
+    const ret = wasm.wasm_bindgen__convert__closures_____invoke__h07aa5e095a197146(arg0, arg1, arg2);
     if (ret[1]) {
         throw takeFromExternrefTable0(ret[0]);
     }
 }
 
-function wasm_bindgen__convert__closures_____invoke__h540d856b7b47600f(arg0, arg1, arg2, arg3) {
-    wasm.wasm_bindgen__convert__closures_____invoke__h540d856b7b47600f(arg0, arg1, arg2, arg3);
+function wasm_bindgen__convert__closures_____invoke__h3110da1c4a01498d(arg0, arg1, arg2, arg3) {
+    wasm.wasm_bindgen__convert__closures_____invoke__h3110da1c4a01498d(arg0, arg1, arg2, arg3);
 }
 
 const GivenFinalization = (typeof FinalizationRegistry === 'undefined')
