@@ -122,9 +122,12 @@ impl Server {
     /// The same with an HTTP client of the caller's, for TLS as it wants it.
     #[cfg(not(target_family = "wasm"))]
     pub fn over(base: &str, http: reqwest::Client) -> Self {
+        // Not `..Self::new(base)`: a client of the default kind may not be possible
+        // where the caller's has TLS of its own.
         Self {
+            base: base.trim_end_matches('/').to_owned(),
+            token: None,
             transport: Transport { http },
-            ..Self::new(base)
         }
     }
 
