@@ -40,6 +40,7 @@ const CIRCUITS: &[(MatrixKind, usize)] = &[
     (MatrixKind::Traced, 64),
     (MatrixKind::Chunk, 8),
     (MatrixKind::Chunk, 16),
+    (MatrixKind::Chunk, 32),
 ];
 
 /// The folder of a market, held by this process alone.
