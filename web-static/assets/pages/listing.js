@@ -95,7 +95,7 @@ export async function page(ctx) {
           ask,
           h('hr'),
           facts([
-            ['Rows', count(shape.rows)], ['Columns', shape.columns.length], ['Segments', shape.segments.length],
+            ['Rows', count(shape.rows)], ['Columns', columnsOf(shape).length], ['Segments', shape.segments.length],
             policy ? ['Smallest cohort', plural(policy.min_cohort, 'row')] : null,
             ['Opened by', custodyWords(openers)],
           ]),
@@ -116,9 +116,17 @@ function priceCard(l) {
   return h('div', { class: 'stack' }, out, n.node, h('p', { class: 'small quiet' }, `${credits(l.priceOrder)} an order and ${credits(l.priceOutput)} for each value opened. A mean of one column over one segment is one value.`));
 }
 
+/**
+ * Those of the table, without squares and products.
+ * @param {import('../lib/market.js').Shape} shape
+ */
+function columnsOf(shape) {
+  return shape.columns.filter((c) => c.kind === 'numeric' || c.kind === 'category');
+}
+
 /** @param {import('../lib/market.js').Shape} shape */
 function columnTable(shape) {
-  const base = shape.columns.filter((c) => c.kind === 'numeric' || c.kind === 'category');
+  const base = columnsOf(shape);
   const moments = shape.columns.filter((c) => c.kind === 'square' || c.kind === 'product');
   /** @param {import('../lib/market.js').Column[]} rows @param {string} caption */
   const show = (rows, caption) => table({
