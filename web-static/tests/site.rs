@@ -255,7 +255,7 @@ fn the_core_is_opened_and_registered_in_one_place() {
     // WEB-9..11: what that place does is in `tests/vault.test.mjs` and
     // `tests/market.test.mjs`; here, that no page goes around it.
     for (name, text) in texts() {
-        let text = code(&text);
+        let text = code(text);
         let place = name == "assets/lib/vault.js";
         if !name.starts_with("assets/core/") {
             assert_eq!(text.contains("openCore("), place, "{name}");

@@ -40,6 +40,10 @@ pub mod vault;
 mod verify;
 mod watch;
 
+// Declared for their features alone (docs/decisions/0029).
+use rand_0_9 as _;
+use rustix as _;
+
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use rand::SeedableRng;
