@@ -186,8 +186,9 @@ async function show(how = {}) {
     view = {
       title: gone ? 'Not found' : 'Something went wrong',
       node: h('div', { class: 'stack' }, h('h1', null, gone ? 'Not found' : 'This page could not be shown'), gone ? empty('There is nothing here that you may see.', 'It may be gone, or belong to somebody else.', linkButton('Datasets', '/listings')) : failure(e, () => {
-        // Some browsers keep a module that was not fetched as failed.
-        if (e instanceof ApiError && e.code === 'PAGE_FETCH') location.reload();
+        // Some browsers keep a module that was not fetched as failed; loading the whole
+        // page anew helps there, and closes an open vault: the second time only.
+        if (unfetched > 1) location.reload();
         else void show();
       })),
     };
@@ -236,6 +237,9 @@ function scrollBack(y) {
   step();
 }
 
+/** How often in a row a page's code could not be fetched. */
+let unfetched = 0;
+
 /**
  * @param {string} path
  * @param {AbortSignal} signal
@@ -250,8 +254,10 @@ async function open(path, signal) {
   if ((route.signedIn || route.roles) && !session()) return mustSignIn();
   if (route.roles && !hasRole(...route.roles)) return wrongRole(route.roles);
   const module = await route.load().catch(() => {
+    unfetched += 1;
     throw new ApiError('PAGE_FETCH', 'This page could not be fetched: the marketplace cannot be reached, or is another version by now. Is your connection up?');
   });
+  unfetched = 0;
   return module.page({
     params, query: new URLSearchParams(location.search), hash: location.hash.slice(1), path, account: session(), signal, go,
     refresh: () => void show(),
