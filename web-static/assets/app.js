@@ -132,6 +132,8 @@ function signInPath() {
 
 /** @type {{abort: AbortController, leave?: (() => void | boolean) | undefined, busy?: (() => boolean) | undefined, door?: boolean | undefined, path: string} | null} */
 let present = null;
+/** How often in a row a page's code could not be fetched. */
+let unfetched = 0;
 let turn = 0;
 /** Where each entry of the history was scrolled to. @type {Map<string, number>} */
 const scrolls = new Map();
@@ -236,9 +238,6 @@ function scrollBack(y) {
   };
   step();
 }
-
-/** How often in a row a page's code could not be fetched. */
-let unfetched = 0;
 
 /**
  * @param {string} path
