@@ -31,6 +31,10 @@ pub fn to_graphql(e: &DomainError, reference: impl FnOnce(&DomainError) -> Strin
             }
             DomainError::RateLimited {
                 retry_after_seconds,
+            }
+            | DomainError::QueueFull {
+                retry_after_seconds,
+                ..
             } => {
                 x.set("retryAfterSeconds", retry_after_seconds.to_string());
             }

@@ -2,9 +2,12 @@
 //! short text stand for a tree of any size, and the library walks the tree: so
 //! its size is computed here first, each fragment once.
 
-use crate::to_graphql;
+use crate::{
+    federation::{MAX_ENTITIES, MAX_MANIFESTS},
+    to_graphql,
+};
 use async_graphql::{
-    Name, Pos, Positioned, Request, ServerError, ServerResult,
+    Name, Pos, Positioned, Request, ServerError, ServerResult, Value, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextPrepareRequest},
     parser::types::{
         Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition,
@@ -59,8 +62,10 @@ impl Extension for DocumentLimits {
         let mut request = request;
         let name = request.operation_name.clone();
         // Parsed once: the request keeps the document.
+        let variables = request.variables.clone();
         let document = parsed(&mut request)?;
         check(document).map_err(server_error)?;
+        entities(document, &variables).map_err(server_error)?;
         let kind = selected(document, name.as_deref()).map(|o| o.node.ty);
         if ctx.data_opt::<SubscriptionsOnly>().is_some()
             && kind.is_some_and(|k| k != OperationType::Subscription)
@@ -90,6 +95,78 @@ pub fn may_be_large(request: &mut Request) -> bool {
             Selection::Field(f) => LARGE.contains(&f.node.name.node.as_str()),
             _ => false,
         })
+}
+
+/// The kind and name of an operation's one root field; nothing where there are
+/// several, or fragments.
+pub fn single_root(request: &mut Request) -> Option<(OperationType, String)> {
+    let name = request.operation_name.clone();
+    let operation = selected(parsed(request).ok()?, name.as_deref())?;
+    match operation.node.selection_set.node.items.as_slice() {
+        [one] => match &one.node {
+            Selection::Field(f) => Some((operation.node.ty, f.node.name.node.to_string())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// PAR-15: representations cost a look-up each, which complexity does not count.
+/// In operations only, where each is written once.
+fn entities(document: &ExecutableDocument, variables: &Variables) -> Result<(), DomainError> {
+    let mut manifests = false;
+    for f in document.fragments.values() {
+        if !of_entities(&f.node.selection_set.node, &mut manifests).is_empty() {
+            return Err(DomainError::invalid(
+                "document",
+                "_entities belongs into the operation, not into a fragment",
+            ));
+        }
+    }
+    let mut asked = 0usize;
+    for (_, operation) in document.operations.iter() {
+        let definitions = &operation.node.variable_definitions;
+        for f in of_entities(&operation.node.selection_set.node, &mut manifests) {
+            let given = |name: Name| {
+                let stated = definitions.iter().find(|d| d.node.name.node == name);
+                let stated = stated.and_then(|d| d.node.default_value.as_ref());
+                let found = variables.get(&name).or(stated.map(|v| &v.node));
+                found.cloned().ok_or(())
+            };
+            let argument = f.get_argument("representations");
+            let all = argument.and_then(|a| a.node.clone().into_const_with(given).ok());
+            asked = asked.saturating_add(match all {
+                Some(Value::List(all)) => all.len(),
+                _ => 1,
+            });
+        }
+    }
+    match (asked, manifests) {
+        (0, _) => Ok(()),
+        (n, true) => at_most("representations with manifests", MAX_MANIFESTS, n),
+        (n, false) => at_most("representations", MAX_ENTITIES, n),
+    }
+}
+
+/// Each `_entities` of a selection; notes whether `manifest` is in it.
+fn of_entities<'a>(set: &'a SelectionSet, manifests: &mut bool) -> Vec<&'a Field> {
+    let (mut found, mut waiting) = (Vec::new(), vec![set]);
+    while let Some(set) = waiting.pop() {
+        for item in &set.items {
+            match &item.node {
+                Selection::Field(f) => {
+                    *manifests |= f.node.name.node == "manifest";
+                    if f.node.name.node == "_entities" {
+                        found.push(&f.node);
+                    }
+                    waiting.push(&f.node.selection_set.node);
+                }
+                Selection::InlineFragment(f) => waiting.push(&f.node.selection_set.node),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+    found
 }
 
 fn server_error(e: DomainError) -> ServerError {
@@ -365,6 +442,56 @@ mod tests {
             "{",
         ] {
             assert!(!large(not), "{not}");
+        }
+    }
+
+    #[test]
+    fn representations_are_counted() {
+        // PAR-15
+        let code_of = |text: &str, n: usize| {
+            let one = async_graphql::value!({ "__typename": "Order", "id": "x" });
+            let mut request = Request::new(text);
+            if n > 0 {
+                let all = Value::List(vec![one; n]);
+                request.variables.insert(Name::new("r"), all);
+            }
+            let schema = crate::builder().finish();
+            code(&futures::executor::block_on(schema.execute(request)))
+        };
+        let plain =
+            "query($r: [_Any!]!) { _entities(representations: $r) { ... on Order { id } } }";
+        assert_eq!(code_of(plain, MAX_ENTITIES + 1), "TOO_LARGE");
+        assert_ne!(code_of(plain, MAX_ENTITIES), "TOO_LARGE");
+        let twice = "query($r: [_Any!]!) { a: _entities(representations: $r) { __typename }
+                     b: _entities(representations: $r) { __typename } }";
+        assert_eq!(code_of(twice, MAX_ENTITIES / 2 + 1), "TOO_LARGE");
+        let heavy = "query($r: [_Any!]!) { _entities(representations: $r) { ... on Listing { manifest } } }";
+        assert_eq!(code_of(heavy, MAX_MANIFESTS + 1), "TOO_LARGE");
+        let hidden = "query($r: [_Any!]!) { ...F } fragment F on Query
+                      { _entities(representations: $r) { __typename } }";
+        assert_eq!(code_of(hidden, 1), "INVALID");
+        let list = "{id: \"x\"} ".repeat(MAX_ENTITIES + 1);
+        let stated = format!(
+            "query($r: [_Any!]! = [{list}]) {{ _entities(representations: $r) {{ __typename }} }}"
+        );
+        assert_eq!(code_of(&stated, 0), "TOO_LARGE");
+        let literal = format!("{{ _entities(representations: [{list}]) {{ __typename }} }}");
+        assert_eq!(code_of(&literal, 0), "TOO_LARGE");
+    }
+
+    #[test]
+    fn one_root_field_is_one() {
+        let one = |text: &str| single_root(&mut Request::new(text));
+        assert_eq!(
+            one("mutation { placeOrder { id } }"),
+            Some((OperationType::Mutation, "placeOrder".into()))
+        );
+        for not in [
+            "mutation { a: placeOrder { id } b: placeOrder { id } }",
+            "mutation { ...F } fragment F on Mutation { logout }",
+            "{",
+        ] {
+            assert_eq!(one(not), None, "{not}");
         }
     }
 

@@ -100,6 +100,7 @@ pub struct SigningKey {
 
 /// An account.
 #[derive(Debug, SimpleObject)]
+#[graphql(complex)]
 pub struct Account {
     /// Its id.
     pub id: String,
@@ -111,6 +112,14 @@ pub struct Account {
     pub roles: Vec<AccountRole>,
     /// Signing keys.
     pub signing_keys: Vec<SigningKey>,
+    /// Whether the mail address was verified.
+    pub verified: bool,
+    /// Whether signing in asks for a second factor.
+    pub second_factor: bool,
+    /// When it was made, milliseconds since the epoch.
+    pub created_at: String,
+    /// active, suspended or deleted.
+    pub state: String,
 }
 
 impl Account {
@@ -128,6 +137,10 @@ impl Account {
                     revoked_at: k.revoked_at.map(|t| t.to_string()),
                 })
                 .collect(),
+            verified: a.verified_at.is_some(),
+            second_factor: a.second_factor,
+            created_at: a.created_at.to_string(),
+            state: a.state.name().into(),
         }
     }
 }

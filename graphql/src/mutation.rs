@@ -54,11 +54,18 @@ impl MarketMutation {
         Ok(Account::new(a, Vec::new()))
     }
 
-    /// Signs in.
-    async fn login(&self, ctx: &Context<'_>, mail: String, password: String) -> Result<Tokens> {
+    /// Signs in; `code` where a second factor is set, or one of its recovery
+    /// codes.
+    async fn login(
+        &self,
+        ctx: &Context<'_>,
+        mail: String,
+        password: String,
+        code: Option<String>,
+    ) -> Result<Tokens> {
         pass(ctx, Surface::Mutation, "login")?;
         let t = service(ctx)?
-            .login(caller(ctx)?, &mail, &password)
+            .login(caller(ctx)?, &mail, &password, code.as_deref())
             .await
             .map_err(refuse(ctx))?;
         Ok(t.into())
@@ -172,34 +179,45 @@ impl MarketMutation {
 
     /// Takes no new orders.
     async fn pause_listing(&self, ctx: &Context<'_>, id: String) -> Result<Listing> {
-        step(ctx, "pauseListing", id, |_| Ok(ListingStep::Pause)).await
+        step(ctx, "pauseListing", id, ListingStep::Pause).await
     }
 
     /// Takes orders again.
     async fn resume_listing(&self, ctx: &Context<'_>, id: String) -> Result<Listing> {
-        step(ctx, "resumeListing", id, |_| Ok(ListingStep::Resume)).await
+        step(ctx, "resumeListing", id, ListingStep::Resume).await
     }
 
     /// Takes it out for good.
     async fn withdraw_listing(&self, ctx: &Context<'_>, id: String) -> Result<Listing> {
-        step(ctx, "withdrawListing", id, |_| Ok(ListingStep::Withdraw)).await
+        step(ctx, "withdrawListing", id, ListingStep::Withdraw).await
     }
 
-    /// Publishes or sends back (admin).
+    /// Publishes or sends back (admin). `seen` is the listing's `updatedAt` that
+    /// was looked at: if it changed meanwhile, nothing is decided (`CONFLICT`).
     async fn review_listing(
         &self,
         ctx: &Context<'_>,
         id: String,
         decision: ReviewDecision,
         #[graphql(default)] reason: String,
+        seen: Option<String>,
     ) -> Result<Listing> {
-        step(ctx, "reviewListing", id, |by| {
-            Ok(match decision {
-                ReviewDecision::Approve => ListingStep::Approve { by },
-                ReviewDecision::Reject => ListingStep::Reject { by, reason },
-            })
-        })
-        .await
+        let p = pass(ctx, Surface::Mutation, "reviewListing")?;
+        let by = p.viewer().account().map_err(refuse(ctx))?;
+        let bad = |s: &str| refuse(ctx)(DomainError::invalid("seen", format!("{s:?} is no time")));
+        let seen = seen.map(|s| s.parse().map_err(|_| bad(&s))).transpose()?;
+        let step = match decision {
+            ReviewDecision::Approve => ListingStep::Approve { by },
+            ReviewDecision::Reject => ListingStep::Reject {
+                by,
+                reason: reason.clone(),
+            },
+        };
+        let l = service(ctx)?
+            .review_listing(&p, parsed(ctx, &id)?, step, &reason, seen)
+            .await
+            .map_err(refuse(ctx))?;
+        Ok(Listing(l))
     }
 
     /// Asks for a deposit; the same key again answers the same.
@@ -313,16 +331,10 @@ impl MarketMutation {
     }
 }
 
-async fn step(
-    ctx: &Context<'_>,
-    name: &str,
-    id: String,
-    make: impl FnOnce(veilbourse_domain::id::AccountId) -> veilbourse_domain::Result<ListingStep>,
-) -> Result<Listing> {
+async fn step(ctx: &Context<'_>, name: &str, id: String, step: ListingStep) -> Result<Listing> {
     let p = pass(ctx, Surface::Mutation, name)?;
-    let by = p.viewer().account().map_err(refuse(ctx))?;
     let l = service(ctx)?
-        .step_listing(&p, parsed(ctx, &id)?, make(by).map_err(refuse(ctx))?)
+        .step_listing(&p, parsed(ctx, &id)?, step)
         .await
         .map_err(refuse(ctx))?;
     Ok(Listing(l))

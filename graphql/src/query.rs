@@ -5,8 +5,8 @@
 use crate::{
     Account, AuditCheck, AuditEntry, Balance, Caller, CashRequestEntry, KeyNode,
     LedgerAccountEntry, LedgerCheck, ListingObject, ListingTickets, MachineEntry, MachineRole,
-    Marketplace, Money, OrderProgress, PriceSplit, Quote, Reveals, Service, TransferEntry,
-    error::to_graphql, listing_reason, refund_reason,
+    Marketplace, Money, OrderProgress, PriceSplit, Quote, Reveals, ReviewEntry, Service,
+    TransferEntry, error::to_graphql, listing_reason, refund_reason,
 };
 use async_graphql::{
     Context, Enum, InputObject, Json, Object, Result,
@@ -30,6 +30,8 @@ use veilbourse_domain::{
 /// A list with cursors.
 pub type List<T> = Connection<String, T, EmptyFields, EmptyFields>;
 
+/// Longest text to search for, in bytes.
+const MAX_SEARCH: usize = 200;
 /// Items on a page unless told otherwise.
 const PAGE: u32 = 20;
 
@@ -60,11 +62,27 @@ pub(crate) fn parsed<T: FromStr<Err = DomainError>>(ctx: &Context<'_>, s: &str) 
     s.parse().map_err(refuse(ctx))
 }
 
-fn page(ctx: &Context<'_>, first: Option<u32>, after: Option<String>) -> Result<PageRequest> {
+pub(crate) fn page(
+    ctx: &Context<'_>,
+    first: Option<u32>,
+    after: Option<String>,
+) -> Result<PageRequest> {
     PageRequest::new(first.unwrap_or(PAGE), after).map_err(refuse(ctx))
 }
 
-fn list<T, U: async_graphql::OutputType>(
+/// A text to search for: each of its words is looked for in every row (GQL-1).
+fn searched(ctx: &Context<'_>, text: Option<String>) -> Result<Option<String>> {
+    match text {
+        Some(s) if s.len() > MAX_SEARCH => Err(refuse(ctx)(DomainError::TooLarge {
+            field: "search",
+            limit: MAX_SEARCH as u64,
+            value: s.len() as u64,
+        })),
+        s => Ok(s),
+    }
+}
+
+pub(crate) fn list<T, U: async_graphql::OutputType>(
     page: Page<T>,
     after: bool,
     into: impl Fn(T) -> U,
@@ -124,6 +142,29 @@ impl Listing {
     /// Milliseconds since the epoch.
     async fn created_at(&self) -> String {
         self.0.created_at.to_string()
+    }
+    /// The custodian's name.
+    #[graphql(complexity = "2")]
+    async fn owner_name(&self, ctx: &Context<'_>) -> Result<String> {
+        let store = service(ctx)?.store();
+        let owner = store.account(self.0.owner).await.map_err(refuse(ctx))?;
+        Ok(owner.name)
+    }
+    /// When it last changed, milliseconds since the epoch: `seen` of
+    /// `reviewListing`.
+    async fn updated_at(&self) -> String {
+        self.0.updated_at.to_string()
+    }
+    /// The history of its review, oldest first; empty but for the owner and
+    /// staff.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<ReviewEntry>> {
+        if !self.visible_in_full(ctx) {
+            return Ok(Vec::new());
+        }
+        let all = service(ctx)?.store().reviews(self.0.id).await;
+        let all = all.map_err(refuse(ctx))?;
+        Ok(all.into_iter().map(Into::into).collect())
     }
     /// Price of an order, from the newest policy.
     async fn price_order(&self) -> Option<Money> {
@@ -221,6 +262,13 @@ impl Order {
     async fn listing(&self) -> String {
         self.0.listing.to_string()
     }
+    /// Its title, for the order's parties also once it is withdrawn.
+    #[graphql(complexity = "2")]
+    async fn listing_title(&self, ctx: &Context<'_>) -> Result<String> {
+        let store = service(ctx)?.store();
+        let listing = store.listing(self.0.listing).await.map_err(refuse(ctx))?;
+        Ok(listing.title)
+    }
     /// The digest of the signed order.
     async fn digest(&self) -> String {
         self.0.terms.digest.to_string()
@@ -237,6 +285,16 @@ impl Order {
     /// Values revealed.
     async fn values(&self) -> String {
         self.0.values.to_string()
+    }
+    /// What was asked for, as the order's parties see it: the program with its
+    /// public weights; of private ones the commitment.
+    #[graphql(complexity = "50")]
+    async fn program(&self, ctx: &Context<'_>) -> Result<Json<Value>> {
+        let store = service(ctx)?.store();
+        let signed = store.document(self.0.id, DocumentKind::Order).await;
+        let signed = signed.map_err(refuse(ctx))?;
+        let mut document: Value = serde_json::from_str(&signed.text)?;
+        Ok(Json(document["body"]["program"].take()))
     }
     /// Milliseconds since the epoch.
     async fn placed_at(&self) -> String {
@@ -369,7 +427,7 @@ impl MarketQuery {
         let p = pass(ctx, Surface::Query, "listings")?;
         let ListingSort::Newest = sort;
         let mut f = ListingFilter {
-            search,
+            search: searched(ctx, search)?,
             ..ListingFilter::default()
         };
         if filter.is_some_and(|f| f.mine) {
@@ -523,7 +581,7 @@ impl MarketQuery {
         cash(ctx, "withdrawals", TransferKind::Withdrawal, first, after).await
     }
 
-    /// Pods and key nodes.
+    /// Pods and key nodes: those that are approved, and one's own; staff see all.
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn machines(
         &self,
@@ -532,29 +590,36 @@ impl MarketQuery {
         first: Option<u32>,
         after: Option<String>,
     ) -> Result<List<MachineEntry>> {
-        pass(ctx, Surface::Query, "machines")?;
+        let p = pass(ctx, Surface::Query, "machines")?;
+        // ACC-6: what waits or was refused is its operator's and staff's.
+        let seen_by = match p.viewer().sees_all() {
+            true => None,
+            false => Some(p.viewer().account().map_err(refuse(ctx))?),
+        };
         let page = page(ctx, first, after)?;
         let found = service(ctx)?
             .store()
-            .machines(kind.map(Into::into), &page)
+            .machines(kind.map(Into::into), seen_by, &page)
             .await
             .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), Into::into))
     }
 
-    /// Accounts (staff).
+    /// Accounts, or those with a text in name or mail (staff).
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn accounts(
         &self,
         ctx: &Context<'_>,
         first: Option<u32>,
         after: Option<String>,
+        search: Option<String>,
     ) -> Result<List<Account>> {
         pass(ctx, Surface::Query, "accounts")?;
+        let search = searched(ctx, search)?;
         let page = page(ctx, first, after)?;
         let found = service(ctx)?
             .store()
-            .accounts(&page)
+            .accounts(search.as_deref(), &page)
             .await
             .map_err(refuse(ctx))?;
         Ok(list(found, page.after.is_some(), |a| {
@@ -670,7 +735,7 @@ impl MarketQuery {
         }
     }
 
-    /// Listings that wait for review (admin).
+    /// Listings that wait for review (staff).
     #[graphql(complexity = "first.unwrap_or(20) as usize * child_complexity / 2 + 1")]
     async fn review_queue(
         &self,

@@ -1,7 +1,7 @@
 //! What the resolvers need: the store for reading, and the market's acts. The
 //! server implements it.
 
-use crate::{KeyNode, ListingTickets, TicketOffer};
+use crate::{Committees, KeyNode, LetterService, ListingTickets, Partners, People, TicketOffer};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -25,6 +25,11 @@ pub struct Caller {
     pub viewer: Result<Viewer>,
     /// The peer's address, for rate limits.
     pub address: String,
+    /// Whether the request comes from the server's own machine, by its name
+    /// there and through no proxy that says so (MAIL-10).
+    pub local: bool,
+    /// What the program calls itself.
+    pub agent: String,
 }
 
 /// What everybody may know of the marketplace.
@@ -145,9 +150,11 @@ pub struct Progress {
 
 /// The market's acts. Each takes the pass of the policy table.
 #[async_trait]
-pub trait Service: Send + Sync {
+pub trait Service: Committees + LetterService + Partners + People + Send + Sync {
     /// For reading.
     fn store(&self) -> &dyn Store;
+    /// The time.
+    fn now(&self) -> Millis;
     /// Logs an internal error and names the log entry.
     fn reference(&self, e: &DomainError) -> String;
     /// What everybody may know.
@@ -162,8 +169,14 @@ pub trait Service: Send + Sync {
         password: &str,
         roles: Vec<Role>,
     ) -> Result<Account>;
-    /// ACC-2, ACC-3.
-    async fn login(&self, caller: &Caller, mail: &str, password: &str) -> Result<SessionTokens>;
+    /// ACC-2, ACC-3, ACC-11.
+    async fn login(
+        &self,
+        caller: &Caller,
+        mail: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<SessionTokens>;
     /// ACC-3.
     async fn refresh(&self, caller: &Caller, token: &str) -> Result<SessionTokens>;
     /// ACC-3.
@@ -186,7 +199,7 @@ pub trait Service: Send + Sync {
     async fn submit_listing(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
     /// DOC-3.
     async fn update_policy(&self, pass: &Pass, id: ListingId, policy: Value) -> Result<Listing>;
-    /// Pause, resume, withdraw (owner); approve, reject (admin).
+    /// The owner's own steps: pause, resume, withdraw.
     async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep) -> Result<Listing>;
 
     /// LED-4.

@@ -16,8 +16,9 @@ pub struct ListingTickets {
     pub rho_limit: f64,
     /// What they cost, spent or not.
     pub rho_dealt: f64,
-    /// The same as epsilon at `delta`.
-    pub epsilon_dealt: f64,
+    /// The same as epsilon at `delta`; null where the cut of the noise leaves
+    /// nothing of that delta.
+    pub epsilon_dealt: Option<f64>,
     /// The delta.
     pub delta: f64,
 }

@@ -14,6 +14,9 @@ mod m05_orders;
 mod m06_audit;
 mod m07_quotes_used;
 mod m08_committee;
+mod m09_mail;
+mod m10_people;
+mod m11_partners;
 mod schema;
 
 use sea_orm_migration::prelude::*;
@@ -34,6 +37,9 @@ impl MigratorTrait for Migrator {
             Box::new(m06_audit::Migration),
             Box::new(m07_quotes_used::Migration),
             Box::new(m08_committee::Migration),
+            Box::new(m09_mail::Migration),
+            Box::new(m11_partners::Migration),
+            Box::new(m10_people::Migration),
         ]
     }
 }

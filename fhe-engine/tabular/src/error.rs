@@ -36,6 +36,30 @@ pub enum TabularError {
         /// The limit.
         limit: u64,
     },
+    /// Bytes that are no Parquet file, or none that is whole (DS-11).
+    #[error("the Parquet file's {what}: {reason}")]
+    ParquetForm {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A column of a kind that is not read (DS-11).
+    #[error(
+        "column {column:?} is {what}, which is not read: drop it (columns.{column:?}.kind), or write it as numbers or texts"
+    )]
+    ParquetColumn {
+        /// The column.
+        column: String,
+        /// Its kind or encoding.
+        what: &'static str,
+    },
+    /// A compression that is not read (DS-11).
+    #[error("the Parquet file is compressed by {name}: write it with Snappy, or uncompressed")]
+    ParquetCodec {
+        /// Which.
+        name: &'static str,
+    },
     /// A quoted field is never closed.
     #[error("line {line}: a quoted field starts here and is never closed")]
     UnclosedQuote {
@@ -321,4 +345,33 @@ pub enum TabularError {
     /// The model weighs no encrypted column.
     #[error("the model weighs no encrypted column")]
     ModelEmpty,
+}
+
+impl TabularError {
+    /// The line and the column that a refusal names.
+    pub fn place(&self) -> (Option<u64>, Option<&str>) {
+        match self {
+            Self::UnknownType { line, column, .. }
+            | Self::NonFinite { line, column, .. }
+            | Self::OutOfRange { line, column, .. }
+            | Self::Missing { line, column, .. }
+            | Self::MissingKey { line, column }
+            | Self::TooManyCategories { line, column, .. } => (Some(*line), Some(column)),
+            Self::FieldTooLarge { line, .. }
+            | Self::TooManyColumns { line, .. }
+            | Self::UnclosedQuote { line }
+            | Self::NotUtf8 { line, .. }
+            | Self::Ragged { line, .. }
+            | Self::TooManySegments { line, .. }
+            | Self::Changed { line } => (Some(*line), None),
+            Self::MissingRule { column, .. } | Self::ParquetColumn { column, .. } => {
+                (None, Some(column))
+            }
+            Self::DuplicateHeader { name, .. }
+            | Self::NameClash { name }
+            | Self::UnknownColumn { name, .. }
+            | Self::ProductRange { name, .. } => (None, Some(name)),
+            _ => (None, None),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! CSV to quantised tables: schema inference, segments, second moments,
+//! CSV and Parquet to quantised tables: schema inference, segments, second moments,
 //! suppression, synthetic twin, and linear models over them.
 //!
 //! Rules DS-7..9 of `docs/spec/datasets.md`. The custodian calls [`build`] and
@@ -22,9 +22,12 @@ mod build;
 mod config;
 mod error;
 mod guard;
+mod input;
 mod model;
 mod names;
+mod parquet;
 mod plan;
+mod preview;
 pub mod quantise;
 mod reader;
 pub mod reference;
@@ -32,13 +35,17 @@ mod report;
 mod suppress;
 mod survey;
 mod twin;
+mod twin_csv;
 
 pub use build::{Built, build};
 pub use config::{
     ColumnConfig, Kind, Limits, Missing, Outside, SchemaConfig, SecondMoments, Suppression,
 };
 pub use error::TabularError;
+pub use input::is_parquet;
 pub use model::{BoundModel, Coverage, LinearModel, MAX_MODEL_BYTES, ModelKind};
 pub use plan::SegmentRows;
+pub use preview::{Preview, preview};
 pub use report::{ColumnReport, DropReason, Dropped, PublicReport, Report};
 pub use twin::{BINS, Marginal, Marginals, Twin};
+pub use twin_csv::TwinRows;

@@ -4,9 +4,10 @@
 use crate::{
     config::SchemaConfig,
     error::TabularError,
+    input::Records,
     names,
     quantise::{Quantiser, Range, dequantise, exp2, public_values},
-    reader::{Cell, Records},
+    reader::Cell,
     report::{DropReason, Dropped},
     survey::{Found, Survey, in_range},
 };
@@ -334,7 +335,7 @@ impl Plan {
         mut visit: impl FnMut(Row<'_>),
     ) -> Result<(), TabularError> {
         let mut records = Records::open(reader, config)?;
-        if records.headers.len() != self.sources.len() {
+        if records.headers().len() != self.sources.len() {
             return Err(TabularError::Changed { line: 1 });
         }
         let mut values = vec![0.0; self.base.len()];

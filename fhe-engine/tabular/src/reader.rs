@@ -42,23 +42,7 @@ impl<R: Read + Seek> Records<R> {
             .iter()
             .map(|h| h.trim().to_owned())
             .collect();
-        if headers.is_empty() {
-            return Err(TabularError::NoHeader);
-        }
-        let mut seen = HashMap::new();
-        for (i, h) in headers.iter().enumerate() {
-            if h.is_empty() {
-                return Err(TabularError::EmptyHeader { position: i + 1 });
-            }
-            names::source(h)?;
-            if let Some(first) = seen.insert(h, i) {
-                return Err(TabularError::DuplicateHeader {
-                    name: h.clone(),
-                    first: first + 1,
-                    second: i + 1,
-                });
-            }
-        }
+        check_headers(&headers)?;
         Ok(Self {
             inner,
             headers,
@@ -74,6 +58,28 @@ impl<R: Read + Seek> Records<R> {
         let line = self.record.position().map_or(0, csv::Position::line);
         Ok(Some((line, &self.record)))
     }
+}
+
+/// The names of a table's columns, whatever its format.
+pub(crate) fn check_headers(headers: &[String]) -> Result<(), TabularError> {
+    if headers.is_empty() {
+        return Err(TabularError::NoHeader);
+    }
+    let mut seen = HashMap::new();
+    for (i, h) in headers.iter().enumerate() {
+        if h.is_empty() {
+            return Err(TabularError::EmptyHeader { position: i + 1 });
+        }
+        names::source(h)?;
+        if let Some(first) = seen.insert(h, i) {
+            return Err(TabularError::DuplicateHeader {
+                name: h.clone(),
+                first: first + 1,
+                second: i + 1,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn refusal(e: csv::Error) -> TabularError {

@@ -6,9 +6,10 @@
 use crate::{
     config::{Kind, Missing, SchemaConfig},
     error::TabularError,
+    input::Records,
     names,
     quantise::MAX_MAGNITUDE,
-    reader::{Cell, Records},
+    reader::Cell,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -76,7 +77,7 @@ pub(crate) fn survey<R: Read + Seek>(
 ) -> Result<Survey, TabularError> {
     config.check()?;
     let mut records = Records::open(reader, config)?;
-    let headers = records.headers.clone();
+    let headers = records.headers().to_vec();
     let keys = key_positions(&headers, config)?;
     let kinds: Vec<Option<Kind>> = headers
         .iter()

@@ -535,9 +535,12 @@ impl Read for Changing {
 }
 
 impl Seek for Changing {
-    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
-        self.1 = Cursor::new(self.0.remove(0));
-        Ok(0)
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        // Each pass begins by asking for the length.
+        if matches!(to, SeekFrom::End(_)) {
+            self.1 = Cursor::new(self.0.remove(0));
+        }
+        self.1.seek(to)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use serde_json::{Value, json};
-use veilbourse_client::market::{self, Decide};
+use veilbourse_client::market::{self, Decide, Keep};
 use veilbourse_verify::terminal::printable;
 
 fn text(v: &Value) -> String {
@@ -43,9 +43,28 @@ pub async fn run(c: AdminCommand, json: bool) -> Result<bool> {
             }
             Ok(true)
         }
+        AdminCommand::Suspend { who, id, reason } => {
+            keep(&who, Keep::Suspend, &id, &reason, json).await
+        }
+        AdminCommand::Restore { who, id, reason } => {
+            keep(&who, Keep::Restore, &id, &reason, json).await
+        }
+        AdminCommand::ClearSecondFactor { who, id, reason } => {
+            keep(&who, Keep::ClearSecondFactor, &id, &reason, json).await
+        }
         AdminCommand::Ledger { who } => ledger(&who, json).await,
         AdminCommand::Audit { who } => audit(&who, json).await,
     }
+}
+
+async fn keep(who: &Who, what: Keep, id: &str, reason: &str, json: bool) -> Result<bool> {
+    market::keep(&session(who).await?, what, id, reason).await?;
+    if json {
+        out!("{}", json!({ "account": id, "done": true }));
+    } else {
+        out!("{id}: done, its owner is told");
+    }
+    Ok(true)
 }
 
 async fn queue(who: &Who, json: bool) -> Result<()> {

@@ -33,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the whole chain on real data, as all four users, and check it.
     Demo(DemoArgs),
+    /// Run the whole market on this machine, to be looked at in a browser.
+    Market(MarketArgs),
     /// Run the marketplace server.
     Serve(ServeArgs),
     /// Run a compute pod.
@@ -48,6 +50,9 @@ pub enum Command {
     /// What a buyer does.
     #[command(subcommand)]
     Buyer(BuyerCommand),
+    /// One's account: its mail address.
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// What an admin does.
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -58,6 +63,9 @@ pub enum Command {
     Srs(SrsCommand),
     /// Every proof's security, term by term, and the lattice figures.
     Security,
+    /// The file in which a browser keeps a person's secrets.
+    #[command(subcommand)]
+    Vault(crate::vault::VaultCommand),
     /// Shell completions on standard output.
     Completions {
         /// The shell.
@@ -81,6 +89,32 @@ pub struct Who {
     /// The password; better given in the environment than on the command line.
     #[arg(long, env = "VEILBOURSE_PASSWORD", hide_env_values = true)]
     pub password: String,
+    /// A code of the account's second factor, or one of its recovery codes.
+    #[arg(long, env = "VEILBOURSE_CODE", hide_env_values = true)]
+    pub code: Option<String>,
+}
+
+/// `veilbourse account ...`.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Verify a mail address by its link's token: what stands behind the # sign.
+    Verify {
+        /// The server.
+        #[arg(
+            long,
+            env = "VEILBOURSE_SERVER",
+            default_value = "http://127.0.0.1:8080"
+        )]
+        server: String,
+        /// The token.
+        token: String,
+    },
+    /// Have the letter that verifies the address sent again.
+    Resend {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+    },
 }
 
 /// The marketplace's key as it is known here.
@@ -188,6 +222,25 @@ impl std::str::FromStr for CommitteeSize {
         veilbourse_protocol::Committee::new(nodes, threshold).map_err(|e| e.to_string())?;
         Ok(Self { nodes, threshold })
     }
+}
+
+/// Arguments of `market`.
+#[derive(Debug, Args, Clone)]
+pub struct MarketArgs {
+    /// Where everything lies; a folder that is there already is gone on with.
+    #[arg(long, default_value = "veilbourse-market")]
+    pub dir: PathBuf,
+    /// Address to listen on: of this machine (loopback).
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: std::net::SocketAddr,
+    /// The committee of a new market: how many key nodes, and how many of them
+    /// open a result (3:2 where nothing is said).
+    #[arg(long, value_name = "NODES:THRESHOLD")]
+    pub committee: Option<CommitteeSize>,
+    /// List the RAND health-insurance table as a custodian, so that a buyer finds
+    /// something.
+    #[arg(long)]
+    pub sample: bool,
 }
 
 /// Arguments of `serve`.
@@ -372,7 +425,7 @@ pub enum CustodianCommand {
     },
     /// Show the schema, ranges and what would be suppressed, before encrypting.
     Inspect {
-        /// The CSV table.
+        /// The table: CSV or Parquet.
         data: PathBuf,
         /// Schema overrides (TOML).
         #[arg(long)]
@@ -380,7 +433,7 @@ pub enum CustodianCommand {
     },
     /// Encrypt a table into a folder that can be uploaded. Nothing leaves the machine.
     Encrypt {
-        /// The CSV table.
+        /// The table: CSV or Parquet.
         data: PathBuf,
         /// Schema overrides (TOML).
         #[arg(long)]
@@ -394,6 +447,11 @@ pub enum CustodianCommand {
         /// Columns whose squares are added (second moments).
         #[arg(long)]
         square: Vec<String>,
+        /// All randomness follows from these 64 hex digits: the same table gives the
+        /// same root on any machine. Whoever knows them reads the table; for
+        /// comparisons only.
+        #[arg(long, value_name = "HEX", hide = true, value_parser = digest)]
+        seed: Option<Digest>,
         /// Folder to write; must not exist.
         #[arg(long)]
         out: PathBuf,
@@ -730,6 +788,39 @@ pub enum AdminCommand {
         /// The account.
         #[command(flatten)]
         who: Who,
+    },
+    /// Suspend an account: its sessions end, nobody signs in.
+    Suspend {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, which its owner is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Restore a suspended account.
+    Restore {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, which its owner is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Remove an account's second factor, which its owner has lost.
+    ClearSecondFactor {
+        /// The account.
+        #[command(flatten)]
+        who: Who,
+        /// The other account's id.
+        id: String,
+        /// The reason, kept in the audit log.
+        #[arg(long)]
+        reason: String,
     },
     /// The audit log's last records and the check of its chain.
     Audit {

@@ -11,6 +11,8 @@ use crate::{
     show::{bytes, credits, money, table},
 };
 use anyhow::{Context, Result, bail};
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
@@ -22,13 +24,12 @@ use veilbourse_client::{
     dataset::DatasetFolder,
     dealing::{self, DealerFolder},
     http::Server,
-    market::{self, Session, login},
+    market::{self, Session, login_with},
 };
 use veilbourse_documents::{
     CommitteeFile, DOCUMENT_VERSION, EvaluationClass, Id, Key, Openers, Policy, QueryKind, Signed,
     SigningKey, Tickets, marketplace_id,
 };
-use veilbourse_eval::SecretKey;
 use veilbourse_privacy::Rho;
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 use veilbourse_verify::terminal::printable;
@@ -135,7 +136,8 @@ impl PolicyFile {
 
 /// Signs in.
 pub async fn session(who: &Who) -> Result<Session> {
-    Ok(login(&Server::new(&who.server), &who.email, &who.password).await?)
+    let server = Server::new(&who.server);
+    Ok(login_with(&server, &who.email, &who.password, who.code.as_deref()).await?)
 }
 
 /// Makes an account and registers its key.
@@ -157,7 +159,8 @@ pub async fn register(
     if json {
         out!(
             "{}",
-            json!({ "account": id, "key": public, "marketplace_key": marketplace })
+            json!({ "account": id, "key": public, "marketplace_key": marketplace,
+                "verification": "sent" })
         );
     } else {
         out!(
@@ -167,6 +170,10 @@ pub async fn register(
         out!(
             "marketplace key  {marketplace} (pinned in {}; compare it with what the operator tells you)",
             pin.pins.display()
+        );
+        out!(
+            "a letter to {} holds a link; `veilbourse account verify TOKEN` with what stands behind its # sign verifies the address",
+            who.email
         );
     }
     Ok(())
@@ -225,29 +232,36 @@ pub fn encrypt_to(
     out: &Path,
     progress: &Bars,
 ) -> Result<(DatasetFolder, EncryptTimes)> {
-    let mut rng = crate::rng(None);
-    let mut clock = std::time::Instant::now();
-    let mut lap = || {
-        let t = clock.elapsed().as_secs_f64();
-        clock = std::time::Instant::now();
-        t
-    };
-    let key = SecretKey::generate(&mut rng);
-    let keygen = lap();
-    let encrypted = custodian::encrypt(built, &key, &mut rng, progress)?;
-    let encrypt = lap();
-    let dataset = custodian::commit(built, encrypted, &mut rng, progress)?;
-    let proof = dataset.prove_listing()?;
-    let commit = lap();
-    let mut seed = [0u8; 32];
-    rand_core::Rng::fill_bytes(&mut rng, &mut seed);
-    let folder = DatasetFolder::create(out, built, &dataset, &key, &proof, seed, k_min.max(1))?;
+    encrypt_with(built, k_min, out, &mut crate::rng(None), progress)
+}
+
+/// The same with randomness given.
+pub fn encrypt_with(
+    built: &Built,
+    k_min: u64,
+    out: &Path,
+    rng: &mut impl rand_core::CryptoRng,
+    progress: &Bars,
+) -> Result<(DatasetFolder, EncryptTimes)> {
+    let start = std::time::Instant::now();
+    let clock = || start.elapsed().as_secs_f64();
+    let made = custodian::prepare(built, rng, &clock, progress)?;
+    let folder = DatasetFolder::create(
+        out,
+        built,
+        &made.dataset,
+        &made.key,
+        &made.proof,
+        made.twin_seed,
+        k_min.max(1),
+    )?;
+    let [keygen, encrypt, commit, prove] = made.seconds;
     Ok((
         folder,
         EncryptTimes {
             keygen,
             encrypt,
-            commit,
+            commit: commit + prove,
         },
     ))
 }
@@ -298,6 +312,7 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             name,
             segment,
             square,
+            seed,
             out,
         } => {
             if out.exists() {
@@ -306,8 +321,12 @@ pub async fn run(c: CustodianCommand, json: bool) -> Result<()> {
             let config = schema(file.as_deref(), name, &stem(&data), segment, square)?;
             let built = read_table(&data, &config)?;
             let bars = Bars::new(json);
+            if seed.is_some() && !json {
+                note!("a dataset whose randomness is known is no secret: for comparisons alone");
+            }
+            let mut rng = seed.map_or_else(|| crate::rng(None), |s| ChaCha20Rng::from_seed(s.0));
             let (folder, times) = tokio::task::block_in_place(|| {
-                encrypt_to(&built, config.suppression.k_min, &out, &bars)
+                encrypt_with(&built, config.suppression.k_min, &out, &mut rng, &bars)
             })?;
             let (all, _) = folder.bytes()?;
             let root = folder.manifest.root();

@@ -284,10 +284,12 @@ pub fn show_tickets(listing: &Value) {
     out!("{}", table(&header, &rows));
     let (limit, dealt) = (number(&t["rhoLimit"]), number(&t["rhoDealt"]));
     out!(
-        "  privacy: {dealt:.4} of {limit:.4} rho is dealt, {:.4} left; epsilon {:.3} at delta {:.0e}",
+        "  privacy: {dealt:.4} of {limit:.4} rho is dealt, {:.4} left; {}",
         (limit - dealt).max(0.0),
-        number(&t["epsilonDealt"]),
-        number(&t["delta"])
+        match t["epsilonDealt"].as_f64() {
+            Some(epsilon) => format!("epsilon {epsilon:.3} at delta {:.0e}", number(&t["delta"])),
+            None => format!("no epsilon at delta {:.0e}", number(&t["delta"])),
+        }
     );
 }
 

@@ -17,6 +17,7 @@ macro_rules! note {
     };
 }
 
+mod account;
 mod admin;
 pub mod args;
 mod buyer;
@@ -26,6 +27,7 @@ pub mod deal;
 pub mod demo;
 pub mod files;
 mod machines;
+mod market;
 mod member;
 mod pins;
 pub mod progress;
@@ -34,8 +36,13 @@ mod show;
 mod srs;
 mod train;
 pub mod train_args;
+pub mod vault;
 mod verify;
 mod watch;
+
+// Declared for their features alone (docs/decisions/0029).
+use rand_0_9 as _;
+use rustix as _;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -124,16 +131,19 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
     let json = cli.json;
     match cli.command {
         Command::Demo(a) => demo::run(a, json).await,
+        Command::Market(a) => market::run(&a, json).await.map(|()| true),
         Command::Serve(a) => machines::serve(a, json).await.map(|()| true),
         Command::Pod(a) => machines::pod(a, json).await.map(|()| true),
         Command::KeyNode(a) => machines::key_node(a, json).await.map(|()| true),
         Command::Committee(c) => member::run(&c, json).map(|()| true),
         Command::Custodian(c) => custodian::run(c, json).await.map(|()| true),
         Command::Buyer(c) => buyer::run(c, json).await,
+        Command::Account(c) => account::run(c, json).await.map(|()| true),
         Command::Admin(c) => admin::run(c, json).await,
         Command::Verify(a) => verify::run(&a, json),
         Command::Srs(c) => srs::run(c, json).map(|()| true),
         Command::Security => security::run(json),
+        Command::Vault(c) => vault::run(&c, json).map(|()| true),
         Command::Completions { shell } => {
             let mut c = Cli::command();
             let mut script = Vec::new();

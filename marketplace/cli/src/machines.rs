@@ -57,6 +57,10 @@ pub async fn serve(a: ServeArgs, json: bool) -> Result<()> {
     let accepted: AcceptedKeys = files::read_json(&keys)
         .context("the verifying keys that proofs are checked with; make them with `veilbourse srs ceremony` (or `srs dev`) and `veilbourse srs key`")?;
     let app = App::open(config, accepted, crate::clock(), crate::rng(None)).await?;
+    if app.config.mail.is_none() {
+        let folder = app.config.dir.join("mails");
+        note!("no mail relay is set: letters go into {}", folder.display());
+    }
     for (mail, role, variable) in [
         (&a.admin, StaffRole::Admin, "VEILBOURSE_ADMIN_PASSWORD"),
         (
@@ -90,7 +94,9 @@ async fn operator(server: &str, mail: Option<&str>, password: Option<&str>) -> R
     let (Some(mail), Some(password)) = (mail, password) else {
         bail!("--init needs --email and --password (or VEILBOURSE_PASSWORD)");
     };
-    Ok(market::login(&Server::new(server), mail, password).await?)
+    // Of an account with a second factor.
+    let code = std::env::var("VEILBOURSE_CODE").ok();
+    Ok(market::login_with(&Server::new(server), mail, password, code.as_deref()).await?)
 }
 
 fn registered(json: bool, kind: &str, id: &Id, key: &Key, marketplace: &Key) {

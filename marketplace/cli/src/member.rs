@@ -273,7 +273,8 @@ fn once(running: &Member, a: &NodeArgs, json: bool) -> Option<Result<()>> {
     retired.or(frozen)
 }
 
-async fn stopped() {
+/// Waits for SIGINT or SIGTERM.
+pub(crate) async fn stopped() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -64,6 +64,8 @@ async fn bought(args: &TrainArgs, method: Method, json: bool) -> Result<bool> {
             .password
             .clone()
             .context("--password is needed to order")?,
+        // Of an account with a second factor.
+        code: std::env::var("VEILBOURSE_CODE").ok(),
     };
     let session = session(&who).await?;
     let marketplace = pins::marketplace(&session.server, &args.pin, false).await?;

@@ -88,7 +88,7 @@ pub fn encrypt(
 }
 
 /// k for a table: the budget calculator's choice over all segments (BUD-1).
-fn message_log2(built: &Built) -> Result<u32, ClientError> {
+pub fn message_log2(built: &Built) -> Result<u32, ClientError> {
     let ranges = |model: bool| {
         built
             .columns
@@ -109,6 +109,55 @@ fn message_log2(built: &Built) -> Result<u32, ClientError> {
         ranges(false),
     )
     .map_err(|e| ClientError::refused("budget", e))
+}
+
+/// A dataset with everything that [`crate::dataset::DatasetFolder`] keeps of it.
+pub struct Prepared {
+    /// S_D.
+    pub key: SecretKey,
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The listing proof.
+    pub proof: Vec<u8>,
+    /// The synthetic twin's.
+    pub twin_seed: [u8; 32],
+    /// Seconds for the key, encryption, commitment and proof.
+    pub seconds: [f64; 4],
+}
+
+/// Key, ciphertexts, commitments and proof, every draw in this order: the same
+/// table, settings and randomness give the same root on every machine (DS-10).
+/// `clock` counts seconds.
+pub fn prepare(
+    built: &Built,
+    rng: &mut impl CryptoRng,
+    clock: &dyn Fn() -> f64,
+    progress: &dyn Progress,
+) -> Result<Prepared, ClientError> {
+    let mut last = clock();
+    let mut lap = || {
+        let now = clock();
+        now - std::mem::replace(&mut last, now)
+    };
+    let key = SecretKey::generate(rng);
+    let keygen = lap();
+    let encrypted = encrypt(built, &key, rng, progress)?;
+    let encryption = lap();
+    let dataset = commit(built, encrypted, rng, progress)?;
+    let commitment = lap();
+    progress.step("prove", 0, 1);
+    let proof = dataset.prove_listing()?;
+    progress.step("prove", 1, 1);
+    let proving = lap();
+    let mut twin_seed = [0u8; 32];
+    rng.fill_bytes(&mut twin_seed);
+    Ok(Prepared {
+        key,
+        dataset,
+        proof,
+        twin_seed,
+        seconds: [keygen, encryption, commitment, proving],
+    })
 }
 
 /// A committed dataset: what is listed.

@@ -6,15 +6,12 @@
 use crate::{
     ClientError,
     custodian::Dataset,
+    disk::{self, write_new},
     http::{Progress, Server},
     market::{Session, id},
 };
 use serde_json::{Value, json};
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use veilbourse_core::{manifest::Manifest, params::DATA_RING_DIMENSION as N};
 use veilbourse_documents::{Id, Policy, Signed};
 use veilbourse_eval::SecretKey;
@@ -26,19 +23,6 @@ pub struct DatasetFolder {
     path: PathBuf,
     /// Everything that the root D covers.
     pub manifest: Manifest,
-}
-
-fn write_new(path: &Path, bytes: &[u8], secret: bool) -> Result<(), ClientError> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if secret {
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    let mut f = options.open(path).map_err(|e| ClientError::file(path, e))?;
-    f.write_all(bytes)
-        .and_then(|()| f.sync_all())
-        .map_err(|e| ClientError::file(path, e))
 }
 
 impl DatasetFolder {
@@ -53,9 +37,9 @@ impl DatasetFolder {
         twin_seed: [u8; 32],
         k_min: u64,
     ) -> Result<Self, ClientError> {
-        fs::create_dir(path).map_err(|e| ClientError::file(path, e))?;
+        disk::create_folder(path).map_err(|e| ClientError::file(path, e))?;
         let objects = path.join("objects");
-        fs::create_dir(&objects).map_err(|e| ClientError::file(&objects, e))?;
+        disk::create_folder(&objects).map_err(|e| ClientError::file(&objects, e))?;
         write_new(
             &path.join("secret.key"),
             hex::encode(&*key.encode()).as_bytes(),
@@ -103,7 +87,7 @@ impl DatasetFolder {
     /// Opens a folder.
     pub fn open(path: &Path) -> Result<Self, ClientError> {
         let file = path.join("manifest.json");
-        let bytes = fs::read(&file).map_err(|e| ClientError::file(&file, e))?;
+        let bytes = disk::read(&file).map_err(|e| ClientError::file(&file, e))?;
         let manifest: Manifest =
             serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("manifest", e))?;
         manifest
@@ -124,7 +108,7 @@ impl DatasetFolder {
     pub fn secret(&self) -> Result<SecretKey, ClientError> {
         let file = self.path.join("secret.key");
         let text = zeroize::Zeroizing::new(
-            fs::read_to_string(&file).map_err(|e| ClientError::file(&file, e))?,
+            disk::read_to_string(&file).map_err(|e| ClientError::file(&file, e))?,
         );
         let bytes = zeroize::Zeroizing::new(
             hex::decode(text.trim()).map_err(|e| ClientError::refused("secret key", e))?,
@@ -143,7 +127,7 @@ impl DatasetFolder {
 
     /// The listing that [`draft`] made of it for an account.
     pub fn noted_listing(&self, account: &Id) -> Option<Id> {
-        let text = fs::read_to_string(self.note(account)).ok()?;
+        let text = disk::read_to_string(&self.note(account)).ok()?;
         Id::parse(text.trim())
     }
 
@@ -169,9 +153,7 @@ impl DatasetFolder {
         let (mut all, mut chunks) = (0, 0);
         for name in self.objects() {
             let file = self.object(&name);
-            let n = fs::metadata(&file)
-                .map_err(|e| ClientError::file(&file, e))?
-                .len();
+            let n = disk::length(&file).map_err(|e| ClientError::file(&file, e))?;
             all += n;
             if name.starts_with("chunk-") {
                 chunks += n;
@@ -202,8 +184,8 @@ pub async fn draft(
     let note = folder.note(&session.account);
     let length = |name: &str| {
         let file = folder.object(name);
-        fs::metadata(&file)
-            .map(|m| m.len().to_string())
+        disk::length(&file)
+            .map(|n| n.to_string())
             .map_err(|e| ClientError::file(&file, e))
     };
     let mut objects = Vec::new();
@@ -218,7 +200,7 @@ pub async fn draft(
         .graphql("createListing", document, variables)
         .await?;
     let id = id("createListing", &made, "id")?;
-    fs::write(&note, id.as_str()).map_err(|e| ClientError::file(&note, e))?;
+    write_new(&note, id.as_str().as_bytes(), false)?;
     Ok(id)
 }
 

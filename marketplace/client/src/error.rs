@@ -16,6 +16,9 @@ pub enum ClientError {
         code: String,
         /// The server's message.
         message: String,
+        /// What it said beside: an object with `status`, `field`, `limit`,
+        /// `value`, `retryAfterSeconds`, as they apply.
+        details: serde_json::Value,
     },
     /// The server could not be reached or its answer could not be read.
     #[error("{operation}: {source}")]
@@ -23,7 +26,7 @@ pub enum ClientError {
         /// The operation asked for.
         operation: String,
         /// The cause.
-        source: reqwest::Error,
+        source: crate::http::TransportError,
     },
     /// No complete answer in time.
     #[error("{operation}: no complete answer within the limit of {seconds} s")]

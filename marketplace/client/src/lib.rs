@@ -6,11 +6,13 @@ pub mod buyer;
 pub mod custodian;
 pub mod dataset;
 pub mod dealing;
+pub mod disk;
 pub mod error;
 pub mod http;
 pub mod market;
 pub mod query;
 pub mod train;
+pub mod vault;
 
 pub use dealing::DealingError;
 pub use error::{ClientError, ResultError};

@@ -60,11 +60,37 @@ fn session(operation: &str, server: &Server, tokens: &Value) -> Result<Session, 
 
 /// Signs in.
 pub async fn login(server: &Server, mail: &str, password: &str) -> Result<Session, ClientError> {
-    let document = "mutation($mail: String!, $password: String!) {
-        login(mail: $mail, password: $password) { access refresh account } }";
-    let variables = json!({ "mail": mail, "password": password });
+    login_with(server, mail, password, None).await
+}
+
+/// The same with a code, where the account has a second factor (ACC-11).
+pub async fn login_with(
+    server: &Server,
+    mail: &str,
+    password: &str,
+    code: Option<&str>,
+) -> Result<Session, ClientError> {
+    let document = "mutation($mail: String!, $password: String!, $code: String) {
+        login(mail: $mail, password: $password, code: $code) { access refresh account } }";
+    let variables = json!({ "mail": mail, "password": password, "code": code });
     let tokens = server.graphql("login", document, variables).await?;
     session("login", server, &tokens)
+}
+
+/// Verifies a mail address by its link's token (ACC-9).
+pub async fn verify_mail(server: &Server, token: &str) -> Result<(), ClientError> {
+    let document = "mutation($token: String!) { verifyMail(token: $token) }";
+    let done = server.graphql("verifyMail", document, json!({ "token": token }));
+    done.await.map(drop)
+}
+
+/// Has the letter that verifies one's address sent again.
+pub async fn resend_verification(session: &Session) -> Result<(), ClientError> {
+    let document = "mutation { resendVerification }";
+    let done = session
+        .server
+        .graphql("resendVerification", document, json!({}));
+    done.await.map(drop)
 }
 
 /// New tokens for a refresh token, once (ACC-3).
@@ -205,6 +231,41 @@ pub async fn register_machine(
         .graphql("registerMachine", document, variables)
         .await?;
     id("registerMachine", &made, "id")
+}
+
+/// What an admin does to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nobody signs in any more.
+    Suspend,
+    /// As before.
+    Restore,
+    /// Its second factor is gone.
+    ClearSecondFactor,
+}
+
+/// An admin's act on an account, with the reason that its owner is told
+/// (ACC-12, ACC-15).
+pub async fn keep(
+    session: &Session,
+    what: Keep,
+    id: &str,
+    reason: &str,
+) -> Result<(), ClientError> {
+    let (name, selection) = match what {
+        Keep::Suspend => ("suspendAccount", "{ id }"),
+        Keep::Restore => ("restoreAccount", "{ id }"),
+        Keep::ClearSecondFactor => ("clearSecondFactor", ""),
+    };
+    let document = format!(
+        "mutation($id: String!, $reason: String!) {{ {name}(id: $id, reason: $reason) {selection} }}"
+    );
+    let variables = json!({ "id": id, "reason": reason });
+    session
+        .server
+        .graphql(name, &document, variables)
+        .await
+        .map(drop)
 }
 
 /// Every node of a list, page by page. `list` is the root field, `arguments`

@@ -32,13 +32,31 @@ pub struct Query {
 /// Mean, and variance where the square is listed, of a column in every
 /// segment: public unit weights, so nothing is hidden and nothing rounded.
 pub fn statistics(manifest: &Manifest, column: &str) -> Result<Query, ClientError> {
+    statistics_of(manifest, &[column.to_owned()])
+}
+
+/// The same of several columns, in one order.
+pub fn statistics_of(manifest: &Manifest, columns: &[String]) -> Result<Query, ClientError> {
     let find = |name: &str| manifest.columns.iter().position(|c| c.name == name);
-    let first = find(column)
-        .ok_or_else(|| ClientError::refused("column", format!("{column:?} is not listed")))?;
-    let wanted = [Some(first), find(&format!("{column}^2"))];
+    let mut wanted: Vec<usize> = Vec::new();
+    for column in columns {
+        let first = find(column)
+            .ok_or_else(|| ClientError::refused("column", format!("{column:?} is not listed")))?;
+        for at in [Some(first), find(&format!("{column}^2"))]
+            .into_iter()
+            .flatten()
+        {
+            if !wanted.contains(&at) {
+                wanted.push(at);
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Err(ClientError::refused("column", "none is named"));
+    }
     let mut vectors = Vec::new();
     let mut weights = Vec::new();
-    for at in wanted.into_iter().flatten() {
+    for at in wanted {
         let mut values = vec![0i64; manifest.columns.len() + manifest.public_columns.len()];
         if let (Some(w), Some(c)) = (values.get_mut(at), manifest.columns.get(at)) {
             *w = 1;
@@ -238,6 +256,17 @@ pub struct Decoded {
     pub rows: u64,
     /// The mean over the rows when traced, a score a row otherwise; real units.
     pub values: Vec<f64>,
+}
+
+impl Decoded {
+    /// What the values are, for people: the program's vector says that it sums, what
+    /// is shown of its sum over a segment is the mean.
+    pub fn title(&self) -> String {
+        match (self.over, self.label.strip_prefix("sum of ")) {
+            (MatrixRef::Traced { .. }, Some(column)) => format!("mean of {column}"),
+            _ => self.label.clone(),
+        }
+    }
 }
 
 /// Opened integers in real units, output by output.

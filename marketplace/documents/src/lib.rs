@@ -18,6 +18,7 @@ mod seal;
 mod signed;
 mod terms;
 mod tickets;
+mod webhook;
 
 pub use arrows::{Arrow, Binding, arrows};
 pub use bodies::{
@@ -47,5 +48,6 @@ pub use seal::{
 pub use signed::{DOCUMENT_VERSION, Document, MAX_DOCUMENT_BYTES, Signed, marketplace_id};
 pub use terms::{Custody, EvaluationClass, QueryKind};
 pub use tickets::{ClassTerms, DealingTerms, MAX_CLASSES, MAX_DEALINGS, Tickets, fits_class};
+pub use webhook::{WEBHOOK_TOLERANCE_SECONDS, WebhookRefusal, sign_webhook, verify_webhook};
 
 pub use ed25519_dalek::SigningKey;

@@ -4,6 +4,7 @@
 use crate::{
     DomainError, Result,
     id::{AccountId, MachineId, SessionId},
+    scopes::{self, KeyUse},
 };
 use serde::{Deserialize, Serialize};
 
@@ -103,8 +104,10 @@ pub enum Viewer {
         id: AccountId,
         /// Its roles.
         roles: Vec<Role>,
-        /// The session of the token.
+        /// The session of the token; of an API key, an id that no session has.
         session: SessionId,
+        /// The API key, where one asks: it may do less (PAR-3).
+        key: Option<KeyUse>,
     },
     /// A machine's token.
     Machine {
@@ -122,9 +125,17 @@ impl Viewer {
     pub fn has(&self, wanted: &[Role]) -> bool {
         matches!(self, Self::Account { roles, .. } if roles.iter().any(|r| wanted.contains(r)))
     }
-    /// Whether the viewer sees everything: admins and auditors.
+    /// Whether the viewer sees everything: admins and auditors, by themselves and
+    /// not by an API key of theirs (PAR-3).
     pub fn sees_all(&self) -> bool {
-        self.has(&[Role::Admin, Role::Auditor])
+        self.key().is_none() && self.has(&[Role::Admin, Role::Auditor])
+    }
+    /// The API key that asks.
+    pub fn key(&self) -> Option<&KeyUse> {
+        match self {
+            Self::Account { key, .. } => key.as_ref(),
+            _ => None,
+        }
     }
     /// The account, or a refusal.
     pub fn account(&self) -> Result<AccountId> {
@@ -189,13 +200,26 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Query, "withdrawals", SignedIn),
     (Query, "machines", SignedIn),
     (Query, "keyNodes", SignedIn),
+    (Query, "committees", CUSTODIAN),
     (Query, "accounts", STAFF),
     (Query, "ledgerAccounts", STAFF),
     (Query, "ledgerCheck", STAFF),
     (Query, "ledgerTransfers", STAFF),
     (Query, "audit", STAFF),
     (Query, "auditCheck", STAFF),
-    (Query, "reviewQueue", ADMIN),
+    (Query, "reviewQueue", STAFF),
+    (Query, "sentMails", SignedIn),
+    (Query, "localMails", Public),
+    (Mutation, "setMailPreferences", ACTOR),
+    (Mutation, "unsubscribe", Public),
+    (Mutation, "retryMail", ADMIN),
+    (Mutation, "dismissMail", ADMIN),
+    (Query, "mySessions", SignedIn),
+    (Query, "alarms", STAFF),
+    (Query, "overview", STAFF),
+    (Query, "custodianSummary", CUSTODIAN),
+    (Query, "listingOrders", SignedIn),
+    (Query, "machineWork", SignedIn),
     (Mutation, "register", Public),
     (Mutation, "login", Public),
     (Mutation, "refresh", Public),
@@ -216,13 +240,53 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Mutation, "registerMachine", ACTOR),
     (Mutation, "decideMachine", ADMIN),
     (Mutation, "placeOrder", BUYER),
+    (Query, "apiKeys", SignedIn),
+    (Query, "webhooks", SignedIn),
+    (Query, "webhookDeliveries", SignedIn),
+    (Query, "persistedQueries", SignedIn),
+    (Mutation, "createApiKey", ACTOR),
+    (Mutation, "rotateApiKey", ACTOR),
+    (Mutation, "revokeApiKey", ACTOR),
+    (Mutation, "createWebhook", ACTOR),
+    (Mutation, "updateWebhook", ACTOR),
+    (Mutation, "rotateWebhookSecret", ACTOR),
+    (Mutation, "deleteWebhook", ACTOR),
+    (Mutation, "testWebhook", ACTOR),
+    (Mutation, "redeliverWebhook", ACTOR),
+    (Mutation, "registerPersistedQuery", ACTOR),
+    (Mutation, "removePersistedQuery", ACTOR),
+    (Http, "GET /graphql/federation-sdl", Public),
+    (Mutation, "verifyMail", Public),
+    (Mutation, "resendVerification", SignedIn),
+    (Mutation, "requestPasswordReset", Public),
+    (Mutation, "resetPassword", Public),
+    (Mutation, "changePassword", SignedIn),
+    (Mutation, "changeMail", SignedIn),
+    (Mutation, "changeName", SignedIn),
+    (Mutation, "beginSecondFactor", SignedIn),
+    (Mutation, "confirmSecondFactor", SignedIn),
+    (Mutation, "disableSecondFactor", SignedIn),
+    (Mutation, "revokeSession", SignedIn),
+    (Mutation, "deleteAccount", ACTOR),
+    (Mutation, "suspendAccount", ADMIN),
+    (Mutation, "restoreAccount", ADMIN),
+    (Mutation, "clearSecondFactor", ADMIN),
+    (Mutation, "appealListing", CUSTODIAN),
     (Subscription, "orderProgress", SignedIn),
+    (Http, "GET /", Public),
+    (Http, "GET /{page}", Public),
+    (Http, "GET /assets/{file}", Public),
     (Http, "GET /graphql", Public),
     (Http, "POST /graphql", Public),
     (Http, "GET /graphql/sdl", Public),
     (Http, "GET /healthz", Public),
     (Http, "GET /readyz", Public),
     (Http, "GET /metrics", Public),
+    (Http, "POST /v1/session", Public),
+    (Http, "DELETE /v1/session", Public),
+    (Http, "GET /v1/exports/ledger.csv", STAFF),
+    (Http, "GET /v1/exports/audit.jsonl", STAFF),
+    (Http, "GET /v1/exports/orders.csv", STAFF),
     (Http, "HEAD /v1/listings/{id}/objects/{name}", CUSTODIAN),
     (Http, "PATCH /v1/listings/{id}/objects/{name}", CUSTODIAN),
     (Http, "GET /v1/listings/{id}/objects/{name}", Public),
@@ -242,6 +306,9 @@ pub const POLICY: &[(Surface, &str, Access)] = &[
     (Http, "GET /v1/orders/{id}/masked", BUYER),
     (Http, "GET /v1/orders/{id}/masks/{node}", BUYER),
     (Http, "GET /v1/verifying-keys/{digest}", Public),
+    // Its owner's and staff's; on the machine itself everybody's (MAIL-10).
+    (Http, "GET /v1/mails/{id}/preview.{format}", Public),
+    (Http, "POST /v1/unsubscribe", Public),
     (Http, "POST /v1/machines/token", Public),
     (Http, "POST /v1/pod/lease", POD),
     (Http, "POST /v1/pod/jobs/{order}/heartbeat", POD),
@@ -308,6 +375,9 @@ pub fn authorize(surface: Surface, name: &str, viewer: &Viewer) -> Result<Pass> 
         | (Access::Machine(_), Viewer::Account { .. }) => false,
     };
     if allowed {
+        if let Some(key) = viewer.key() {
+            scopes::admit(surface, name, key)?; // PAR-3
+        }
         Ok(Pass {
             viewer: viewer.clone(),
             name,
@@ -329,6 +399,7 @@ mod tests {
             id: AccountId::new(1, [1; 10]),
             roles: roles.to_vec(),
             session: SessionId::new(1, [2; 10]),
+            key: None,
         }
     }
 
@@ -342,14 +413,71 @@ mod tests {
 
     #[test]
     fn auditors_change_nothing() {
-        // ACC-1: read-only means no mutation but logging in and out.
+        // ACC-1: read-only means no mutation but of one's own account.
         let auditor = account(&[Role::Auditor]);
         let open: Vec<_> = POLICY
             .iter()
             .filter(|(s, n, _)| *s == Mutation && authorize(*s, n, &auditor).is_ok())
             .map(|(_, n, _)| *n)
             .collect();
-        assert_eq!(open, ["register", "login", "refresh", "logout"]);
+        // `unsubscribe` acts for whom its link was made.
+        let own = [
+            "unsubscribe",
+            "register",
+            "login",
+            "refresh",
+            "logout",
+            "verifyMail",
+            "resendVerification",
+            "requestPasswordReset",
+            "resetPassword",
+            "changePassword",
+            "changeMail",
+            "changeName",
+            "beginSecondFactor",
+            "confirmSecondFactor",
+            "disableSecondFactor",
+            "revokeSession",
+        ];
+        assert_eq!(open, own);
+    }
+
+    /// ACC-1: every entry against everybody, as a table that a person reads.
+    /// On purpose changed? Put the text that the test names in its place.
+    #[test]
+    fn the_matrix_is_the_one_that_was_read() {
+        let machine = |kind| Viewer::Machine {
+            id: MachineId::new(1, [3; 10]),
+            kind,
+            operator: AccountId::new(1, [4; 10]),
+        };
+        let mut everybody = vec![("nobody", Viewer::Anonymous)];
+        everybody.extend(Role::ALL.map(|r| (r.name(), account(&[r]))));
+        everybody.push(("pod", machine(MachineKind::Pod)));
+        everybody.push(("node", machine(MachineKind::Node)));
+        let mut now = String::new();
+        for (surface, name, _) in POLICY {
+            let may = everybody.iter().map(|(who, viewer)| {
+                match authorize(*surface, name, viewer) {
+                    Ok(_) => *who,
+                    // Who is signed in is told that it is the role.
+                    Err(DomainError::Forbidden { .. }) if *viewer != Viewer::Anonymous => "-",
+                    Err(DomainError::Unauthenticated) if *viewer == Viewer::Anonymous => "-",
+                    Err(e) => panic!("{name} as {who}: {e}"),
+                }
+            });
+            let may: Vec<&str> = may.collect();
+            now.push_str(&format!("{surface:?} {name}: {}\n", may.join(" ")));
+        }
+        let held = include_str!("access_matrix.txt");
+        if held != now {
+            let next = std::env::temp_dir().join("access_matrix.txt");
+            std::fs::write(&next, &now).expect("writable");
+            panic!(
+                "src/access_matrix.txt differs; the new text is in {}",
+                next.display()
+            );
+        }
     }
 
     #[test]

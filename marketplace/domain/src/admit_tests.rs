@@ -108,6 +108,7 @@ pub(crate) fn listing() -> Listing {
         description: String::new(),
         dataset: manifest().root(),
         created_at: 0,
+        updated_at: 0,
         policy: Some(policy()),
         state: ListingState::Published { at: 1, by: id(9) },
     }

@@ -61,8 +61,16 @@ ids! {
     OrderId, "order id";
     /// A transfer in the ledger.
     TransferId, "transfer id";
+    /// A letter.
+    MailId, "mail id";
     /// A deposit or withdrawal request.
     CashRequestId, "cash request id";
+    /// An API key (PAR-1).
+    ApiKeyId, "API key id";
+    /// A webhook (PAR-9).
+    WebhookId, "webhook id";
+    /// A delivery to a webhook, the same in each attempt (PAR-11).
+    DeliveryId, "delivery id";
 }
 
 macro_rules! keys {

@@ -13,12 +13,19 @@ pub mod job;
 pub mod joint;
 pub mod ledger;
 pub mod listing;
+pub mod mail;
 pub mod money;
 pub mod order;
+pub mod partners;
+pub mod passwords;
+pub mod people;
 pub mod ports;
 pub mod records;
+pub mod scopes;
 pub mod terms;
+pub mod texts;
 pub mod tickets;
+pub mod webhooks;
 
 #[cfg(test)]
 mod admit_tests;

@@ -4,6 +4,7 @@ use crate::{
     DomainError, Millis, MinorUnits, Result,
     id::{AccountId, ListingId},
     terms::PolicyTerms,
+    texts::check_text,
     tickets::check_kept,
 };
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,11 @@ pub enum ListingStep {
         /// Why: not empty, at most [`MAX_REASON`] bytes.
         reason: String,
     },
+    /// The owner asks for another look at a rejected listing (REV-3).
+    Appeal {
+        /// Why: not empty, at most [`MAX_REASON`] bytes.
+        text: String,
+    },
     /// The owner pauses.
     Pause,
     /// The owner resumes.
@@ -109,6 +115,7 @@ impl ListingStep {
             Self::Submit => "listing.submit",
             Self::Approve { .. } => "listing.approve",
             Self::Reject { .. } => "listing.reject",
+            Self::Appeal { .. } => "listing.appeal",
             Self::Pause => "listing.pause",
             Self::Resume => "listing.resume",
             Self::Withdraw => "listing.withdraw",
@@ -136,6 +143,36 @@ pub struct Listing {
     pub policy: Option<PolicyTerms>,
     /// Where it stands.
     pub state: ListingState,
+    /// When it last changed: what a reviewer has seen (REV-2). Counts up with
+    /// every change, whatever the clock says; 0 in those from before.
+    #[serde(default)]
+    pub updated_at: Millis,
+}
+
+/// A custodian's clock may be ahead by so much.
+const CLOCK_MILLIS: Millis = 60_000;
+
+/// REV-4: nobody hands in a policy that takes no orders yet.
+pub fn check_valid(valid_from: Millis, now: Millis) -> Result<()> {
+    if valid_from > now.saturating_add(CLOCK_MILLIS) {
+        return Err(DomainError::PolicyNotYet { valid_from, now });
+    }
+    Ok(())
+}
+
+/// A reason that somebody reads: there, and of bounded length.
+pub fn check_reason(reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(DomainError::invalid("reason", "is empty"));
+    }
+    if reason.len() > MAX_REASON {
+        return Err(DomainError::TooLarge {
+            field: "reason",
+            limit: MAX_REASON as u64,
+            value: reason.len() as u64,
+        });
+    }
+    check_text("reason", reason, true)
 }
 
 impl Listing {
@@ -159,21 +196,16 @@ impl Listing {
             }
             (T::Reject { by, reason }, S::Submitted { .. }) => {
                 Self::not_own(self.owner, by)?;
-                if reason.trim().is_empty() {
-                    return Err(DomainError::invalid("reason", "is empty"));
-                }
-                if reason.len() > MAX_REASON {
-                    return Err(DomainError::TooLarge {
-                        field: "reason",
-                        limit: MAX_REASON as u64,
-                        value: reason.len() as u64,
-                    });
-                }
+                check_reason(&reason)?;
                 S::Rejected {
                     at: now,
                     by,
                     reason,
                 }
+            }
+            (T::Appeal { text }, S::Rejected { .. }) => {
+                check_reason(&text)?;
+                S::Submitted { at: now }
             }
             (T::Pause, S::Published { by, .. }) => S::Paused { at: now, by },
             (T::Resume, S::Paused { by, .. }) => S::Published { at: now, by },
@@ -185,13 +217,20 @@ impl Listing {
                 | S::Rejected { .. }
                 | S::Paused { .. },
             ) => S::Withdrawn { at: now },
-            (T::Submit, s) => return Err(s.refuse("submitted")),
+            (T::Submit | T::Appeal { .. }, s) => return Err(s.refuse("submitted")),
             (T::Approve { .. } | T::Resume, s) => return Err(s.refuse("published")),
             (T::Reject { .. }, s) => return Err(s.refuse("rejected")),
             (T::Pause, s) => return Err(s.refuse("paused")),
             (T::Withdraw, s) => return Err(s.refuse("withdrawn")),
         };
-        Ok(self)
+        Ok(self.touched(now))
+    }
+
+    /// Changed now, and after every earlier change (REV-2).
+    #[must_use]
+    pub fn touched(mut self, now: Millis) -> Self {
+        self.updated_at = now.max(self.updated_at.saturating_add(1));
+        self
     }
 
     fn not_own(owner: AccountId, by: AccountId) -> Result<()> {
@@ -300,6 +339,60 @@ mod tests {
                 l.clone().step(s, 8),
                 Err(DomainError::ListingState { .. })
             ));
+        }
+    }
+
+    #[test]
+    fn a_policy_is_handed_in_when_it_is_valid() {
+        // REV-4
+        for from in [0, 1_000, 1_000 + CLOCK_MILLIS] {
+            assert_eq!(check_valid(from, 1_000), Ok(()));
+        }
+        let valid_from = 1_001 + CLOCK_MILLIS;
+        let refused = DomainError::PolicyNotYet {
+            valid_from,
+            now: 1_000,
+        };
+        assert_eq!(check_valid(valid_from, 1_000), Err(refused));
+    }
+
+    #[test]
+    fn appeals_go_back_into_the_queue() {
+        // REV-2, REV-3
+        let l = Listing {
+            state: ListingState::Rejected {
+                at: 5,
+                by: admin(),
+                reason: "blurry".into(),
+            },
+            updated_at: 5,
+            ..listing()
+        };
+        let appeal = |text: &str| ListingStep::Appeal { text: text.into() };
+        for (text, code) in [
+            (" ".to_owned(), "INVALID"),
+            ("x".repeat(MAX_REASON + 1), "TOO_LARGE"),
+            ("a\u{202e}b".to_owned(), "TEXT_CHARACTER"),
+        ] {
+            let refused = l.clone().step(appeal(&text), 6);
+            assert_eq!(refused.unwrap_err().code(), code);
+        }
+        let again = l.clone().step(appeal("it is\nnot"), 5).expect("rejected");
+        assert_eq!(again.state, ListingState::Submitted { at: 5 });
+        assert_eq!(again.updated_at, 6, "later, though the clock stands still");
+        for state in [
+            ListingState::Draft,
+            ListingState::Submitted { at: 1 },
+            ListingState::Published { at: 1, by: admin() },
+            ListingState::Withdrawn { at: 1 },
+        ] {
+            let l = Listing { state, ..l.clone() };
+            let found = l.state.name();
+            let refused = DomainError::ListingState {
+                found,
+                wanted: "submitted",
+            };
+            assert_eq!(l.step(appeal("why"), 6), Err(refused));
         }
     }
 

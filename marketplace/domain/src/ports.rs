@@ -14,7 +14,10 @@ use crate::{
     job::Lease,
     ledger::{Balance, LedgerAccount, TransferKind},
     listing::{Listing, ListingStep},
+    mail::Outbox,
     order::{Granted, Order},
+    partners::{ApiKeys, Requests},
+    people::{Insight, People},
     records::{
         Account, BlobKind, CashRequest, DealingHeld, DealingPiece, DealingsAsked, DocumentKind,
         LedgerReport, Machine, NewGrant, ObjectInfo, OpeningHeld, Page, PageRequest, PlaceOrder,
@@ -23,6 +26,7 @@ use crate::{
     },
     terms::PolicyTerms,
     tickets::{NodeAnswer, TicketFacts},
+    webhooks::Webhooks,
 };
 use async_trait::async_trait;
 use veilbourse_core::digest::Digest;
@@ -42,8 +46,8 @@ pub trait Identities: Send + Sync {
     async fn account(&self, id: AccountId) -> Result<Account>;
     /// By mail, in lower case.
     async fn account_by_mail(&self, mail: &str) -> Result<Option<Account>>;
-    /// All, newest last.
-    async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>>;
+    /// All, or those with a text in name or mail, newest last.
+    async fn accounts(&self, search: Option<&str>, page: &PageRequest) -> Result<Page<Account>>;
     /// Begins a session with the hash of its first refresh token.
     async fn open_session(&self, session: &Session, refresh: Digest) -> Result<()>;
     /// Exchanges a refresh token; one used before revokes its session (ACC-3).
@@ -78,10 +82,12 @@ pub trait Identities: Send + Sync {
     ) -> Result<Machine>;
     /// By id.
     async fn machine(&self, id: MachineId) -> Result<Machine>;
-    /// Of one kind or all.
+    /// Of one kind or all; where somebody looks, those that are approved and their
+    /// own (ACC-6).
     async fn machines(
         &self,
         kind: Option<MachineKind>,
+        seen_by: Option<AccountId>,
         page: &PageRequest,
     ) -> Result<Page<Machine>>;
     /// Uses a nonce of a machine's token request once; forgets those that expired.
@@ -450,8 +456,36 @@ pub trait AuditLog: Send + Sync {
 }
 
 /// Everything that the database does.
-pub trait Store: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog {}
-impl<T: Identities + Listings + Dealings + Orders + LedgerPort + AuditLog> Store for T {}
+pub trait Store:
+    Identities
+    + People
+    + Insight
+    + Listings
+    + Dealings
+    + Orders
+    + LedgerPort
+    + AuditLog
+    + Outbox
+    + ApiKeys
+    + Webhooks
+    + Requests
+{
+}
+impl<T> Store for T where
+    T: Identities
+        + People
+        + Insight
+        + Listings
+        + Dealings
+        + Orders
+        + LedgerPort
+        + AuditLog
+        + Outbox
+        + ApiKeys
+        + Webhooks
+        + Requests
+{
+}
 
 /// Uploaded objects (UP).
 #[async_trait]

@@ -8,6 +8,7 @@ use crate::{
     },
     ledger::{Posting, TransferKind, TransferState},
     order::{Granted, Order},
+    people::AccountState,
     terms::QuoteTerms,
 };
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ use veilbourse_core::digest::Digest;
 
 /// Most items a page holds (GQL-1).
 pub const MAX_PAGE: u32 = 100;
+/// Signing keys that an account may have at once.
+pub const MAX_SIGNING_KEYS: u64 = 100;
+/// Machines that an account may have waiting for a decision.
+pub const MAX_WAITING_MACHINES: u64 = 50;
 
 /// A page asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +75,12 @@ pub struct Account {
     pub roles: Vec<Role>,
     /// When it was made.
     pub created_at: Millis,
+    /// When its mail address was shown to be its owner's (ACC-9).
+    pub verified_at: Option<Millis>,
+    /// Whether it may be used (ACC-15).
+    pub state: AccountState,
+    /// Whether signing in asks for a second factor (ACC-11).
+    pub second_factor: bool,
 }
 
 /// A session (ACC-3): one family of refresh tokens.
@@ -85,6 +96,12 @@ pub struct Session {
     pub expires_at: Millis,
     /// When it was revoked.
     pub revoked_at: Option<Millis>,
+    /// When it was last used, to the minute (ACC-13).
+    pub last_seen_at: Millis,
+    /// What the program that signed in called itself.
+    pub agent: String,
+    /// The address it was last used from.
+    pub address: String,
 }
 
 /// A registered signing key (ACC-7).

@@ -5,6 +5,9 @@ use crate::{
     config::ServerConfig,
     keys::read_or_make_key,
     limits::{Held, Limiters},
+    partners::PartnerState,
+    people::PeopleState,
+    postman::Post,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -63,6 +66,8 @@ pub struct App {
     pub(crate) hashing: Arc<Semaphore>,
     /// Objects of listings verified at once.
     pub(crate) submitting: Arc<Semaphore>,
+    /// About people: keys, guesses, who was seen.
+    pub(crate) people: PeopleState,
     /// When it was started.
     started: Millis,
     /// When key nodes last asked for something (SET-7); those of before the start
@@ -70,6 +75,10 @@ pub struct App {
     heard: Mutex<HashMap<PublicKey, Millis>>,
     /// Manifests by listing: they never change.
     pub(crate) manifests: crate::convert::ManifestCache,
+    /// Letters' way out (MAIL).
+    pub(crate) post: Post,
+    /// What platforms that integrate need (PAR).
+    pub(crate) partners: PartnerState,
 }
 
 impl fmt::Debug for App {
@@ -142,7 +151,10 @@ impl App {
         let started = clock();
         Ok(Arc::new(Self {
             limits: Limiters::new(&config.limits),
+            post: Post::new(&config)?,
+            partners: PartnerState::new(tokens, &config)?,
             tokens: TokenKeys::new(tokens, &id),
+            people: PeopleState::new(tokens),
             config,
             store,
             objects,

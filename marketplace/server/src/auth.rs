@@ -1,7 +1,12 @@
 //! Passwords, tokens, viewers (ACC-2..4) and machine tokens (POD, KEY).
 
-use crate::{App, app::off_the_workers, limits::Kind};
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use crate::{
+    App,
+    app::off_the_workers,
+    limits::{Kind, network},
+    people::{KNOWN_MILLIS, checked_name},
+};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use jsonwebtoken::{
     Algorithm as JwtAlgorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode,
 };
@@ -12,6 +17,10 @@ use veilbourse_domain::{
     DomainError, Millis, Result,
     access::{MachineKind, Role, Viewer},
     id::{AccountId, MachineId, Nonce, SessionId},
+    mail::MailKind,
+    partners::KEY_PREFIX,
+    passwords::check_password,
+    people::{AccountState, TokenPurpose},
     records::{Account, Decision, Session},
 };
 use veilbourse_graphql::SessionTokens;
@@ -21,11 +30,10 @@ pub const ACCESS_MILLIS: u64 = 15 * 60_000;
 /// Machine tokens live 10 minutes.
 pub const MACHINE_MILLIS: u64 = 10 * 60_000;
 /// A session ends after 30 days, whatever is refreshed.
-const SESSION_MILLIS: u64 = 30 * 86_400_000;
+pub(crate) const SESSION_MILLIS: u64 = 30 * 86_400_000;
 /// A login statement's time may be off by this much.
 const SKEW_MILLIS: u64 = 60_000;
 const AUDIENCE: &str = "veilbourse";
-const PASSWORD_LENGTHS: std::ops::RangeInclusive<usize> = 12..=128;
 
 /// Roles that nobody registers for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +118,7 @@ impl TokenKeys {
     }
 }
 
-fn argon() -> Argon2<'static> {
+pub(crate) fn argon() -> Argon2<'static> {
     // OWASP's first choice: 19 MiB, 2 passes, 1 lane (ACC-2).
     let params = Params::new(19 * 1024, 2, 1, None).unwrap_or_default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -128,7 +136,7 @@ fn nobody() -> &'static str {
     })
 }
 
-fn mail(text: &str) -> Result<String> {
+pub(crate) fn mail(text: &str) -> Result<String> {
     let m = text.trim().to_lowercase();
     let plain = m.len() <= 254
         && m.split_once('@')
@@ -149,14 +157,8 @@ fn refresh_digest(token: &[u8]) -> Digest {
 }
 
 impl App {
-    async fn hash(&self, password: &str) -> Result<String> {
-        let n = password.chars().count();
-        if !PASSWORD_LENGTHS.contains(&n) {
-            return Err(DomainError::invalid(
-                "password",
-                format!("has {n} characters, allowed are 12 to 128"),
-            ));
-        }
+    /// The hash of a password that was checked.
+    pub(crate) async fn hash(&self, password: &str) -> Result<String> {
         let (password, salt) = (password.to_owned(), self.random::<16>());
         off_the_workers(&self.hashing, move || {
             argon()
@@ -167,32 +169,70 @@ impl App {
         .await?
     }
 
-    pub(crate) async fn make_account(
+    /// An account that is not stored yet.
+    async fn new_account(
         &self,
         address: &str,
         name: &str,
         password: &str,
         mut roles: Vec<Role>,
     ) -> Result<Account> {
-        if name.trim().is_empty() || name.len() > 200 {
-            return Err(DomainError::invalid("name", "must have 1 to 200 bytes"));
-        }
+        let name = checked_name(name)?;
         roles.sort_unstable();
         roles.dedup();
         if roles.is_empty() {
             return Err(DomainError::invalid("roles", "at least one is needed"));
         }
+        let mail = mail(address)?;
+        check_password(password, &mail, &name)?;
         let now = self.now();
-        let account = Account {
+        Ok(Account {
             id: AccountId::new(now, self.random()),
-            mail: mail(address)?,
-            name: name.trim().to_owned(),
+            mail,
+            name,
             password_hash: self.hash(password).await?,
             roles,
             created_at: now,
+            verified_at: None,
+            state: AccountState::Active,
+            second_factor: false,
+        })
+    }
+
+    /// Makes an account whose mail address somebody vouches for.
+    pub(crate) async fn make_account(
+        &self,
+        address: &str,
+        name: &str,
+        password: &str,
+        roles: Vec<Role>,
+    ) -> Result<Account> {
+        let now = self.now();
+        let account = Account {
+            verified_at: Some(now),
+            ..self.new_account(address, name, password, roles).await?
         };
         self.store.create_account(&account, now).await?;
         Ok(account)
+    }
+
+    /// Makes an account and sends the letter that verifies its address. A taken
+    /// address is answered alike, and takes as long (ACC-9): who owns it hears
+    /// nothing, who asked finds that the password does not open it.
+    pub(crate) async fn register(
+        &self,
+        address: &str,
+        name: &str,
+        password: &str,
+        roles: Vec<Role>,
+    ) -> Result<Account> {
+        let a = self.new_account(address, name, password, roles).await?;
+        let (link, facts) = self.new_link(TokenPurpose::VerifyMail, a.id, &a.mail, &a.name);
+        let letter = self.letter(a.id, &a.mail, MailKind::VerifyMail, facts);
+        self.store
+            .register_account(&a, &link, &letter, self.now())
+            .await?;
+        Ok(a)
     }
 
     /// Makes an admin or auditor, from the operator's shell only (ACC-2). One
@@ -220,51 +260,96 @@ impl App {
             .id)
     }
 
-    pub(crate) async fn sign_in(
+    /// The account of a mail and password, and of a code where it asks for one
+    /// (ACC-2, ACC-11, ACC-14).
+    pub(crate) async fn check_credentials(
         &self,
         peer: &str,
         address: &str,
         password: &str,
-    ) -> Result<SessionTokens> {
+        code: Option<&str>,
+    ) -> Result<Account> {
         self.limits.take(Kind::Login, peer)?;
-        let found = match mail(address) {
-            Ok(m) => {
-                self.limits.take(Kind::Login, &m)?;
-                self.store.account_by_mail(&m).await?
-            }
-            Err(_) => None,
+        let now = self.now();
+        let address = mail(address).ok();
+        let found = match &address {
+            Some(m) => self.store.account_by_mail(m).await?,
+            None => None,
         };
+        let network = network(peer);
+        if let Some(m) = &address
+            && let Err(e) = self.people.guesses.begin(m, &network, now)
+        {
+            // ACC-14: a stranger's guesses do not keep the owner out.
+            let since = now.saturating_sub(KNOWN_MILLIS);
+            let known = match &found {
+                Some(a) => self.store.known_address(a.id, peer, since).await?,
+                None => false,
+            };
+            if !known {
+                return Err(e);
+            }
+            self.people.guesses.begin_known(m, &network, now);
+        }
         let hash = found
             .as_ref()
             .map_or(nobody(), |a| &a.password_hash)
             .to_owned();
-        let password = password.to_owned();
-        let good = off_the_workers(&self.hashing, move || {
-            argon()
-                .verify_password(password.as_bytes(), hash.as_str())
-                .is_ok()
-        })
-        .await?;
-        match found {
-            Some(a) if good => self.open_session(&a).await,
-            _ => Err(DomainError::WrongCredentials),
+        let good = self.is_password(password, hash).await?;
+        let a = match found {
+            Some(a) if good => a,
+            _ => return Err(DomainError::WrongCredentials),
+        };
+        self.people.guesses.forget(&a.mail, &network);
+        if a.state != AccountState::Active {
+            return Err(DomainError::AccountSuspended);
         }
+        self.pass_factor(&a, code).await?;
+        Ok(a)
     }
 
-    async fn open_session(&self, a: &Account) -> Result<SessionTokens> {
-        let now = self.now();
-        let session = Session {
-            id: SessionId::new(now, self.random()),
-            account: a.id,
-            created_at: now,
-            expires_at: now.saturating_add(SESSION_MILLIS),
-            revoked_at: None,
-        };
+    pub(crate) async fn sign_in(
+        &self,
+        peer: &str,
+        agent: &str,
+        address: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<SessionTokens> {
+        let a = self
+            .check_credentials(peer, address, password, code)
+            .await?;
+        self.begin_session(peer, agent, &a).await
+    }
+
+    /// Opens a session of an account whose credentials were checked.
+    pub(crate) async fn begin_session(
+        &self,
+        peer: &str,
+        agent: &str,
+        a: &Account,
+    ) -> Result<SessionTokens> {
+        let session = self.new_session(a, peer, agent);
         let refresh = self.random::<32>();
         self.store
             .open_session(&session, refresh_digest(&refresh))
             .await?;
+        self.still_good(a, &session).await?;
         self.session_tokens(a, &session, &refresh)
+    }
+
+    /// Ends a session that was opened by a password which was replaced while it
+    /// was checked: the reset that ends every session came before it (ACC-10).
+    /// Looked at after the session is stored, so that one of both sees the other.
+    pub(crate) async fn still_good(&self, a: &Account, session: &Session) -> Result<()> {
+        let now = self.store.account(a.id).await?;
+        if now.password_hash == a.password_hash {
+            return Ok(());
+        }
+        self.store
+            .revoke_sessions(a.id, Some(session.id), self.now())
+            .await?;
+        Err(DomainError::WrongCredentials)
     }
 
     fn session_tokens(
@@ -315,6 +400,9 @@ impl App {
         let Some(token) = token else {
             return Ok(Viewer::Anonymous);
         };
+        if token.starts_with(KEY_PREFIX) {
+            return self.key_viewer(token).await; // PAR-1
+        }
         let claims = self.tokens.check(token, self.now())?;
         let refuse = |reason| DomainError::TokenInvalid { reason };
         match claims.kind.as_str() {
@@ -327,6 +415,7 @@ impl App {
                     id: claims.sub.parse()?,
                     roles: claims.roles,
                     session,
+                    key: None,
                 })
             }
             kind @ ("pod" | "node") => {

@@ -58,6 +58,7 @@ fn limit_of(pattern: Option<&str>) -> usize {
         Some("/v1/listings/{id}/dealings/{dealing}/{party}/{part}/{piece}") => MAX_PIECE,
         Some(
             "/v1/machines/token"
+            | "/v1/unsubscribe"
             | "/v1/pod/lease"
             | "/v1/pod/jobs/{order}/heartbeat"
             | "/v1/pod/jobs/{order}/decline"
@@ -92,6 +93,10 @@ pub(crate) async fn admit<B: MessageBody>(
     mut req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
+    if let Some(site) = req.app_data::<Data<Site>>().cloned() {
+        let head = req.request().clone();
+        site.count_key(&head).await?; // PAR-4
+    }
     if matches!(*req.method(), Method::GET | Method::HEAD) {
         return next.call(req).await;
     }

@@ -4,6 +4,8 @@
 //!
 //! Over 500 lines: one market and its documents, used by every case.
 
+mod insight;
+
 use crate::{
     App, ServerConfig,
     body::{MAX_LARGE_AT_ONCE, MAX_PLAIN, admit},
@@ -247,6 +249,7 @@ fn pass(account: AccountId, role: Role, name: &str) -> Pass {
         id: account,
         roles: vec![role],
         session: SessionId::new(1, [1; 10]),
+        key: None,
     };
     authorize(Surface::Mutation, name, &viewer)
         .or_else(|_| authorize(Surface::Query, name, &viewer))
@@ -365,7 +368,10 @@ async fn market(dealing_bytes: u64) -> Market {
         let mail = format!("u{n}@example.org");
         let made = app.make_account(&mail, "u", PASSWORD, vec![role]).await;
         let made = made.expect("made").id;
-        let session = app.sign_in("here", &mail, PASSWORD).await.expect("in");
+        let session = app
+            .sign_in("here", "", &mail, PASSWORD, None)
+            .await
+            .expect("in");
         let (key, now) = (PublicKey(key(n).0), NOW);
         app.store.register_key(made, key, now).await.expect("key");
         accounts.push(made);
@@ -462,6 +468,7 @@ impl Market {
             description: String::new(),
             dataset: manifest().root(),
             created_at: NOW,
+            updated_at: NOW,
             policy: None,
             state: ListingState::Draft,
         };

@@ -1,7 +1,7 @@
 //! Configuration: one TOML file, every field with a default that works.
 
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{fmt, net::IpAddr, path::PathBuf};
 use veilbourse_domain::{DomainError, Result, money::BASIS_POINTS, records::MAX_PAGE};
 
 /// Requests a minute, by address (login, register) or account (the rest).
@@ -35,6 +35,30 @@ impl Default for Limits {
     }
 }
 
+/// A setting that holds a password: shown to nobody.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// What it is.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(v: String) -> Self {
+        Self(v)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
 /// The server's configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,7 +68,8 @@ pub struct ServerConfig {
     /// Address to listen on; port 0 takes a free one.
     pub listen: String,
     /// `sqlite://FILE?mode=rwc` or `postgres://...`; SQLite in `dir` by default.
-    pub database: Option<String>,
+    /// It may hold a password.
+    pub database: Option<SecretText>,
     /// Reading connections.
     pub readers: u32,
     /// Worker threads of the HTTP server.
@@ -66,6 +91,34 @@ pub struct ServerConfig {
     pub drafts: u32,
     /// Most bytes of dealings that a listing may have.
     pub dealing_bytes: u64,
+    /// Where people reach the marketplace: `https://host`; links in letters begin
+    /// with it. What the server listens on by default.
+    pub public_url: Option<String>,
+    /// Addresses of reverse proxies of the operator's: what their `X-Forwarded-For`
+    /// says is who asks (ACC-5).
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The SMTP relay that letters go to, `smtp://...` or `smtps://...`; absent,
+    /// they go into the folder `mails` in `dir`.
+    pub mail: Option<SecretText>,
+    /// A file with a certificate (PEM) that is trusted for the relay.
+    pub mail_ca: Option<PathBuf>,
+    /// Who letters come from: `Name <address>`.
+    pub mail_from: String,
+    /// Days after which a sent letter's facts and address are erased.
+    pub mail_days: u32,
+    /// Most orders that may wait for pods; 0: no limit (PAR-14).
+    pub queue_limit: u32,
+    /// Whether webhooks may be sent to addresses that are not public, and to
+    /// loopback without TLS (PAR-10): for tests and closed networks.
+    pub webhook_allow_private: bool,
+    /// A webhook that takes nothing for so many days is disabled (PAR-12).
+    pub webhook_disable_days: u32,
+    /// A file of certificates (PEM) that webhooks' receivers may be certified by,
+    /// besides the public authorities.
+    pub webhook_roots: Option<PathBuf>,
+    /// Whether an account waits with listings, orders, money and machines until
+    /// its mail address was verified (ACC-9).
+    pub require_verified_mail: bool,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -86,6 +139,17 @@ impl Default for ServerConfig {
             order_seconds: 86_400,
             drafts: 10,
             dealing_bytes: 8 << 30,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            mail: None,
+            mail_ca: None,
+            mail_from: "Veilbourse <market@localhost>".into(),
+            mail_days: 30,
+            queue_limit: 0,
+            webhook_allow_private: false,
+            webhook_disable_days: 5,
+            webhook_roots: None,
+            require_verified_mail: true,
             limits: Limits::default(),
         }
     }
@@ -95,7 +159,7 @@ impl ServerConfig {
     /// Reads TOML; each refusal names field, limit and value.
     pub fn from_toml(text: &str) -> Result<Self> {
         let c: Self = toml::from_str(text)
-            .map_err(|e| DomainError::invalid("configuration", e.to_string()))?;
+            .map_err(|e| DomainError::invalid("configuration", located(text, &e)))?;
         c.check()?;
         Ok(c)
     }
@@ -123,6 +187,7 @@ impl ServerConfig {
             ("limits.upload", self.limits.upload),
             ("limits.listing", self.limits.listing),
             ("drafts", self.drafts),
+            ("webhook_disable_days", self.webhook_disable_days),
         ] {
             if value == 0 {
                 return Err(DomainError::invalid(field, "must be positive"));
@@ -135,20 +200,40 @@ impl ServerConfig {
                 value: u64::from(self.drafts),
             });
         }
+        if let Some(url) = &self.public_url {
+            let rest = url.strip_prefix("https://").or(url.strip_prefix("http://"));
+            if rest.is_none_or(|r| r.is_empty() || r.ends_with('/') || r.contains(['?', '#'])) {
+                return Err(DomainError::invalid(
+                    "public_url",
+                    "must begin with http:// or https:// and not end with a slash",
+                ));
+            }
+        }
         if self.workers == 0 {
             return Err(DomainError::invalid("workers", "must be positive"));
         }
-        Ok(())
+        crate::postman::check_config(self)
     }
 
     /// The database's URL.
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| {
-            format!(
+        match &self.database {
+            Some(url) => url.reveal().to_owned(),
+            None => format!(
                 "sqlite://{}?mode=rwc",
                 self.dir.join("market.sqlite").display()
-            )
-        })
+            ),
+        }
+    }
+}
+
+/// What is wrong, and in which line. The line itself may hold a password, and the
+/// error's own text shows it.
+fn located(text: &str, e: &toml::de::Error) -> String {
+    let before = e.span().and_then(|s| text.get(..s.start));
+    match before {
+        Some(b) => format!("line {}: {}", b.matches('\n').count() + 1, e.message()),
+        None => e.message().to_owned(),
     }
 }
 
@@ -176,6 +261,33 @@ mod tests {
                 ..
             })
         ));
+        // MAIL-9: a relay needs a sender and a place that links lead to.
+        for (text, expected) in [
+            ("mail = \"smtp://r.example\"", "public_url"),
+            (
+                "mail = \"smtp://r.example\"\npublic_url = \"https://m.example\"",
+                "mail_from",
+            ),
+            ("mail = \"http://r.example\"", "mail"),
+            ("mail = \"smtp://u:geheim@r.example?tls=none\"", "mail"),
+            ("mail_from = \"nobody\"", "mail_from"),
+            ("mail_days = 0", "mail_days"),
+            ("public_url = \"m.example\"", "public_url"),
+            ("public_url = \"https://\"", "public_url"),
+            ("public_url = \"https://m.example/?a=\"", "public_url"),
+            (
+                "public_url = \"https://m.example\\\"><script>\"",
+                "public_url",
+            ),
+        ] {
+            match ServerConfig::from_toml(text) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, expected, "{text}");
+                    assert!(!reason.contains("geheim"), "{reason}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
         let unknown = ServerConfig::from_toml("colour = \"blue\"");
         assert!(matches!(
             unknown,
@@ -184,5 +296,45 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn passwords_are_shown_to_nobody() {
+        // MAIL-9
+        let text = r#"
+            database = "postgres://me:geheim@db.example/market"
+            mail = "smtps://me:geheim@relay.example"
+            mail_from = "Market <market@example.org>"
+            public_url = "https://market.example"
+        "#;
+        let c = ServerConfig::from_toml(text).expect("a good configuration");
+        let url = c.mail.as_ref().map(SecretText::reveal);
+        assert_eq!(url, Some("smtps://me:geheim@relay.example"));
+        let shown = format!("{c:?}");
+        assert!(
+            !shown.contains("geheim") && shown.contains("SecretText(..)"),
+            "{shown}"
+        );
+        assert_eq!(
+            c.database_url(),
+            "postgres://me:geheim@db.example/market",
+            "but to the database"
+        );
+        // Nor by an error in the same line.
+        for broken in [
+            "\nmail = \"smtps://me:geheim@relay.example\" x",
+            "\nmail = [\"smtps://me:geheim@relay.example\"]",
+            "\ndatabase = \"postgres://me:geheim@db.example",
+            "\nlimits = { login = \"geheim\" }",
+        ] {
+            match ServerConfig::from_toml(broken) {
+                Err(DomainError::Invalid { field, reason }) => {
+                    assert_eq!(field, "configuration");
+                    assert!(reason.starts_with("line 2: "), "{reason}");
+                    assert!(!reason.contains("geheim@"), "{reason}");
+                }
+                other => panic!("{broken}: {other:?}"),
+            }
+        }
     }
 }

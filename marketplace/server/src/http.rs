@@ -4,8 +4,10 @@
 use crate::{
     App,
     body::{MAX_LARGE, MAX_OUTPUT, MAX_PLAIN, declared, json_refused},
-    dealings, machines, nodes,
+    dealings, exports, letters, machines, nodes,
+    requests::Once,
     service::Market,
+    sessions, site,
     socket::{self, MAX_SOCKETS},
     uploads,
 };
@@ -15,7 +17,11 @@ use actix_web::{
     web::{self, Data, Path, ServiceConfig},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::{fmt, sync::Arc, sync::OnceLock};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::Semaphore;
 use veilbourse_documents::api::ErrorAnswer;
 use veilbourse_domain::{
@@ -59,6 +65,10 @@ impl ResponseError for HttpError {
         let mut r = HttpResponse::build(self.status_code());
         if let DomainError::RateLimited {
             retry_after_seconds,
+        }
+        | DomainError::QueueFull {
+            retry_after_seconds,
+            ..
         } = &self.0
         {
             r.insert_header((header::RETRY_AFTER, retry_after_seconds.to_string()));
@@ -104,30 +114,55 @@ impl Site {
         HttpError(e, reference)
     }
 
-    pub(crate) fn caller_address(req: &HttpRequest) -> String {
-        req.peer_addr()
-            .map_or_else(|| "unknown".into(), |a| a.ip().to_string())
+    /// Who asks: whoever connects, or what a proxy of the operator's says of it
+    /// (ACC-5).
+    pub(crate) fn caller_address(&self, req: &HttpRequest) -> String {
+        let Some(peer) = req.peer_addr().map(|a| a.ip().to_canonical()) else {
+            return "unknown".into();
+        };
+        let proxies = &self.app.config.trusted_proxies;
+        let said = req.headers().get_all("x-forwarded-for");
+        let said = said.flat_map(|h| h.to_str().unwrap_or("?").split(','));
+        let said: Vec<&str> = said.map(str::trim).collect();
+        // Each proxy adds who connected to it at the end; what is before the last
+        // one of ours is the client's own word.
+        let mut caller = peer;
+        for next in said.into_iter().rev() {
+            if !proxies.contains(&caller) {
+                break;
+            }
+            match next.parse::<IpAddr>() {
+                Ok(a) => caller = a.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        caller.to_string()
     }
 
     async fn caller(&self, req: &HttpRequest) -> Caller {
         Caller {
-            viewer: self.app.viewer(bearer(req)).await,
-            address: Self::caller_address(req),
+            viewer: self.viewer(req).await,
+            address: self.caller_address(req),
+            local: letters::is_local(req),
+            agent: sessions::agent(req),
         }
+    }
+
+    /// Who asks: by token, or by the cookie of a page of ours (ACC-17).
+    pub(crate) async fn viewer(&self, req: &HttpRequest) -> Result<Viewer, DomainError> {
+        let viewer = self.app.viewer_of(&self.app.credential(req)).await?;
+        self.app.note_seen(&viewer, &self.caller_address(req)).await;
+        Ok(viewer)
     }
 
     /// ACC-1 for a route.
     pub(crate) async fn pass(&self, req: &HttpRequest, route: &str) -> Answer<Pass> {
-        let viewer = self
-            .app
-            .viewer(bearer(req))
-            .await
-            .map_err(|e| self.refuse(e))?;
+        let viewer = self.viewer(req).await.map_err(|e| self.refuse(e))?;
         authorize(Surface::Http, route, &viewer).map_err(|e| self.refuse(e))
     }
 }
 
-fn bearer(req: &HttpRequest) -> Option<&str> {
+pub(crate) fn bearer(req: &HttpRequest) -> Option<&str> {
     req.headers()
         .get(header::AUTHORIZATION)?
         .to_str()
@@ -149,6 +184,13 @@ async fn graphql(site: Data<Site>, req: HttpRequest, payload: web::Payload) -> A
     let body = site.body(&req, payload, most, &viewer).await?;
     let mut request: async_graphql::Request = serde_json::from_slice(&body)
         .map_err(|e| site.refuse(DomainError::invalid("request", e.to_string())))?;
+    let once = match Once::of(&req, &body) {
+        Ok(once) => once,
+        Err(e) => return Ok(site.graphql_refusal(&e)),
+    };
+    if let Err(e) = site.app.persisted(&mut request, &viewer).await {
+        return Ok(site.graphql_refusal(&e));
+    }
     if body.len() > MAX_PLAIN && !may_be_large(&mut request) {
         return Err(site.refuse(DomainError::TooLarge {
             field: "request body",
@@ -157,22 +199,13 @@ async fn graphql(site: Data<Site>, req: HttpRequest, payload: web::Payload) -> A
         }));
     }
     drop(body);
-    let response = site.schema.execute(request.data(caller)).await;
-    // ACC-5: what is limited is 429 here too, with the wait.
-    let limited = response.errors.iter().find_map(|e| {
-        let x = e.extensions.as_ref()?;
-        let code = x.get("code")?.clone().into_json().ok()?;
-        let wait = x.get("retryAfterSeconds")?.clone().into_json().ok()?;
-        (code == "RATE_LIMITED").then(|| wait.as_str().unwrap_or("1").to_owned())
-    });
-    let mut answer = match &limited {
-        Some(_) => HttpResponse::TooManyRequests(),
-        None => HttpResponse::Ok(),
-    };
-    if let Some(wait) = limited {
-        answer.insert_header((header::RETRY_AFTER, wait));
-    }
-    Ok(answer.json(response))
+    Ok(site.answer(request, caller, once).await)
+}
+
+async fn federation_sdl() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(veilbourse_graphql::federation_sdl())
 }
 
 async fn sdl() -> HttpResponse {
@@ -279,7 +312,7 @@ async fn masks(site: Data<Site>, req: HttpRequest, at: Path<(String, u8)>) -> An
     found.map(binary).map_err(|e| site.refuse(e))
 }
 
-async fn no_route(req: HttpRequest) -> HttpResponse {
+pub(crate) async fn no_route(req: HttpRequest) -> HttpResponse {
     HttpResponse::NotFound().json(ErrorAnswer {
         code: NO_ROUTE.into(),
         message: format!("{} {} is no route", req.method(), req.path()),
@@ -302,9 +335,18 @@ pub fn routes(c: &mut ServiceConfig) {
                 .route(web::get().to(socket::subscribe)),
         )
         .route("/graphql/sdl", web::get().to(sdl))
+        .route("/graphql/federation-sdl", web::get().to(federation_sdl))
         .route("/healthz", web::get().to(healthy))
         .route("/readyz", web::get().to(ready))
         .route("/metrics", web::get().to(prometheus))
+        .service(
+            web::resource("/v1/session")
+                .route(web::post().to(sessions::open))
+                .route(web::delete().to(sessions::close)),
+        )
+        .route("/v1/exports/ledger.csv", web::get().to(exports::ledger))
+        .route("/v1/exports/audit.jsonl", web::get().to(exports::audit))
+        .route("/v1/exports/orders.csv", web::get().to(exports::orders))
         .service(
             web::resource("/v1/listings/{id}/objects/{name}")
                 .route(web::head().to(uploads::head))
@@ -335,6 +377,11 @@ pub fn routes(c: &mut ServiceConfig) {
         )
         .route("/v1/node/tickets", web::post().to(dealings::spent))
         .route("/v1/verifying-keys/{digest}", web::get().to(verifying_key))
+        .route(
+            "/v1/mails/{id}/preview.{format}",
+            web::get().to(letters::preview),
+        )
+        .route("/v1/unsubscribe", web::post().to(letters::one_click))
         .route("/v1/machines/token", web::post().to(machines::token))
         .route("/v1/pod/lease", web::post().to(machines::pod_lease))
         .route(
@@ -370,5 +417,6 @@ pub fn routes(c: &mut ServiceConfig) {
             "/v1/node/jobs/{order}/objects/{name}",
             web::get().to(nodes::node_object),
         )
+        .configure(site::routes)
         .default_service(web::route().to(no_route));
 }

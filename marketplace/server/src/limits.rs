@@ -8,10 +8,24 @@ use governor::{
 };
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
 use veilbourse_domain::{DomainError, Result};
+
+/// What limits by address go by: an IPv4 address, or the network of an IPv6
+/// address (/64), of which anybody has as many addresses as they like.
+pub(crate) fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|a| a.to_canonical()) {
+        Ok(IpAddr::V6(a)) => {
+            let net = u128::from(a) & !u128::from(u64::MAX);
+            format!("{}/64", Ipv6Addr::from(net))
+        }
+        Ok(a) => a.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +83,11 @@ impl Limiters {
             Kind::Upload => &self.upload,
             Kind::Listing => &self.listing,
         };
-        limiter.check_key(&key.to_owned()).map_err(|until| {
+        let key = match kind {
+            Kind::Login | Kind::Register => network(key),
+            _ => key.to_owned(),
+        };
+        limiter.check_key(&key).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
             DomainError::RateLimited {
                 retry_after_seconds: wait.as_secs().max(1),
@@ -153,6 +171,28 @@ mod tests {
         ));
         assert_eq!(l.take(Kind::Login, "b"), Ok(()));
         assert_eq!(l.take(Kind::Register, "a"), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_network_have_one_bucket() {
+        // ACC-5
+        for (address, expected) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+            ("unknown", "unknown"),
+        ] {
+            assert_eq!(network(address), expected);
+        }
+        let l = Limiters::new(&Limits {
+            login: 1,
+            ..Limits::default()
+        });
+        assert_eq!(l.take(Kind::Login, "2001:db8::1"), Ok(()));
+        assert!(l.take(Kind::Login, "2001:db8::2").is_err());
+        assert_eq!(l.take(Kind::Login, "2001:db8:0:1::2"), Ok(()));
     }
 
     #[test]

@@ -20,10 +20,11 @@ use veilbourse_domain::{
     DomainError, Result,
     access::Pass,
     id::{AccountId, ListingId},
-    listing::{Listing, ListingState, ListingStep},
+    listing::{Listing, ListingState, ListingStep, check_valid},
     ports::ListingFilter,
     records::{PageRequest, SignedText},
     terms::PolicyTerms,
+    texts::check_text,
 };
 use veilbourse_eval::expand_chunk;
 use veilbourse_verifier::{
@@ -114,6 +115,7 @@ impl App {
     ) -> Result<Listing> {
         let owner = pass.viewer().account()?;
         self.limits.take(Kind::Listing, &owner.to_string())?;
+        self.must_be_verified(owner).await?;
         for (field, text, limit, least) in [
             ("title", title, MAX_TITLE, 1),
             ("description", description, MAX_DESCRIPTION, 0),
@@ -128,6 +130,7 @@ impl App {
                     value: text.len() as u64,
                 });
             }
+            check_text(field, text, field == "description")?; // REV-5
         }
         let m: Manifest = serde_json::from_value(manifest)
             .map_err(|e| DomainError::invalid("manifest", e.to_string()))?;
@@ -154,6 +157,7 @@ impl App {
             description: description.trim().to_owned(),
             dataset: m.root(),
             created_at: now,
+            updated_at: now,
             policy: None,
             state: ListingState::Draft,
         };
@@ -236,6 +240,7 @@ impl App {
                 wanted: "submitted",
             });
         }
+        check_valid(policy.0.valid_from, self.now())?; // REV-4
         // UP-6: one submission of an account at a time, so of a listing.
         let _submitting = self.held.take(&format!("submit:{account}"), 1)?;
         let manifest = self.manifest(id).await?;

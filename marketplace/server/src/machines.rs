@@ -42,7 +42,7 @@ pub(crate) fn machine_id(pass: &Pass) -> Result<MachineId> {
 
 /// `POST /v1/machines/token`.
 pub async fn token(site: Data<Site>, req: HttpRequest, login: Json<TokenRequest>) -> Answer {
-    let address = Site::caller_address(&req);
+    let address = site.caller_address(&req);
     let t = site
         .app
         .machine_token(&address, &login)
@@ -180,11 +180,9 @@ pub async fn pod_lease(site: Data<Site>, req: HttpRequest) -> Answer {
     let pass = site.pass(&req, "POST /v1/pod/lease").await?;
     let work = async {
         let app = &site.app;
-        let token = LeaseToken(app.random());
-        let order = app
-            .store
-            .lease_evaluation(machine_id(&pass)?, token, app.now())
-            .await?;
+        let (token, pod) = (LeaseToken(app.random()), machine_id(&pass)?);
+        app.partners.hear_pod(pod, app.now()); // PAR-14
+        let order = app.store.lease_evaluation(pod, token, app.now()).await?;
         match order {
             None => Ok(None),
             Some(order) => {
@@ -214,6 +212,7 @@ pub async fn pod_heartbeat(
         let order: OrderId = order.parse()?;
         let lease = LeaseToken(beat.lease.0);
         let pod = machine_id(&pass)?;
+        app.partners.hear_pod(pod, app.now());
         let lease = app
             .store
             .heartbeat(order, pod, lease, &beat.stage, beat.progress, app.now())

@@ -34,6 +34,7 @@ impl App {
     ) -> Result<Order> {
         let buyer = pass.viewer().account()?;
         self.limits.take(Kind::Place, &buyer.to_string())?;
+        self.must_be_verified(buyer).await?;
         let signed = read_value::<OrderDocument>(self, order)?;
         let terms: OrderTerms = order_terms(&signed)?;
         // ORD-2: the answer was lost and the buyer asks again, whatever has
@@ -49,6 +50,7 @@ impl App {
         let signed_quote =
             Signed::<Quote>::parse(quote.signed.text.as_bytes()).map_err(|e| refused(&e))?;
         let quote = quote_terms(&signed_quote, quote.terms.pod_operator)?;
+        self.room_in_queue(quote.expected_seconds).await?; // PAR-14
         let listing = self.store.listing(quote.listing).await?;
         let manifest = self.manifest(quote.listing).await?;
         let usage = self.store.usage(quote.listing).await?;

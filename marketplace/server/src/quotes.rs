@@ -41,7 +41,7 @@ impl App {
         let mut after = None;
         loop {
             let page = PageRequest::new(100, after)?;
-            let found = self.store.machines(Some(kind), &page).await?;
+            let found = self.store.machines(Some(kind), None, &page).await?;
             after = found.items.last().map(|(cursor, _)| cursor.clone());
             let more = found.more;
             out.extend(

@@ -8,6 +8,9 @@ use crate::{
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware::from_fn, web::Data};
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
+/// How long a letter under way may take when the server stops.
+const LAST_LETTER: Duration = Duration::from_secs(10);
+
 /// A running server.
 #[derive(Debug)]
 pub struct Running {
@@ -47,6 +50,10 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
             actix_web::rt::System::new().block_on(async move {
                 let (listen, workers) = (app.config.listen.clone(), app.config.workers);
                 let settlement = actix_web::rt::spawn(app.clone().settle_forever());
+                let (stop, stopped) = tokio::sync::watch::channel(false);
+                let mut post = actix_web::rt::spawn(app.clone().post_forever(stopped));
+                let told = app.clone();
+                let webhooks = actix_web::rt::spawn(app.clone().webhooks_forever());
                 let site = Data::new(Site::new(app));
                 let server = HttpServer::new(move || {
                     ActixApp::new()
@@ -69,6 +76,8 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                     server = server.disable_signals();
                 }
                 let address = server.addrs().first().copied();
+                // Links in letters, where no other address was given.
+                let _ = address.map(|a| told.post.bound.set(a));
                 let server = server.run();
                 let _ = send.send(
                     address
@@ -77,6 +86,12 @@ pub fn run(app: Arc<App>, signals: bool) -> io::Result<Running> {
                 );
                 let ended = server.await;
                 settlement.abort();
+                // The letter under way is finished, or its lease says what became of it.
+                let _ = stop.send(true);
+                if tokio::time::timeout(LAST_LETTER, &mut post).await.is_err() {
+                    post.abort();
+                }
+                webhooks.abort();
                 ended
             })
         })?;

@@ -1,6 +1,6 @@
 //! The market's acts, as GraphQL asks for them.
 
-use crate::{App, convert::read_value, limits::Kind};
+use crate::{App, convert::read_value, limits::Kind, people::checked_name};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use veilbourse_core::program::Program;
 use veilbourse_documents::{KeyRegistration, MachineRegistration, Signed};
 use veilbourse_domain::{
-    Digest, DomainError, MinorUnits, Result,
+    Digest, DomainError, Millis, MinorUnits, Result,
     access::{MachineKind, Pass, Role, Viewer},
     id::{CashRequestId, ListingId, MachineId, OrderId, PublicKey, TransferId},
     ledger::TransferKind,
@@ -34,6 +34,10 @@ fn account_actor(pass: &Pass) -> Result<String> {
 impl Service for Market {
     fn store(&self) -> &dyn Store {
         self.0.store()
+    }
+
+    fn now(&self) -> Millis {
+        self.0.now()
     }
 
     fn reference(&self, e: &DomainError) -> String {
@@ -66,11 +70,19 @@ impl Service for Market {
         for r in &roles {
             r.registrable()?;
         }
-        self.0.make_account(mail, name, password, roles).await
+        self.0.register(mail, name, password, roles).await
     }
 
-    async fn login(&self, caller: &Caller, mail: &str, password: &str) -> Result<SessionTokens> {
-        self.0.sign_in(&caller.address, mail, password).await
+    async fn login(
+        &self,
+        caller: &Caller,
+        mail: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> Result<SessionTokens> {
+        self.0
+            .sign_in(&caller.address, &caller.agent, mail, password, code)
+            .await
     }
 
     async fn refresh(&self, caller: &Caller, token: &str) -> Result<SessionTokens> {
@@ -95,6 +107,10 @@ impl Service for Market {
             ));
         }
         let key = PublicKey(signed.key.0);
+        // A bucket of its own, as large as that of listings.
+        self.0
+            .limits
+            .take(Kind::Listing, &format!("key {account}"))?;
         self.0
             .store
             .register_key(account, key, self.0.now())
@@ -137,11 +153,8 @@ impl Service for Market {
     }
 
     async fn step_listing(&self, pass: &Pass, id: ListingId, step: ListingStep) -> Result<Listing> {
-        match step {
-            ListingStep::Approve { .. } | ListingStep::Reject { .. } => {}
-            // The owner's own steps: somebody else's listing is not found.
-            _ => drop(self.0.own_listing(pass, id).await?),
-        }
+        // Somebody else's listing is not found.
+        self.0.own_listing(pass, id).await?;
         let actor = account_actor(pass)?;
         self.0
             .store
@@ -164,6 +177,7 @@ impl Service for Market {
         }
         let app = &self.0;
         let account = pass.viewer().account()?;
+        app.must_be_verified(account).await?;
         // A bucket of its own, as large as that of orders.
         app.limits.take(Kind::Place, &format!("cash {account}"))?;
         let now = app.now();
@@ -201,10 +215,9 @@ impl Service for Market {
         name: &str,
         registration: Value,
     ) -> Result<Machine> {
-        if name.trim().is_empty() || name.len() > 200 {
-            return Err(DomainError::invalid("name", "must have 1 to 200 bytes"));
-        }
+        let name = checked_name(name)?;
         let app = &self.0;
+        app.must_be_verified(pass.viewer().account()?).await?;
         let signed: Signed<MachineRegistration> = read_value(app, &registration)?;
         let bad = |reason: &str| DomainError::invalid("registration", reason);
         match (kind, &signed.body.sealing_key) {
@@ -218,7 +231,7 @@ impl Service for Market {
             id: MachineId::new(now, app.random()),
             kind,
             operator: pass.viewer().account()?,
-            name: name.trim().to_owned(),
+            name,
             signing_key: PublicKey(signed.key.0),
             registration,
             decision: Decision::Pending,

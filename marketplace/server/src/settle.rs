@@ -139,6 +139,9 @@ impl App {
             rounds = rounds.wrapping_add(1);
             if rounds.is_multiple_of(120) {
                 self.limits.tidy();
+                if let Err(e) = self.store.sweep_links(self.now()).await {
+                    tracing::error!(error = ?e, "links of letters");
+                }
             }
         }
     }

@@ -2,7 +2,14 @@
 //! comes in `connection_init`'s payload as `authorization`, and is looked at
 //! again for each operation, each item, and every few seconds between.
 
-use crate::{App, body::holder, http::Site, limits::Holding, service::Market};
+use crate::{
+    App,
+    body::holder,
+    http::Site,
+    limits::Holding,
+    service::Market,
+    sessions::{Credential, agent},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     error::PayloadError,
@@ -21,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Sleep, sleep},
 };
 use veilbourse_domain::{DomainError, Result, access::Viewer};
@@ -47,15 +54,34 @@ struct Socket {
     address: String,
     operations: Arc<Semaphore>,
     /// Set by `connection_init`, once.
-    token: OnceLock<(String, Holding)>,
+    token: OnceLock<(Credential, Holding)>,
+    /// The cookie of a page of ours, where one opened the socket (ACC-17).
+    page: Credential,
+    agent: String,
     _one_of_all: OwnedSemaphorePermit,
 }
 
 impl Socket {
     /// The viewer as of now: a session that ended, ends what it opened.
     async fn viewer(&self) -> Result<Viewer> {
-        let (token, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
-        self.app.viewer(Some(token)).await
+        let (credential, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
+        match self.app.viewer_of(credential).await? {
+            Viewer::Anonymous => Err(DomainError::TokenInvalid {
+                reason: "the session has ended",
+            }),
+            viewer => Ok(viewer),
+        }
+    }
+
+    /// The viewer of a new operation, whose document may be a registered one.
+    async fn admitted(&self, request: &mut Request) -> Result<Viewer> {
+        let (credential, _) = self.token.get().ok_or(DomainError::Unauthenticated)?;
+        if let Credential::Token(token) = credential {
+            self.app.count_token(token).await?; // PAR-4
+        }
+        let viewer = self.viewer().await?;
+        self.app.persisted(request, &viewer).await?;
+        Ok(viewer)
     }
 
     fn refused(&self, e: &DomainError) -> Response {
@@ -64,17 +90,23 @@ impl Socket {
     }
 
     async fn init(&self, payload: &serde_json::Value) -> Result<()> {
-        let token = payload
-            .get("authorization")
-            .and_then(|t| t.as_str())
-            .and_then(|t| t.strip_prefix("Bearer "))
-            .ok_or(DomainError::Unauthenticated)?;
-        let viewer = self.app.viewer(Some(token)).await?;
+        let credential = match payload.get("authorization") {
+            None => self.page.clone(),
+            Some(t) => t
+                .as_str()
+                .and_then(|t| t.strip_prefix("Bearer "))
+                .map(|t| Credential::Token(t.to_owned()))
+                .ok_or(DomainError::Unauthenticated)?,
+        };
+        if let Credential::Token(token) = &credential {
+            self.app.count_token(token).await?; // PAR-4
+        }
+        let viewer = self.app.viewer_of(&credential).await?;
         let who = holder(&viewer).ok_or(DomainError::Unauthenticated)?;
         let key = format!("socket:{who}");
         let held = self.app.held.take(&key, MAX_ACCOUNT_SOCKETS)?;
         // The library calls this once a socket.
-        let _ = self.token.set((token.to_owned(), held));
+        let _ = self.token.set((credential, held));
         Ok(())
     }
 }
@@ -93,9 +125,14 @@ pub(crate) async fn subscribe(
     let socket = Arc::new(Socket {
         app: site.app.clone(),
         schema: site.schema.clone(),
-        address: Site::caller_address(&req),
+        address: site.caller_address(&req),
         operations: Arc::new(Semaphore::new(MAX_OPERATIONS)),
         token: OnceLock::new(),
+        page: match site.app.credential(&req) {
+            page @ Credential::Cookie(_) => page,
+            _ => Credential::Nobody,
+        },
+        agent: agent(&req),
         _one_of_all: permit,
     });
     let opened = socket.clone();
@@ -119,6 +156,8 @@ struct Running {
     socket: Arc<Socket>,
     stream: BoxStream<'static, Response>,
     over: bool,
+    /// Changes when an API key was revoked: then the token is looked at at once.
+    revocations: watch::Receiver<u64>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -128,10 +167,13 @@ impl Running {
             return None;
         }
         let item = loop {
-            match tokio::time::timeout(LOOK, self.stream.next()).await {
-                Ok(item) => break Some(item?),
-                Err(_) if self.socket.viewer().await.is_err() => break None,
-                Err(_) => {}
+            tokio::select! {
+                item = self.stream.next() => break Some(item?),
+                () = sleep(LOOK) => {}
+                Ok(()) = self.revocations.changed() => {} // PAR-5
+            }
+            if self.socket.viewer().await.is_err() {
+                break None;
             }
         };
         let item = match (self.socket.viewer().await, item) {
@@ -167,7 +209,8 @@ impl Executor for Operations {
             return stream::once(async { refused }).boxed();
         };
         stream::once(async move {
-            let viewer = match socket.viewer().await {
+            let mut request = request;
+            let viewer = match socket.admitted(&mut request).await {
                 Ok(v) => v,
                 Err(e) => {
                     let refused = socket.refused(&e);
@@ -177,11 +220,15 @@ impl Executor for Operations {
             let request = request.data(Caller {
                 viewer: Ok(viewer),
                 address: socket.address.clone(),
+                // Sockets carry subscriptions alone.
+                local: false,
+                agent: socket.agent.clone(),
             });
             let stream = socket
                 .schema
                 .execute_stream_with_session_data(request, session.unwrap_or_default());
             let running = Running {
+                revocations: socket.app.partners.revocations(),
                 socket,
                 stream,
                 over: false,

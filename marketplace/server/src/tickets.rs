@@ -15,7 +15,7 @@ use veilbourse_domain::{
 use veilbourse_graphql::{
     Dealing, DealingAnswer, KeyNode, ListingTickets, TicketClass, TicketOffer,
 };
-use veilbourse_privacy::{Mechanism, conversion};
+use veilbourse_privacy::{Mechanism, PrivacyError, conversion};
 
 /// The delta at which a cost is told as epsilon.
 const DELTA: f64 = 1e-9;
@@ -41,13 +41,18 @@ fn law(mechanism: &Mechanism) -> String {
     }
 }
 
-/// What all noisy dealings together come to.
-fn epsilon_dealt(tickets: &Tickets) -> Result<f64> {
+/// What all noisy dealings together come to; none where the cut of the noise
+/// leaves nothing of the delta, so that no epsilon can be said at it.
+fn epsilon_dealt(tickets: &Tickets) -> Result<Option<f64>> {
     let cost = tickets.cost().map_err(DomainError::storage)?;
     let noisy = tickets.dealings.iter();
     let noisy = noisy.filter(|d| tickets.class(&d.class).is_some_and(|(_, c)| c.noisy()));
     let openings = noisy.fold(0u64, |sum, d| sum.saturating_add(d.count));
-    conversion::epsilon(cost, DELTA, openings).map_err(DomainError::storage)
+    match conversion::epsilon(cost, DELTA, openings) {
+        Ok(epsilon) => Ok(Some(epsilon)),
+        Err(PrivacyError::Cut { .. }) => Ok(None),
+        Err(e) => Err(DomainError::storage(e)),
+    }
 }
 
 impl App {

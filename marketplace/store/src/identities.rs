@@ -1,8 +1,12 @@
 //! Accounts, sessions, signing keys, machines (ACC, POD, KEY).
+//!
+//! Over 500 lines: the port is one `impl`.
 
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    listings::pattern,
+    notices,
     rows::{self, Where, maybe_number, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -12,11 +16,15 @@ use veilbourse_domain::{
     Digest, DomainError, Millis, Result,
     access::{MachineKind, Role},
     id::{AccountId, MachineId, Nonce, PublicKey, SessionId},
+    people::AccountState,
     ports::Identities,
-    records::{Account, Decision, Machine, Page, PageRequest, Session, SigningKey},
+    records::{
+        Account, Decision, MAX_SIGNING_KEYS, MAX_WAITING_MACHINES, Machine, Page, PageRequest,
+        Session, SigningKey,
+    },
 };
 
-fn account(r: &QueryResult) -> Result<Account> {
+pub(crate) fn account(r: &QueryResult) -> Result<Account> {
     let roles = text(r, "roles")?;
     Ok(Account {
         id: parsed(r, "id")?,
@@ -25,17 +33,112 @@ fn account(r: &QueryResult) -> Result<Account> {
         password_hash: text(r, "password_hash")?,
         roles: roles.split(',').map(Role::parse).collect::<Result<_>>()?,
         created_at: number(r, "created_at")?,
+        verified_at: maybe_number(r, "verified_at")?,
+        state: AccountState::parse(&text(r, "state")?)?,
+        second_factor: maybe_number(r, "factor_since")?.is_some(),
     })
 }
 
-fn session(r: &QueryResult) -> Result<Session> {
+/// Stores an account whose mail is free, with its record.
+pub(crate) async fn insert_account(tx: &Tx, a: &Account, now: Millis) -> Result<()> {
+    if a.roles.is_empty() {
+        return Err(DomainError::invalid("roles", "an account has at least one"));
+    }
+    let roles: Vec<&str> = a.roles.iter().map(|r| r.name()).collect();
+    tx.exec_one(
+        "account",
+        "INSERT INTO accounts (id, mail, name, password_hash, roles, created_at, verified_at, state)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        vals![
+            t(a.id),
+            &a.mail,
+            &a.name,
+            &a.password_hash,
+            roles.join(","),
+            a.created_at,
+            a.verified_at,
+            a.state.name(),
+        ],
+    )
+    .await?;
+    let who = format!("account:{}", a.id);
+    audit::note(
+        tx,
+        &who,
+        "account.create",
+        &who,
+        json!({ "roles": roles }),
+        now,
+    )
+    .await
+}
+
+/// Refuses what would begin something for an account that is suspended or gone.
+pub(crate) async fn must_be_active(tx: &Tx, id: AccountId) -> Result<()> {
+    let sql = "SELECT state FROM accounts WHERE id = $1";
+    let row = tx.one(sql, vals![t(id)]).await?;
+    let state = row.map(|r| text(&r, "state")).transpose()?;
+    match state.as_deref().map(AccountState::parse).transpose()? {
+        Some(AccountState::Active) => Ok(()),
+        Some(AccountState::Suspended) => Err(DomainError::AccountSuspended),
+        Some(AccountState::Deleted) | None => Err(DomainError::NotFound { what: "account" }),
+    }
+}
+
+/// Refuses one more than an account may have.
+async fn at_most(tx: &Tx, field: &'static str, limit: u64, sql: &str, id: AccountId) -> Result<()> {
+    let row = tx.one(sql, vals![t(id)]).await?;
+    let held = row.map_or(Ok(0), |r| number(&r, "n"))?;
+    if held >= limit {
+        let value = held + 1;
+        return Err(DomainError::TooLarge {
+            field,
+            limit,
+            value,
+        });
+    }
+    Ok(())
+}
+
+/// Whether a mail has an account.
+pub(crate) async fn by_mail(tx: &Tx, mail: &str) -> Result<Option<Account>> {
+    let row = tx
+        .one("SELECT * FROM accounts WHERE mail = $1", vals![mail])
+        .await?;
+    row.map(|r| account(&r)).transpose()
+}
+
+pub(crate) fn session(r: &QueryResult) -> Result<Session> {
     Ok(Session {
         id: parsed(r, "id")?,
         account: parsed(r, "account")?,
         created_at: number(r, "created_at")?,
         expires_at: number(r, "expires_at")?,
         revoked_at: maybe_number(r, "revoked_at")?,
+        last_seen_at: number(r, "last_seen_at")?,
+        agent: text(r, "agent")?,
+        address: text(r, "address")?,
     })
+}
+
+/// Stores a session; `cookie` is the hash of a page's.
+pub(crate) async fn insert_session(tx: &Tx, s: &Session, cookie: Option<Digest>) -> Result<()> {
+    tx.exec_one(
+        "session",
+        "INSERT INTO sessions (id, account, created_at, expires_at, last_seen_at, agent, address, cookie)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        vals![
+            t(s.id),
+            t(s.account),
+            s.created_at,
+            s.expires_at,
+            s.last_seen_at,
+            &s.agent,
+            &s.address,
+            cookie.map(|c| c.to_string()),
+        ],
+    )
+    .await
 }
 
 fn machine(r: &QueryResult) -> Result<Machine> {
@@ -64,33 +167,11 @@ async fn add_refresh(tx: &Tx, session: SessionId, hash: Digest, now: Millis) -> 
 #[async_trait]
 impl Identities for SqlStore {
     async fn create_account(&self, a: &Account, now: Millis) -> Result<()> {
-        if a.roles.is_empty() {
-            return Err(DomainError::invalid("roles", "an account has at least one"));
-        }
-        let roles: Vec<&str> = a.roles.iter().map(|r| r.name()).collect();
         transaction!(self, "account.create", |tx| {
-            let taken = tx
-                .one("SELECT id FROM accounts WHERE mail = $1", vals![&a.mail])
-                .await?;
-            if taken.is_some() {
+            if by_mail(tx, &a.mail).await?.is_some() {
                 return Err(DomainError::MailTaken);
             }
-            tx.exec_one(
-                "account",
-                "INSERT INTO accounts (id, mail, name, password_hash, roles, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
-                vals![t(a.id), &a.mail, &a.name, &a.password_hash, roles.join(","), a.created_at],
-            )
-            .await?;
-            let who = format!("account:{}", a.id);
-            audit::note(
-                tx,
-                &who,
-                "account.create",
-                &who,
-                json!({ "roles": roles }),
-                now,
-            )
-            .await
+            insert_account(tx, a, now).await
         })
     }
 
@@ -108,8 +189,15 @@ impl Identities for SqlStore {
         row.map(|r| account(&r)).transpose()
     }
 
-    async fn accounts(&self, page: &PageRequest) -> Result<Page<Account>> {
+    async fn accounts(&self, search: Option<&str>, page: &PageRequest) -> Result<Page<Account>> {
         let mut w = Where::default();
+        if let Some(text) = search {
+            let like = pattern(text);
+            w.and(
+                "(mail LIKE ? ESCAPE '\\' OR LOWER(name) LIKE ? ESCAPE '\\')",
+                vals![&like, &like],
+            );
+        }
         w.after("id > ?", page);
         let sql = format!(
             "SELECT * FROM accounts {} ORDER BY id LIMIT {}",
@@ -121,12 +209,7 @@ impl Identities for SqlStore {
 
     async fn open_session(&self, s: &Session, refresh: Digest) -> Result<()> {
         transaction!(self, "session.open", |tx| {
-            tx.exec_one(
-                "session",
-                "INSERT INTO sessions (id, account, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-                vals![t(s.id), t(s.account), s.created_at, s.expires_at],
-            )
-            .await?;
+            insert_session(tx, s, None).await?;
             add_refresh(tx, s.id, refresh, s.created_at).await
         })
     }
@@ -201,8 +284,8 @@ impl Identities for SqlStore {
     }
 
     async fn session_live(&self, id: SessionId, now: Millis) -> Result<bool> {
-        let sql =
-            "SELECT id FROM sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2";
+        let sql = "SELECT s.id FROM sessions s JOIN accounts a ON a.id = s.account
+             WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND a.state = 'active'";
         Ok(self.one(sql, vals![t(id), now]).await?.is_some())
     }
 
@@ -217,6 +300,9 @@ impl Identities for SqlStore {
             if before.is_some() {
                 return Err(DomainError::invalid("key", "was registered before"));
             }
+            let sql =
+                "SELECT COUNT(*) AS n FROM signing_keys WHERE account = $1 AND revoked_at IS NULL";
+            at_most(tx, "signing keys", MAX_SIGNING_KEYS, sql, account).await?;
             tx.exec_one(
                 "signing key",
                 "INSERT INTO signing_keys (public_key, account, created_at) VALUES ($1, $2, $3)",
@@ -285,6 +371,16 @@ impl Identities for SqlStore {
             if before.is_some() {
                 return Err(DomainError::invalid("signing key", "was registered before"));
             }
+            let sql =
+                "SELECT COUNT(*) AS n FROM machines WHERE operator = $1 AND decision = 'pending'";
+            at_most(
+                tx,
+                "machines that wait",
+                MAX_WAITING_MACHINES,
+                sql,
+                m.operator,
+            )
+            .await?;
             tx.exec_one(
                 "machine",
                 "INSERT INTO machines (id, kind, operator, name, signing_key, registration, decision, reason, created_at)
@@ -338,6 +434,9 @@ impl Identities for SqlStore {
             if m.decision == decision {
                 return Err(DomainError::AlreadyDecided { what: "machine" });
             }
+            if approve {
+                must_be_active(tx, m.operator).await?;
+            }
             tx.exec_one(
                 "machine",
                 "UPDATE machines SET decision = $2, reason = $3 WHERE id = $1 AND decision = $4",
@@ -353,11 +452,13 @@ impl Identities for SqlStore {
                 now,
             )
             .await?;
-            Ok(Machine {
+            let decided = Machine {
                 decision,
                 reason: reason.into(),
                 ..m
-            })
+            };
+            notices::machine_decided(tx, &decided, now).await?;
+            Ok(decided)
         })
     }
 
@@ -371,9 +472,13 @@ impl Identities for SqlStore {
     async fn machines(
         &self,
         kind: Option<MachineKind>,
+        seen_by: Option<AccountId>,
         page: &PageRequest,
     ) -> Result<Page<Machine>> {
         let mut w = Where::default();
+        if let Some(a) = seen_by {
+            w.and("(decision = 'approved' OR operator = ?)", vals![t(a)]);
+        }
         if let Some(k) = kind {
             w.and("kind = ?", vals![k.name()]);
         }

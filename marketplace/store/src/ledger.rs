@@ -5,6 +5,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    events, notices,
     rows::{self, Where, get, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -400,12 +401,15 @@ impl LedgerPort for SqlStore {
                 now,
             )
             .await?;
-            Ok(CashRequest {
+            events::of_cash(tx, &found, decision, reason, now).await?;
+            let decided = CashRequest {
                 decision,
                 decided_by: Some(by),
                 reason: reason.into(),
                 ..found
-            })
+            };
+            notices::cash_decided(tx, &decided, now).await?;
+            Ok(decided)
         })
     }
 

@@ -3,6 +3,9 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
+    events,
+    identities::must_be_active,
+    notices, reviews,
     rows::{self, Where, body, digest, json, maybe_digest, number, t, text, vals},
 };
 use async_trait::async_trait;
@@ -28,7 +31,7 @@ fn search_text(l: &Listing) -> String {
 }
 
 /// `LIKE` pattern of a text, its own wildcards escaped.
-fn pattern(s: &str) -> String {
+pub(crate) fn pattern(s: &str) -> String {
     let mut out = String::from("%");
     for c in s.to_lowercase().chars() {
         if matches!(c, '%' | '_' | '\\') {
@@ -64,7 +67,7 @@ pub(crate) async fn policy_terms(tx: &Tx, id: ListingId, version: u32) -> Result
     PolicyTerms::of(&signed.map_err(DomainError::storage)?.body)
 }
 
-async fn save(tx: &Tx, l: &Listing, version: u64) -> Result<()> {
+pub(crate) async fn save(tx: &Tx, l: &Listing, version: u64) -> Result<()> {
     tx.exec_one(
         "listing",
         "UPDATE listings SET state = $3, search = $4, body = $5, version = version + 1
@@ -72,6 +75,63 @@ async fn save(tx: &Tx, l: &Listing, version: u64) -> Result<()> {
         vals![t(l.id), version, l.state.name(), search_text(l), json(l)?],
     )
     .await
+}
+
+/// Takes a step of a listing, with its line in the review's history (REV-1).
+/// `reason` is an approval's; `seen` is what a reviewer looked at (REV-2).
+#[allow(clippy::too_many_arguments)] // two callers, each with all of them
+pub(crate) async fn take_step(
+    tx: &Tx,
+    id: ListingId,
+    step: &ListingStep,
+    policy: Option<&(PolicyTerms, SignedText)>,
+    reason: &str,
+    seen: Option<Millis>,
+    actor: &str,
+    now: Millis,
+) -> Result<Listing> {
+    let (mut l, version) = load(tx, id).await?;
+    if seen.is_some_and(|at| at != l.updated_at) {
+        return Err(DomainError::Conflict { what: "listing" });
+    }
+    if let Some((p, signed)) = policy {
+        l = l.with_policy(p.clone())?;
+        add_policy(tx, p, signed).await?;
+    }
+    if matches!(step, ListingStep::Submit | ListingStep::Appeal { .. }) {
+        // UP-3: every object complete.
+        let open = tx
+            .one(
+                "SELECT name FROM listing_objects WHERE listing = $1 AND digest IS NULL ORDER BY name LIMIT 1",
+                vals![t(id)],
+            )
+            .await?;
+        if let Some(r) = open {
+            return Err(DomainError::ObjectIncomplete {
+                name: text(&r, "name")?,
+            });
+        }
+    }
+    if matches!(step, ListingStep::Approve { .. } | ListingStep::Resume) {
+        // ACC-15: nothing of who is suspended or gone is offered.
+        must_be_active(tx, l.owner).await?;
+    }
+    let l = l.step(step.clone(), now)?;
+    save(tx, &l, version).await?;
+    reviews::write(tx, &l, step, reason, now).await?;
+    let details = serde_json::json!({ "state": l.state });
+    audit::note(
+        tx,
+        actor,
+        step.name(),
+        format!("listing:{id}"),
+        details,
+        now,
+    )
+    .await?;
+    notices::listing_stepped(tx, &l, step, version, now).await?;
+    events::of_listing(tx, &l, step, now).await?;
+    Ok(l)
 }
 
 async fn add_policy(tx: &Tx, p: &PolicyTerms, signed: &SignedText) -> Result<()> {
@@ -227,38 +287,7 @@ impl Listings for SqlStore {
         now: Millis,
     ) -> Result<Listing> {
         transaction!(self, "listing.step", |tx| {
-            let (mut l, version) = load(tx, id).await?;
-            if let Some((p, signed)) = &policy {
-                l = l.with_policy(p.clone())?;
-                add_policy(tx, p, signed).await?;
-            }
-            if step == ListingStep::Submit {
-                // UP-3: every object complete.
-                let open = tx
-                    .one(
-                        "SELECT name FROM listing_objects WHERE listing = $1 AND digest IS NULL ORDER BY name LIMIT 1",
-                        vals![t(id)],
-                    )
-                    .await?;
-                if let Some(r) = open {
-                    return Err(DomainError::ObjectIncomplete {
-                        name: text(&r, "name")?,
-                    });
-                }
-            }
-            let l = l.step(step.clone(), now)?;
-            save(tx, &l, version).await?;
-            let details = serde_json::json!({ "state": l.state });
-            audit::note(
-                tx,
-                actor,
-                step.name(),
-                format!("listing:{id}"),
-                details,
-                now,
-            )
-            .await?;
-            Ok(l)
+            take_step(tx, id, &step, policy.as_ref(), "", None, actor, now).await
         })
     }
 
@@ -272,7 +301,7 @@ impl Listings for SqlStore {
     ) -> Result<Listing> {
         transaction!(self, "listing.policy", |tx| {
             let (l, version) = load(tx, id).await?;
-            let l = l.with_policy(policy.clone())?;
+            let l = l.with_policy(policy.clone())?.touched(now);
             add_policy(tx, &policy, &signed).await?;
             save(tx, &l, version).await?;
             let details = serde_json::json!({ "version": policy.version, "digest": signed.digest });

@@ -7,7 +7,7 @@
 use crate::{
     audit,
     db::{SqlStore, Tx, transaction},
-    dealings, ledger, listings, quorums,
+    dealings, events, ledger, listings, notices, quorums,
     rows::{self, Where, body, digest, get, json, number, parsed, t, text, vals},
 };
 use async_trait::async_trait;
@@ -184,6 +184,8 @@ async fn write(
     event(tx, &order, before.version + 1, now).await?;
     let subject = format!("order:{}", order.id);
     audit::note(tx, actor, action, subject, json!({ "state": to }), now).await?;
+    notices::order_ended(tx, &order, now).await?;
+    events::of_order(tx, &order, now).await?;
     Ok(order)
 }
 
@@ -292,10 +294,13 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         )
         .await?
         .ok_or(MISSING)?;
-    check_quota(policy, &listings::usage_of(&usage)?, o.values, o.bits)?;
+    let usage = listings::usage_of(&usage)?;
+    check_quota(policy, &usage, o.values, o.bits)?;
+    let mut tickets = None;
     if let Some(class) = &o.terms.ticket_class {
         let facts = dealings::facts(tx, o.listing).await?;
         check_tickets(policy, &facts, class, o.values)?; // ORD-7
+        tickets = Some(facts);
     }
     let group = o.terms.group(o.buyer);
     if let Some(group) = &group {
@@ -372,6 +377,9 @@ async fn place(tx: &Tx, p: &PlaceOrder, now: Millis) -> Result<Placement> {
         now,
     )
     .await?;
+    notices::order_placed(tx, &o, &listing, &usage, tickets.as_ref(), now).await?;
+    events::of_placed(tx, &o, now).await?;
+    events::of_budget(tx, &o, policy, &usage, now).await?;
     Ok(Placement::New(o))
 }
 

@@ -486,6 +486,7 @@ async fn other_listing(s: &SqlStore, n: u64, dataset: Digest) -> ListingId {
         description: String::new(),
         dataset,
         created_at: 1,
+        updated_at: 1,
         policy: None,
         state: ListingState::Draft,
     };

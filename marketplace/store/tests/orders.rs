@@ -468,6 +468,9 @@ async fn refresh_tokens_rotate() {
             created_at: 1,
             expires_at: 1_000,
             revoked_at: None,
+            last_seen_at: 1,
+            agent: "a test".into(),
+            address: "here".into(),
         };
         let h = |n: u8| Digest([n; 32]);
         s.open_session(&session, h(1)).await.expect("opened");

@@ -270,7 +270,8 @@ async fn dealings(inner: Arc<Inner>, mut stopped: Stopped) {
             tracing::warn!(error = %e, "dealings");
         }
         inner.health();
-        if !pause(&mut stopped, inner.config.poll).await {
+        let wait = inner.config.poll.max(inner.config.idle);
+        if !pause(&mut stopped, wait).await {
             return;
         }
     }
@@ -279,6 +280,7 @@ async fn dealings(inner: Arc<Inner>, mut stopped: Stopped) {
 async fn jobs(inner: Arc<Inner>, mut stopped: Stopped) {
     let places = Arc::new(Semaphore::new(inner.config.jobs.max(1)));
     let (poll, mut under_way) = (inner.config.poll, JoinSet::new());
+    let mut quiet = poll;
     loop {
         while under_way.try_join_next().is_some() {}
         let place = Arc::clone(&places).acquire_owned();
@@ -306,9 +308,14 @@ async fn jobs(inner: Arc<Inner>, mut stopped: Stopped) {
                     }
                     drop(place);
                 });
+                quiet = poll;
                 poll / 8
             }
-            None => poll,
+            None => {
+                let now = quiet;
+                quiet = (quiet * 2).min(inner.config.idle).max(poll);
+                now
+            }
         };
         if !pause(&mut stopped, wait).await {
             break;

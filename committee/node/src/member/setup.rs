@@ -33,6 +33,10 @@ pub struct MemberConfig {
     pub jobs: usize,
     /// Between two looks at the server.
     pub poll: Duration,
+    /// What that grows to, doubled each time that nothing was there; where it is
+    /// less than `poll`, nothing grows. A server takes a node for silent after half
+    /// a minute (SET-7).
+    pub idle: Duration,
     /// How long the other members are waited for.
     pub patience: Duration,
     /// How long a greeting may take (CST-11).
@@ -53,6 +57,7 @@ impl MemberConfig {
             datasets: 256,
             jobs: 8,
             poll: Duration::from_secs(2),
+            idle: Duration::ZERO,
             patience: Duration::from_secs(30),
             greeting: Duration::from_secs(10),
             timing: Timing::default(),

@@ -1,9 +1,6 @@
 //! Opening an order that was released: fetched, checked, written down.
 
-use super::{
-    Kept, result_rows, say_refunded,
-    values::{noise_rows, result_json, variance_rows, variances},
-};
+use super::{Kept, result_rows, say_refunded, values::variance_rows};
 use crate::show::{bytes, table};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 use veilbourse_client::{
-    buyer::{self, Opened, Sealed, Ticket},
+    buyer::{
+        self, Opened, Sealed, Ticket,
+        values::{noise_rows, variances},
+    },
     market::{self, Session},
     query,
 };
@@ -89,7 +89,7 @@ pub(crate) async fn fetch(session: &Session, folder: &Path, json: bool) -> Resul
         receipt_bytes += opened.receipt.len() as u64;
         receipts.push(receipt);
     }
-    let result = result_json(&kept, &ids, &values)?;
+    let result = kept.orders().result(&ids, &values)?;
     let file = folder.join("result.json");
     fs::write(&file, serde_json::to_vec_pretty(&result)?)?;
     Ok(Some(Fetched {

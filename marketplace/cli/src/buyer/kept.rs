@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use veilbourse_client::{
-    buyer::{self, JointTicket, Part, Ticket},
+    buyer::{self, JointTicket, Part, Ticket, values::Orders},
     market::Session,
 };
 use veilbourse_core::{manifest::Manifest, program::Program};
@@ -105,23 +105,23 @@ impl Kept {
         }
     }
 
+    /// As the client reads their values.
+    pub fn orders(&self) -> Orders<'_> {
+        Orders {
+            tickets: &self.tickets,
+            joint: self.joint,
+        }
+    }
+
     /// What the opened values are decoded by: of a joint order the rows of all
     /// listings.
     pub fn decoding(&self) -> Result<(Manifest, Program)> {
-        let first = self.tickets.first().context("there is no order")?;
-        let program = first.order.body.program.clone();
-        if !self.joint {
-            return Ok((first.manifest.clone(), program));
-        }
-        let orders = self.tickets.clone();
-        Ok((JointTicket { orders }.pooled()?, program))
+        Ok(self.orders().decoding()?)
     }
 
     /// Standard deviation of the noise in an opened integer: of all orders.
     pub fn noise_deviation(&self) -> f64 {
-        let classes = self.tickets.iter().filter_map(Ticket::class);
-        let variance = classes.map(|(_, c)| c.mechanism().forecast().standard_deviation.powi(2));
-        variance.sum::<f64>().sqrt()
+        self.orders().noise_deviation()
     }
 
     /// Where an order's files go: the folder, or one of its own of a joint one.

@@ -104,6 +104,9 @@ pub(crate) async fn offers(
             class: class.as_ref(),
         };
         let offer = buyer::quote_with(session, marketplace, &listed, &query, &wish).await?;
+        if let Some(named) = pins.class {
+            offer.require_class(named)?;
+        }
         if let Some(key) = pins.pod {
             offer.require_pod(key)?;
         }

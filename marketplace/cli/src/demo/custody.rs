@@ -27,6 +27,7 @@ use veilbourse_documents::{ClassTerms, CommitteeFile, Id, Key, MemberEntry};
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::{Member, MemberConfig};
 use veilbourse_privacy::{Rho, conversion};
+use veilbourse_server::Clock;
 
 /// Tickets beyond those that the demo's own orders use: what its attackers order
 /// is reserved until it is refused.
@@ -86,7 +87,10 @@ impl Committee {
         let mut members = Vec::new();
         for (folder, listener) in folders {
             folder.seat(&file)?;
-            members.push(Some(start(world, &folder, listener, url).await?));
+            let (clock, poll) = (world.clock.clone(), super::world::IDLE * 4);
+            members.push(Some(
+                start(&folder, listener, url, clock, (poll, poll)).await?,
+            ));
         }
         Ok(Self { file, members })
     }
@@ -112,15 +116,17 @@ impl Committee {
     }
 }
 
-async fn start(
-    world: &World,
+/// Starts a committee's node that is registered and has its seat.
+pub(crate) async fn start(
     folder: &NodeFolder,
     listener: TcpListener,
     url: &str,
+    clock: Clock,
+    (poll, idle): (Duration, Duration),
 ) -> Result<Member> {
     let mut rng = crate::rng(None);
     let settings = folder.settings()?;
-    // The demo's SRS is local, which the demo alone accepts.
+    // The SRS of demo and market is local, which they alone accept.
     let config = folder.config(true, &mut rng)?;
     let identity = Identity {
         id: settings.machine.context("the node is registered")?,
@@ -129,8 +135,8 @@ async fn start(
     };
     let config = config.seated(folder.committee()?, None)?;
     let mut member = MemberConfig::new(folder.0.clone(), listener.local_addr()?);
-    member.poll = super::world::IDLE * 4;
-    let machine = Machine::new(identity, url, world.clock.clone(), crate::rng(None));
+    (member.poll, member.idle) = (poll, idle);
+    let machine = Machine::new(identity, url, clock, crate::rng(None));
     let sealing = folder.sealing()?;
     Ok(Member::start_on(listener, member, config, sealing, machine, rng).await?)
 }

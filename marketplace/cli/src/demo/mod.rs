@@ -7,7 +7,7 @@ pub mod attacks;
 pub mod custody;
 mod joint;
 pub mod journey;
-mod table;
+pub(crate) mod table;
 pub mod world;
 
 use crate::{

@@ -9,7 +9,8 @@ use veilbourse_tabular::{
     reference::FloatTable,
 };
 
-const RAND_TABLE: &[u8] = include_bytes!("../../../../tests/data/randhie.csv");
+/// The RAND health-insurance experiment, as CSV.
+pub(crate) const RAND_TABLE: &[u8] = include_bytes!("../../../../tests/data/randhie.csv");
 const RAND_MODEL: &[u8] = include_bytes!("../../../../tests/data/models/randhie_ols.json");
 
 /// Everything that the demo knows in plaintext.

@@ -16,6 +16,7 @@ use veilbourse_client::{
     market::{self, Decide, Session},
 };
 use veilbourse_documents::{Id, Key, SigningKey};
+use veilbourse_domain::people::TokenPurpose;
 use veilbourse_machine::{Identity, Machine};
 use veilbourse_node::KeyNode;
 use veilbourse_pod::{Circuits, Pod, Report};
@@ -43,6 +44,7 @@ pub struct World {
     pub server: Server,
     /// The market's time, and its machines'.
     pub clock: Clock,
+    app: Arc<App>,
     running: Running,
     tasks: Vec<JoinHandle<()>>,
     /// The marketplace's key, pinned by everybody.
@@ -54,8 +56,8 @@ pub struct World {
     reports: Arc<Mutex<Vec<(Report, Instant)>>>,
 }
 
-/// A password for one run.
-fn password() -> String {
+/// A fresh password.
+pub(crate) fn password() -> String {
     let mut bytes = [0u8; 12];
     crate::rng(None).fill_bytes(&mut bytes);
     hex::encode(bytes)
@@ -114,16 +116,18 @@ impl World {
         app.make_staff("admin@demo.example", &admin_password, StaffRole::Admin)
             .await?;
         let marketplace = app.marketplace_key();
-        let running = veilbourse_server::run(app, false)?;
+        let running = veilbourse_server::run(app.clone(), false)?;
         let url = format!("http://{}", running.address);
         let server = Server::new(&url);
         let admin = market::login(&server, "admin@demo.example", &admin_password).await?;
-        let operator = account(&server, "operator@demo.example", "Pod operator", "PARTNER").await?;
+        let (mail, name) = ("operator@demo.example", "Pod operator");
+        let operator = account(&app, &server, mail, name, "PARTNER").await?;
         Ok(Self {
             dir: dir.to_owned(),
             url,
             server,
             clock,
+            app,
             running,
             tasks: Vec::new(),
             marketplace,
@@ -133,9 +137,20 @@ impl World {
         })
     }
 
+    /// The token of the newest unused link to an address, as its letter says it.
+    pub async fn token(&self, purpose: TokenPurpose, mail: &str) -> Result<String> {
+        let found = self.app.waiting_token(purpose, mail).await?;
+        found.with_context(|| format!("no {} waits for {mail}", purpose.name()))
+    }
+
+    /// Verifies an address by the link of its letter.
+    pub async fn verify(&self, mail: &str) -> Result<()> {
+        verify(&self.app, &self.server, mail).await
+    }
+
     /// A new account with a registered signing key.
     pub async fn person(&self, mail: &str, name: &str, role: &str) -> Result<Person> {
-        let session = account(&self.server, mail, name, role).await?;
+        let session = account(&self.app, &self.server, mail, name, role).await?;
         let file = format!("{}.key", mail.split('@').next().unwrap_or("person"));
         let key = signing_key(&self.dir.join(file), &mut crate::rng(None))?;
         market::register_key(&session, &self.marketplace, &key).await?;
@@ -271,8 +286,34 @@ impl World {
     }
 }
 
-async fn account(server: &Server, mail: &str, name: &str, role: &str) -> Result<Session> {
-    let password = password();
-    market::register(server, mail, name, &password, &[role]).await?;
-    Ok(market::login(server, mail, &password).await?)
+/// Reads the letter and follows its link.
+async fn verify(app: &App, server: &Server, mail: &str) -> Result<()> {
+    let token = app.waiting_token(TokenPurpose::VerifyMail, mail).await?;
+    let token = token.with_context(|| format!("no letter for {mail}"))?;
+    Ok(market::verify_mail(server, &token).await?)
+}
+
+/// An account whose address is verified by the link of its letter.
+async fn account(
+    app: &App,
+    server: &Server,
+    mail: &str,
+    name: &str,
+    role: &str,
+) -> Result<Session> {
+    account_with(app, server, mail, name, role, &password()).await
+}
+
+/// The same with a password of the caller's.
+pub(crate) async fn account_with(
+    app: &App,
+    server: &Server,
+    mail: &str,
+    name: &str,
+    role: &str,
+    password: &str,
+) -> Result<Session> {
+    market::register(server, mail, name, password, &[role]).await?;
+    verify(app, server, mail).await?;
+    Ok(market::login(server, mail, password).await?)
 }

@@ -9,7 +9,7 @@ use veilbourse::files::{self, PodFile};
 use veilbourse_client::market::{self, Decide};
 use veilbourse_server::ServerConfig;
 
-const MAIL: &str = "cli@test.example";
+pub const MAIL: &str = "cli@test.example";
 
 /// Runs in a folder; the last line as JSON, or what it said on standard error.
 pub fn run(dir: &Path, arguments: &[&str]) -> Result<Value, String> {
@@ -57,6 +57,7 @@ async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
     let own = m.world.marketplace.to_string();
     assert!(e.contains(&wrong) && e.contains(&own), "{e}");
     cli(&register).expect("registers");
+    m.world.verify(MAIL).await.expect("verifies");
     let pins = std::fs::read_to_string(dir.join("marketplaces.json")).expect("pinned");
     assert!(pins.contains(&own) && pins.contains(&url), "{pins}");
     let deposit = cli(&["buyer", "deposit", "1000.00"]).expect("asks");
@@ -102,8 +103,8 @@ async fn a_buyer_pins_names_a_pod_and_goes_on_after_a_cut() {
     assert_eq!(variances.len(), 2);
     for v in variances {
         let segment = v["segment"].as_str().expect("a segment");
-        let mean = value("sum of visits", segment);
-        let expected = value("sum of visits^2", segment) - mean * mean;
+        let mean = value("mean of visits", segment);
+        let expected = value("mean of visits^2", segment) - mean * mean;
         assert!(expected > 0.0 && (v["value"].as_f64().expect("a number") - expected).abs() < 1e-9);
     }
     let order = done["result"]["order"].as_str().expect("an id").to_owned();

@@ -8,6 +8,7 @@ use rand_core::Rng;
 use std::{
     fmt::Write,
     io::{BufRead, BufReader, Cursor},
+    path::Path,
     process::Child,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use std::{
 use veilbourse::{
     custodian::{Opening, PolicyFile, encrypt_to},
     demo::world::{Person, World},
-    files::NodeFolder,
+    files::{NodeFolder, read_json},
     progress::Bars,
 };
 use veilbourse_client::{
@@ -27,9 +28,10 @@ use veilbourse_client::{
     query::{self, Query},
 };
 use veilbourse_documents::{Id, Key, Policy, QueryKind, Signed, SigningKey};
+use veilbourse_domain::people::TokenPurpose;
 use veilbourse_pod::Circuits;
 use veilbourse_prover::srs::{Ceremony, Srs, silent};
-use veilbourse_server::{Limits, ServerConfig};
+use veilbourse_server::{App, Limits, ServerConfig};
 use veilbourse_tabular::{Built, SchemaConfig, SecondMoments, build};
 
 pub const DEPOSIT: i64 = 1_000_000;
@@ -135,6 +137,30 @@ pub fn running(mut child: Child) -> (Running, String) {
     // The rest must be read, or the pipe fills.
     std::thread::spawn(move || for _ in reader.lines() {});
     (running, line)
+}
+
+/// The token of the letter that verifies an address at a server in a process of
+/// its own: derived from what lies in its folder, as the letter's link is.
+pub fn letter_in(folder: &Path, keys: &Path, mail: &str) -> String {
+    let (dir, keys) = (folder.to_owned(), keys.to_owned());
+    let mail = mail.to_owned();
+    let read = async move {
+        let accepted = read_json(&keys).expect("keys");
+        let config = ServerConfig {
+            dir,
+            ..ServerConfig::default()
+        };
+        let (clock, rng) = (veilbourse::clock(), veilbourse::rng(None));
+        let app = App::open(config, accepted, clock, rng)
+            .await
+            .expect("opens");
+        let found = app.waiting_token(TokenPurpose::VerifyMail, &mail).await;
+        found.expect("read").expect("a letter")
+    };
+    // Of a runtime of its own: some callers have one, some none.
+    let runtime = || tokio::runtime::Runtime::new().expect("a runtime");
+    let thread = std::thread::spawn(move || runtime().block_on(read));
+    thread.join().expect("read")
 }
 
 /// What a policy says, its node left out.

@@ -4,7 +4,7 @@
 //! and is right, and the key node revealed each order once. (Every step of
 //! every database transaction is walked by the store's own tests.)
 
-use crate::common::{DEPOSIT, built, csv, srs};
+use crate::common::{DEPOSIT, built, csv, letter_in, srs};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -174,6 +174,10 @@ async fn nothing_is_lost_when_processes_are_killed() {
         market::register(&server, mail, mail, PASSWORD, &[role])
             .await
             .expect("registers");
+        let token = letter_in(&at("server"), &at("keys.json"), mail);
+        market::verify_mail(&server, &token)
+            .await
+            .expect("verifies");
     }
     let custodian = login(&server, "c@test.example").await;
     let marketplace = market::marketplace_key(&server).await.expect("a key");

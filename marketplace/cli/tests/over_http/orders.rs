@@ -94,6 +94,23 @@ async fn a_good_day_and_what_is_refused_on_it() {
         available(&m.buyer.session).await.expect("a balance"),
         DEPOSIT - price
     );
+    // A withdrawn listing is gone from sight; the order still says what it was on.
+    let withdraw = "mutation($id: String!) { withdrawListing(id: $id) { state } }";
+    let custodian = &m.custodian.session.server;
+    let id = json!({ "id": listed.id.as_str() });
+    let gone = custodian.graphql("withdrawListing", withdraw, id.clone());
+    gone.await.expect("withdraws");
+    let buyer = &m.buyer.session.server;
+    let look = "query($id: String!) { listing(id: $id) { title } }";
+    let hidden = buyer.graphql("listing", look, id).await.unwrap_err();
+    assert_eq!(hidden.code(), Some("NOT_FOUND"));
+    let look = "query($id: String!) { order(id: $id) { listingTitle } }";
+    let kept = buyer.graphql("order", look, json!({ "id": order.as_str() }));
+    assert_eq!(
+        kept.await.expect("an order")["listingTitle"],
+        json!(listed.title)
+    );
+
     assert!(m.balanced().await);
     m.world.stop().await.expect("stops");
 }

@@ -4,7 +4,7 @@
 //! other: accepted keys, nodes' entries, the committee's file, the receipt. One
 //! key node is killed while an order is under way, and stays dead (SET-7).
 
-use crate::common::{Running, csv, running, srs};
+use crate::common::{Running, csv, letter_in, running, srs};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -47,17 +47,18 @@ impl Actor {
         }
     }
 
+    fn name(&self) -> &str {
+        let name = self.dir.file_name().and_then(|n| n.to_str());
+        name.expect("a name")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut c = Command::new(env!("CARGO_BIN_EXE_veilbourse"));
-        let mail = self.dir.file_name().and_then(|n| n.to_str());
         c.args(arguments)
             .arg("--json")
             .current_dir(&self.dir)
             .env("VEILBOURSE_SERVER", &self.url)
-            .env(
-                "VEILBOURSE_EMAIL",
-                format!("{}@test.example", mail.expect("a name")),
-            )
+            .env("VEILBOURSE_EMAIL", format!("{}@test.example", self.name()))
             .env("VEILBOURSE_PASSWORD", PASSWORD)
             .env("VEILBOURSE_ADMIN_PASSWORD", PASSWORD);
         c
@@ -163,7 +164,7 @@ fn check_values(result: &Value, csv: &str) {
     for (plan, mean) in means(csv) {
         let of = outputs.iter().find(|v| {
             let of_plan = text(&v["segment"]).ends_with(&plan);
-            v["label"] == "sum of visits" && of_plan
+            v["label"] == "mean of visits" && of_plan
         });
         let of = of.unwrap_or_else(|| panic!("no mean of plan {plan}: {result}"));
         let found = of["values"][0].as_f64().expect("a number");
@@ -222,7 +223,10 @@ fn everything_in_processes_and_folders_of_its_own() {
 
     // A pod.
     let register = |a: &Actor, role: &str, name: &str| {
-        a.does(&[role, "register", "--name", name, "--marketplace", market])
+        a.does(&[role, "register", "--name", name, "--marketplace", market]);
+        let mail = format!("{}@test.example", a.name());
+        let token = letter_in(&server.dir.join("data"), Path::new(&keys), &mail);
+        assert_eq!(a.does(&["account", "verify", &token])["verified"], true);
     };
     let pod = actor("pod");
     register(&pod, "custodian", "Pod operator");

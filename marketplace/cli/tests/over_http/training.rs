@@ -2,7 +2,7 @@
 //! are bought once, proven, and solved from as often as wanted.
 
 use crate::{
-    command_line::run,
+    command_line::{MAIL, run},
     common::{Market, settings},
 };
 use serde_json::Value;
@@ -97,6 +97,7 @@ async fn a_regression_is_bought_once_and_solved_again() {
         tokio::task::block_in_place(|| run(&dir, &all))
     };
     cli(&["buyer", "register", "--name", "B"]).expect("registers");
+    m.world.verify(MAIL).await.expect("verifies");
     let deposit = cli(&["buyer", "deposit", "1000.00"]).expect("asks");
     let id = deposit["deposit"].as_str().expect("an id");
     market::decide(&m.world.admin, Decide::Deposit, id, true, "")

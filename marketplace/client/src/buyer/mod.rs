@@ -9,15 +9,20 @@ mod joint;
 mod order;
 mod quote;
 mod shape;
+pub mod values;
 
 pub use committee::{Handed, open_together, quorum_of, read};
 pub use held::{Opened, Sealed, open};
 pub use joint::{
     JointRefusal, JointTicket, Part, align, check_joint, pooled, prepare_joint, same_publics,
 };
-pub use order::{Standing, Ticket, place, prepare, standing, wait};
-pub use quote::{ClassView, Offer, Wish, class_named, classes, quote, quote_with};
+#[cfg(not(target_family = "wasm"))]
+pub use order::wait;
+pub use order::{Standing, Ticket, place, prepare, standing};
+pub use quote::{ClassView, Offer, Wish, checked, class_named, classes, quote, quote_with};
 pub use shape::check_opened;
+#[cfg(test)]
+pub(crate) use shape::tests::manifest as manifest_of_tests;
 
 use crate::{
     ClientError,

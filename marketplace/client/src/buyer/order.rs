@@ -10,7 +10,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::time::Duration;
 use veilbourse_core::{digest::Digest, manifest::Manifest, program::Weights};
 use veilbourse_documents::{
     Bytes, Chain, ClassTerms, DOCUMENT_VERSION, EvaluationClass, Id, Key, Model, ModelContext,
@@ -263,6 +262,7 @@ pub async fn standing(session: &Session, order: &Id) -> Result<Standing, ClientE
 }
 
 /// Waits until the order ends, reporting each change.
+#[cfg(not(target_family = "wasm"))]
 pub async fn wait(
     session: &Session,
     order: &Id,
@@ -278,6 +278,6 @@ pub async fn wait(
             return Ok(now);
         }
         last = Some(now);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }

@@ -58,6 +58,21 @@ impl Offer {
         ))
     }
 
+    /// Refuses tickets of any other class than the one meant, by the name that the
+    /// custodian signed or by its digest: what the marketplace calls a class is its
+    /// own word.
+    pub fn require_class(&self, named: &str) -> Result<(), ClientError> {
+        let found = self.class().map_or("", |(terms, _)| terms.name.as_str());
+        let digest = self.quote.body.ticket_class.map(|d| d.to_string());
+        if self.class().is_some() && (found == named || digest.as_deref() == Some(named)) {
+            return Ok(());
+        }
+        Err(ClientError::refused(
+            "quote",
+            format!("is for tickets of class {found:?} by the policy, wanted was {named:?}"),
+        ))
+    }
+
     /// Refuses the offer of any pod but the one with this signing key: the
     /// marketplace names pods, only their keys say who they are.
     pub fn require_pod(&self, key: &Key) -> Result<(), ClientError> {
@@ -197,7 +212,7 @@ pub async fn quote_with(
 }
 
 /// The quote in an answer, held to what was asked.
-fn checked(
+pub fn checked(
     marketplace: &Key,
     listed: &Listed,
     query: &Query,

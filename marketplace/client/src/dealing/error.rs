@@ -124,6 +124,14 @@ pub enum DealingError {
         /// Which.
         dealing: Digest,
     },
+    /// A class that is not asked for as one can be (TKT-1).
+    #[error("class {class:?}: {reason}")]
+    Ask {
+        /// Which.
+        class: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// What a node was sent, or a file holds, is not what it must be.
     #[error("{what}: {cause}")]
     Form {

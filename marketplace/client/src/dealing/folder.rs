@@ -5,11 +5,10 @@
 //! dealing `dealer/work/`.
 
 use super::{Asked, DealingError, Plan, Planned, files};
-use crate::{ClientError, dataset::DatasetFolder};
+use crate::{ClientError, dataset::DatasetFolder, disk};
 use rand_core::CryptoRng;
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 use veilbourse_core::{
@@ -35,7 +34,7 @@ pub struct DealerFolder {
 impl DealerFolder {
     /// Whether a dataset was ever dealt.
     pub fn exists(dataset: &DatasetFolder) -> bool {
-        dataset.path().join("dealer").join(PLAN).exists()
+        disk::exists(&dataset.path().join("dealer").join(PLAN))
     }
 
     /// The folder of a dataset; made, with a fresh secret, where there is none.
@@ -44,10 +43,10 @@ impl DealerFolder {
         files::folder(&path)?;
         let (secret, plan) = (path.join(SECRET), path.join(PLAN));
         let root = dataset.manifest.root();
-        if !plan.exists() {
+        if !disk::exists(&plan) {
             // Without a plan nothing was dealt: a secret left by a crash is as
             // good as a new one.
-            if !secret.exists() {
+            if !disk::exists(&secret) {
                 let mut fresh = Zeroizing::new([0u8; 32]);
                 rng.fill_bytes(&mut *fresh);
                 files::write_new(&secret, Zeroizing::new(hex::encode(*fresh)).as_bytes())?;
@@ -55,12 +54,12 @@ impl DealerFolder {
             let k = u8::try_from(dataset.manifest.message_log2).unwrap_or(u8::MAX);
             save(&plan, &Plan::new(root, k))?;
         }
-        let text = fs::read_to_string(&secret).map_err(|e| ClientError::file(&secret, e))?;
+        let text = disk::read_to_string(&secret).map_err(|e| ClientError::file(&secret, e))?;
         let text = Zeroizing::new(text);
         let mut key = Zeroizing::new([0u8; 32]);
         hex::decode_to_slice(text.trim(), &mut *key)
             .map_err(|e| ClientError::refused("dealer's secret", e))?;
-        let bytes = fs::read(&plan).map_err(|e| ClientError::file(&plan, e))?;
+        let bytes = disk::read(&plan).map_err(|e| ClientError::file(&plan, e))?;
         let plan: Plan =
             serde_json::from_slice(&bytes).map_err(|e| ClientError::refused("dealer's plan", e))?;
         plan.check(&root)?;
@@ -108,7 +107,7 @@ impl DealerFolder {
     /// The announcement of a dealing that is done, as its bytes.
     pub fn announcement(&self, dealing: &Digest) -> Result<Vec<u8>, ClientError> {
         let path = self.of(dealing).join("announcement");
-        fs::read(&path).map_err(|e| ClientError::file(&path, e))
+        disk::read(&path).map_err(|e| ClientError::file(&path, e))
     }
 
     /// The same, read.
@@ -129,7 +128,7 @@ impl DealerFolder {
         let path = self
             .of(dealing)
             .join(super::pieces::name(party, part, piece));
-        match fs::read(&path) {
+        match disk::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(ClientError::file(&path, e)),
@@ -139,7 +138,7 @@ impl DealerFolder {
     /// How many pieces a part has.
     pub fn pieces(&self, dealing: &Digest, party: u8, part: &str) -> u64 {
         let folder = self.of(dealing);
-        let there = |n: &u64| folder.join(super::pieces::name(party, part, *n)).exists();
+        let there = |n: &u64| disk::exists(&folder.join(super::pieces::name(party, part, *n)));
         (0..).take_while(there).count() as u64
     }
 

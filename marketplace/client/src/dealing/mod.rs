@@ -6,6 +6,7 @@
 //! plan that is on disk before anything of it is dealt: a dealing cut off is gone
 //! on with and is the same dealing, and no number is dealt twice.
 
+mod ask;
 mod class;
 mod error;
 mod files;
@@ -16,6 +17,7 @@ mod proof;
 mod run;
 mod upload;
 
+pub use ask::{ClassAsk, ClassCost, DELTA, TICKETS};
 pub use class::{
     Noise, PersonRows, decimal, exact, key_check, noisy, statistics_sensitivity,
     weights_sensitivity,
@@ -25,5 +27,5 @@ pub use folder::DealerFolder;
 pub use pieces::PARTS;
 pub use plan::{Asked, Dealt, KEY_CHECK_TICKETS, LEAST_KEY_CHECK, Plan, Planned};
 pub use proof::{ProofReader, read_proofs};
-pub use run::{deal, dealer_of};
+pub use run::{deal, deal_next, dealer_of};
 pub use upload::{Held, held, upload};

@@ -2,9 +2,9 @@
 //! by piece.
 
 use super::files;
-use crate::ClientError;
+use crate::{ClientError, disk};
 use rand_core::CryptoRng;
-use std::{fs::File, io::Read, path::Path};
+use std::{io::Read, path::Path};
 use veilbourse_core::digest::Digest;
 use veilbourse_documents::{Key, PIECE_BYTES, PieceContext, seal_piece};
 use veilbourse_ticket_store::Offer;
@@ -56,7 +56,7 @@ impl<R: CryptoRng> Sealer<'_, R> {
     /// A stream from its file; an empty one has no piece.
     pub fn stream(&mut self, part: &str, file: &Path) -> Result<(), ClientError> {
         let error = |e| ClientError::file(file, e);
-        let source = File::open(file).map_err(error)?;
+        let source = disk::open(file).map_err(error)?;
         let mut source = std::io::BufReader::with_capacity(PIECE_BYTES, source);
         let mut plain = Zeroizing::new(Vec::with_capacity(PIECE_BYTES));
         for piece in 0u64.. {

@@ -8,11 +8,14 @@
 use super::{
     DealerFolder, DealingError, Dealt, Planned, files, folder::Seeds, pieces::Sealer, proof,
 };
-use crate::{ClientError, http::Progress};
+use crate::{
+    ClientError,
+    disk::{self, File},
+    http::Progress,
+};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 use std::{
-    fs::{self, File},
     io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
@@ -45,26 +48,53 @@ pub fn deal(
     rng: &mut impl CryptoRng,
     progress: &dyn Progress,
 ) -> Result<Vec<DealingTerms>, ClientError> {
-    let planned = folder.plan().dealings.clone();
-    let waiting = || {
-        planned
-            .iter()
-            .enumerate()
-            .filter(|(_, d)| d.dealt.is_none())
-    };
-    let total: u64 = waiting().map(|(_, d)| d.count).sum();
-    let mut before = 0;
-    for (index, d) in waiting() {
+    let total = left(folder);
+    while next(folder, (key, custodian), committee, rng, total, progress)? {}
+    Ok(folder.dealt())
+}
+
+/// The next dealing that is planned and not dealt, from wherever it was cut off;
+/// false when there is none. What is done can be uploaded before the next is made.
+pub fn deal_next(
+    folder: &mut DealerFolder,
+    key: &SecretKey,
+    custodian: &Key,
+    committee: &CommitteeFile,
+    rng: &mut impl CryptoRng,
+    progress: &dyn Progress,
+) -> Result<bool, ClientError> {
+    let total = folder.plan().dealings.iter().map(|d| d.count).sum();
+    next(folder, (key, custodian), committee, rng, total, progress)
+}
+
+/// Tickets still to be dealt.
+fn left(folder: &DealerFolder) -> u64 {
+    let all = folder.plan().dealings.iter();
+    all.filter(|d| d.dealt.is_none()).map(|d| d.count).sum()
+}
+
+fn next(
+    folder: &mut DealerFolder,
+    by: (&SecretKey, &Key),
+    committee: &CommitteeFile,
+    rng: &mut impl CryptoRng,
+    total: u64,
+    progress: &dyn Progress,
+) -> Result<bool, ClientError> {
+    let before = total.saturating_sub(left(folder));
+    let mut all = folder.plan().dealings.iter().enumerate();
+    let found = all.find(|(_, d)| d.dealt.is_none());
+    if let Some((index, planned)) = found.map(|(i, d)| (i, d.clone())) {
         let step = |done: u64| progress.step("deal", before + done, total);
-        let dealt = one(folder, d, (key, custodian), committee, rng, &step)?;
+        let dealt = one(folder, &planned, by, committee, rng, &step)?;
         folder.done(index, dealt)?;
-        before += d.count;
+        return Ok(true);
     }
     // Also what a crash left after the last was done.
     let work = folder.work();
-    match fs::remove_dir_all(&work) {
+    match disk::remove_folder(&work) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ClientError::file(&work, e)),
-        _ => Ok(folder.dealt()),
+        _ => Ok(false),
     }
 }
 
@@ -109,11 +139,11 @@ impl Work {
 
     /// Tickets that are in all files, synced.
     fn done(&self, of: &Digest) -> u64 {
-        let text = fs::read_to_string(self.path(DONE)).unwrap_or_default();
+        let text = disk::read_to_string(&self.path(DONE)).unwrap_or_default();
         let mut words = text.split_whitespace();
         let same = words.next() == Some(&of.to_string());
         let done = words.next().and_then(|n| n.parse().ok()).filter(|_| same);
-        let length = |name: &str| fs::metadata(self.path(name)).map_or(0, |m| m.len());
+        let length = |name: &str| disk::length(&self.path(name)).unwrap_or(0);
         let there = |n: &u64| {
             let mut files = self.sizes.iter();
             files.all(|(name, bytes)| length(name) >= n.saturating_mul(*bytes as u64))
@@ -141,7 +171,7 @@ impl Work {
         let open = |(name, bytes): &(&str, usize)| {
             files::append_from(&self.path(name), done * *bytes as u64)
         };
-        let files: Vec<File> = self.sizes.iter().map(open).collect::<Result<_, _>>()?;
+        let mut files: Vec<File> = self.sizes.iter().map(open).collect::<Result<_, _>>()?;
         let mut blocks = 0;
         while done < planned.count {
             let end = planned.count.min(done + BLOCK);
@@ -156,7 +186,7 @@ impl Work {
                     values.extend(v.word().to_le_bytes());
                 }
             }
-            for (mut file, part) in files.iter().zip(&parts) {
+            for (file, part) in files.iter_mut().zip(&parts) {
                 file.write_all(part)
                     .map_err(|e| ClientError::file(&self.folder, e))?;
             }
@@ -174,10 +204,10 @@ impl Work {
     fn root(&self, dealing: &Digest, first: u64) -> Result<Digest, ClientError> {
         let path = self.path("commitments");
         let error = |e| ClientError::file(&path, e);
-        let mut source = BufReader::new(File::open(&path).map_err(error)?);
+        let mut source = BufReader::new(disk::open(&path).map_err(error)?);
         let mut leaves = vec![Digest::default(); usize::try_from(first).unwrap_or(0)];
         let mut ticket = vec![[0u8; COMMITMENT]; self.parties];
-        let mut left = source.get_ref().metadata().map_err(error)?.len();
+        let mut left = disk::length_of(source.get_ref()).map_err(error)?;
         let size = (self.parties * COMMITMENT) as u64;
         for number in first.. {
             if left < size {
@@ -216,7 +246,7 @@ impl Work {
         key: &[Fq],
     ) -> Result<(), ClientError> {
         let path = self.path("values");
-        let source = File::open(&path).map_err(|e| ClientError::file(&path, e))?;
+        let source = disk::open(&path).map_err(|e| ClientError::file(&path, e))?;
         let mut source = BufReader::with_capacity(1 << 20, source);
         let (others, last) = (self.path("proof"), self.path("proof-last"));
         let mut others_file = files::append_from(&others, 0)?;
@@ -249,7 +279,7 @@ type Values = Zeroizing<Vec<Fq>>;
 
 fn digest_of(path: &Path) -> Result<(Digest, u64), ClientError> {
     let error = |e| ClientError::file(path, e);
-    let mut source = File::open(path).map_err(error)?;
+    let mut source = disk::open(path).map_err(error)?;
     let (mut digest, mut length) = (StreamDigest::default(), 0u64);
     let mut buffer = Zeroizing::new(vec![0u8; 1 << 20]);
     loop {

@@ -442,3 +442,23 @@ fn other_receipts_sessions_and_committees_are_refused() {
         "{e}"
     );
 }
+
+#[test]
+fn a_class_is_what_the_policy_calls_it() {
+    // PRV-11: a marketplace that calls the noisy class by the other's name, or quotes
+    // it where the other was wanted, is found out by the words that the custodian signed.
+    let w = world();
+    let offer = |name: &str| w.custodian.offer(&w.policy, &w.query, &class(name));
+    offer("exact").require_class("exact").unwrap();
+    let digest = class("exact").to_string();
+    offer("exact").require_class(&digest).unwrap();
+    for wanted in ["exact", &digest, ""] {
+        let e = offer("private").require_class(wanted).unwrap_err();
+        assert!(matches!(&e, ClientError::Refused { .. }), "{e}");
+        let said = e.to_string();
+        assert!(said.contains("private") && said.contains(wanted), "{said}");
+    }
+    // And one that the policy does not have at all.
+    let none = w.custodian.offer(&w.policy, &w.query, &Digest([9; 32]));
+    assert!(none.require_class(&Digest([9; 32]).to_string()).is_err());
+}

@@ -14,6 +14,7 @@ use veilbourse_domain::{
     ledger::TransferKind,
     listing::{Listing, ListingState, ListingStep},
     order::{Granted, Order, Placed},
+    people::AccountState,
     ports::{AuditLog, Identities, LedgerPort, Listings, Orders},
     records::{Account, Machine, PlaceOrder, SignedText, StoredQuote, SubmittedOutput},
     terms::{EvaluationClass, Opener, Openers, OrderTerms, PolicyTerms, QueryKind, QuoteTerms},
@@ -236,6 +237,9 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
             password_hash: "$argon2id$".into(),
             roles: vec![role],
             created_at: 1,
+            verified_at: Some(1),
+            state: AccountState::Active,
+            second_factor: false,
         };
         s.create_account(&a, 1).await?;
         s.register_key(account(n), PublicKey([n; 32]), 1).await?;
@@ -265,6 +269,7 @@ async fn fill(s: &SqlStore, deposit: i64) -> Result<()> {
         description: "100% synthetic_rows".into(),
         dataset: Digest([5; 32]),
         created_at: 1,
+        updated_at: 1,
         policy: None,
         state: ListingState::Draft,
     };
@@ -354,6 +359,58 @@ pub async fn step(s: &SqlStore, n: u8, what: &str, now: u64) -> Result<Option<Or
     Ok(Some(r))
 }
 
+/// Every letter, oldest first.
+pub async fn letters(s: &SqlStore) -> Vec<veilbourse_domain::mail::MailRecord> {
+    use veilbourse_domain::{mail::Outbox, records::PageRequest};
+    let (mut out, mut after) = (Vec::new(), None);
+    loop {
+        let page = PageRequest::new(100, after).expect("in range");
+        let found = s.mails(&Default::default(), &page).await.expect("listed");
+        after = found.items.last().map(|(cursor, _)| cursor.clone());
+        out.extend(found.items.into_iter().map(|(_, m)| m));
+        if !found.more {
+            out.reverse();
+            return out;
+        }
+    }
+}
+
+/// MAIL-1: each order's letters are those of where it stands, once each,
+/// whatever was interrupted.
+async fn letters_follow(s: &SqlStore, orders: &[Order]) {
+    use veilbourse_domain::{mail::MailKind as K, order::OrderState as O};
+    let all = letters(s).await;
+    for o in orders {
+        let id = o.id.to_string();
+        let mut found: Vec<_> = all
+            .iter()
+            .filter(|m| m.letter.facts["order"] == id.as_str())
+            .filter(|m| m.letter.kind != K::DeadlineNear)
+            .map(|m| (m.letter.kind, m.letter.account))
+            .collect();
+        found.sort();
+        let mut expected = vec![(K::OrderPlaced, o.buyer), (K::OrderReceived, o.custodian)];
+        match &o.state {
+            O::Released(_) => {
+                expected.extend([(K::OrderReleased, o.buyer), (K::OrderEarned, o.custodian)]);
+            }
+            O::Refunded(_) => expected.push((K::OrderRefunded, o.buyer)),
+            _ => {}
+        }
+        expected.sort();
+        let expected: Vec<_> = expected.into_iter().map(|(k, a)| (k, Some(a))).collect();
+        assert_eq!(found, expected, "MAIL-1: {}", o.state.name());
+    }
+    let of_orders = all.iter().filter(|m| m.letter.facts.get("order").is_some());
+    for m in of_orders {
+        let known = |o: &&Order| m.letter.facts["order"] == o.id.to_string().as_str();
+        assert!(
+            orders.iter().any(|o| known(&o)),
+            "MAIL-1: an order that is none"
+        );
+    }
+}
+
 /// What holds at any moment, whatever was interrupted: the ledger balances,
 /// the audit chain is whole, escrows stand as their orders say, reservations
 /// are those of the orders under way, nothing is orphaned.
@@ -389,6 +446,7 @@ pub async fn invariants(s: &SqlStore) {
             _ => reserved += o.values,
         }
     }
+    letters_follow(s, &orders).await;
     let usage = s.usage(listing_id()).await.expect("counted");
     assert_eq!(
         (usage.values, usage.values_reserved),

@@ -82,6 +82,7 @@ async fn both(m: &Market, name: &str) -> Person {
     market::register(server, &mail, name, password, &["CUSTODIAN", "BUYER"])
         .await
         .expect("registers");
+    m.world.verify(&mail).await.expect("verifies");
     let session = market::login(server, &mail, password).await.expect("in");
     let signing = market::fresh_key(&mut veilbourse::rng(None));
     market::register_key(&session, key, &signing)
