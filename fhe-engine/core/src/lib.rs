@@ -1,4 +1,5 @@
 //! Field and ring arithmetic, parameter sets, budget calculator, ciphertext types and codecs.
+pub mod boot;
 pub mod budget;
 pub mod ciphertext;
 pub mod decimal;

@@ -109,6 +109,14 @@ pub enum EvalError {
         /// B_x = 2^(62-k).
         limit: i64,
     },
+    /// A word of a switched ciphertext is not below 2N (BST-6).
+    #[error("blind rotation input: word {value} exceeds the limit {limit}")]
+    Exponent {
+        /// The greatest word.
+        value: u16,
+        /// 2N - 1.
+        limit: u16,
+    },
     /// Bytes that do not decode.
     #[error(transparent)]
     Wire(#[from] WireError),

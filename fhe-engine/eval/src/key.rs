@@ -107,6 +107,11 @@ impl SecretKey {
             .fold(Fq::ZERO, |sum, (w, s)| sum + w * *s)
     }
 
+    /// The bits of S, for keyswitch keys (BST-5).
+    pub(crate) fn bits(&self) -> &Poly {
+        &self.bits
+    }
+
     /// S as words, for comparison with other implementations in tests.
     #[doc(hidden)]
     pub fn expose_words(&self) -> Zeroizing<Vec<u64>> {

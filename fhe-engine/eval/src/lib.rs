@@ -1,5 +1,5 @@
-//! Key generation, encryption and linear evaluation on encrypted tables; scalar
-//! and AVX-512 kernels, bit-identical.
+//! Key generation, encryption, linear evaluation and the exact bootstrap on
+//! encrypted tables; scalar and AVX-512 kernels, bit-identical.
 //!
 //! Secret bits, noise and their randomness come from `tfhe`; ring arithmetic
 //! and linear algebra on q = 2^64 - 2^32 + 1 are ours, because several of its
@@ -7,6 +7,7 @@
 //! with its decryption, which is right).
 
 pub mod aggregate;
+pub mod boot;
 pub mod decrypt;
 pub mod encrypt;
 mod error;

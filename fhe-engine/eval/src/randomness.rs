@@ -7,7 +7,10 @@ use tfhe::core_crypto::{
     prelude::{DefaultRandomGenerator, SecretRandomGenerator, TUniform},
 };
 use tfhe_csprng::seeders::Seed;
-use veilbourse_core::params::{DATA_NOISE_TUNIFORM, DATA_RING_DIMENSION as N};
+use veilbourse_core::{
+    boot::params::TUniformBound,
+    params::{DATA_NOISE_TUNIFORM, DATA_RING_DIMENSION as N},
+};
 use zeroize::Zeroizing;
 
 /// A fresh 128-bit seed of `tfhe`'s AES counter-mode generator.
@@ -19,7 +22,12 @@ pub(crate) fn fresh_seed(rng: &mut impl CryptoRng) -> Zeroizing<u128> {
 
 /// N uniform bits.
 pub(crate) fn binary(seed: &Zeroizing<u128>) -> Zeroizing<Vec<u64>> {
-    let mut bits = Zeroizing::new(vec![0u64; N]);
+    bits(seed, N)
+}
+
+/// Uniform bits.
+pub(crate) fn bits(seed: &Zeroizing<u128>, count: usize) -> Zeroizing<Vec<u64>> {
+    let mut bits = Zeroizing::new(vec![0u64; count]);
     SecretRandomGenerator::<DefaultRandomGenerator>::new(Seed(**seed))
         .fill_slice_with_random_uniform_binary_bits(bits.as_mut_slice());
     bits
@@ -27,11 +35,20 @@ pub(crate) fn binary(seed: &Zeroizing<u128>) -> Zeroizing<Vec<u64>> {
 
 /// N samples of TUniform(3), as integers.
 pub(crate) fn noise(seed: &Zeroizing<u128>) -> Zeroizing<Vec<i64>> {
+    samples(seed, TUniformBound(DATA_NOISE_TUNIFORM), N)
+}
+
+/// Samples of TUniform(b), as integers.
+pub(crate) fn samples(
+    seed: &Zeroizing<u128>,
+    bound: TUniformBound,
+    count: usize,
+) -> Zeroizing<Vec<i64>> {
     let mut generator = RandomGenerator::<DefaultRandomGenerator>::new(Seed(**seed));
-    let mut words = Zeroizing::new(vec![0u64; N]);
+    let mut words = Zeroizing::new(vec![0u64; count]);
     generator.fill_slice_with_random_from_distribution(
         words.as_mut_slice(),
-        TUniform::<u64>::new(DATA_NOISE_TUNIFORM),
+        TUniform::<u64>::new(bound.0),
     );
     // Negative samples are two's complement words.
     Zeroizing::new(words.iter().map(|w| *w as i64).collect())
