@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A crude lattice estimate for the data key and the re-randomisation.
+"""A crude lattice estimate for the data key, the re-randomisation and the bootstrap.
 
 This is NOT the lattice estimator of Albrecht et al. (its output is in
 lattice-estimator-output.txt). It is the documented primal uSVP
@@ -26,7 +26,7 @@ bits are therefore wanted, and are there.
 
 Secrets: binary (centred: standard deviation 1/2). r = 2c - 1 is binary up to
 an affine map, r p_0 = c (2 p_0) - p_0 with 2 p_0 uniform, so it counts the same.
-Errors: TUniform(3), variance (2^7 + 1)/6; centred binomial of width 1,
+Errors: TUniform(b), variance (2^(2b+1) + 1)/6, b = 3, 45, 17; centred binomial of width 1,
 variance 1/2.
 
 Run: python3 lattice_estimate.py > lattice-crude.txt
@@ -77,6 +77,9 @@ CASES = [
     ("data key", 4096, 2 * 4096, 0.5, sqrt((2**7 + 1) / 6)),
     ("re-randomisation, traced", 4096, 4096 + 1, 0.5, sqrt(0.5)),
     ("re-randomisation, chunk", 4096, 2 * 4096, 0.5, sqrt(0.5)),
+    # Samples: keyswitch rows from S_B; two ring elements (more do not help).
+    ("bootstrap, LWE key", 920, 6 * 2048, 0.5, sqrt((2**91 + 1) / 6)),
+    ("bootstrap, ring key", 2048, 2 * 2048, 0.5, sqrt((2**35 + 1) / 6)),
 ]
 
 print("# Crude primal uSVP estimate (core-SVP); see lattice_estimate.py for its assumptions.")

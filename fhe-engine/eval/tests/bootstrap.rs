@@ -3,8 +3,6 @@
 
 #![allow(clippy::print_stdout)] // measured noise, for people
 
-mod common;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::sync::OnceLock;

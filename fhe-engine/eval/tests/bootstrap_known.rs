@@ -7,7 +7,7 @@ use veilbourse_core::{
     digest::{Digest, Domain},
 };
 use veilbourse_eval::boot::{
-    BootstrapKey, BootstrapSecret, KeyswitchKey, backend::Scalar, best, blind_rotate,
+    Backend, BootstrapKey, BootstrapSecret, KeyswitchKey, backend::Scalar, best, blind_rotate,
     bootstrap_key, chain_keyswitch_key, keyswitch,
 };
 
@@ -31,7 +31,8 @@ fn replayed_from_a_seed() {
     let input = [secret.encrypt_ring(encode_digit(5), &mut rng)];
     let (switch, boot) = (KeyswitchKey::expand(&switch), BootstrapKey::expand(&boot));
     let table = DigitTable::of_digits(|m| 15 - m);
-    for backend in [&Scalar, best()] as [&dyn veilbourse_eval::boot::Backend; 2] {
+    let backends: [&dyn Backend; 2] = [&Scalar, best()];
+    for backend in backends {
         let small = keyswitch(backend, &switch, &input).unwrap();
         let switched = [modulus_switch(&small[0])];
         let rotated = blind_rotate(backend, &boot, &switched, &[&table]).unwrap();

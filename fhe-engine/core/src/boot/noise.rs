@@ -179,7 +179,7 @@ mod tests {
             assert!((-129.0..-128.0).contains(&failure), "{failure}");
         }
         // Without compensation the mask errors weigh s_i^2, 1/2 on average:
-        // 10.4 deviations, far too few.
+        // 10.3 deviations, far too few.
         let step_squared = modulus_switch().0 / 924;
         let plain = Variance(step_squared * (2 * 920 + 4));
         assert!(plain > limit());
