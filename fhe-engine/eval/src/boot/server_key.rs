@@ -78,11 +78,21 @@ impl BootstrapKey {
     pub fn params(&self) -> BootstrapParamsId {
         self.params
     }
+    /// Vectors of one block of one step.
+    fn of_block(&self) -> usize {
+        COMPONENTS * self.params.rows() * PATTERNS
+    }
     /// The vectors that one block of one step takes: [polynomial][pattern].
     pub(super) fn block(&self, group: usize, block: usize) -> &[Vector] {
-        let of_block = COMPONENTS * self.params.rows() * PATTERNS;
-        let at = (group * BLOCKS + block) * of_block;
-        &self.words[at..at + of_block]
+        let at = (group * BLOCKS + block) * self.of_block();
+        &self.words[at..at + self.of_block()]
+    }
+    /// Those of the block after it, none after the last.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn after(&self, group: usize, block: usize) -> &[Vector] {
+        let at = (group * BLOCKS + block + 1) * self.of_block();
+        let end = self.words.len().min(at + self.of_block());
+        self.words.get(at..end).unwrap_or_default()
     }
 }
 

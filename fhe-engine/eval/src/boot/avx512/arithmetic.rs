@@ -5,10 +5,10 @@
 
 use crate::boot::server_key::Vector;
 use core::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmplt_epu64_mask, _mm512_load_si512,
-    _mm512_mask_add_epi64, _mm512_mask_blend_epi32, _mm512_mask_sub_epi64, _mm512_min_epu64,
-    _mm512_mul_epu32, _mm512_set1_epi64, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512,
-    _mm512_sub_epi64,
+    __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi64, _mm512_and_si512,
+    _mm512_cmplt_epu64_mask, _mm512_load_si512, _mm512_mask_add_epi64, _mm512_mask_blend_epi32,
+    _mm512_mask_sub_epi64, _mm512_min_epu64, _mm512_mul_epu32, _mm512_set1_epi64,
+    _mm512_slli_epi64, _mm512_srli_epi64, _mm512_store_si512, _mm512_sub_epi64,
 };
 use veilbourse_core::field::MODULUS;
 
@@ -27,6 +27,14 @@ pub(super) fn load(v: &Vector) -> __m512i {
 pub(super) fn store(v: &mut Vector, x: __m512i) {
     // SAFETY: 64 bytes, aligned to 64 by their type.
     unsafe { _mm512_store_si512(std::ptr::from_mut(v).cast(), x) }
+}
+
+/// Fetches a line that is needed soon into the second cache.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn fetch(v: &Vector) {
+    // SAFETY: a prefetch of memory that `v` borrows; reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(v).cast()) }
 }
 
 #[inline]
@@ -130,4 +138,68 @@ pub(super) fn multiply(x: __m512i, y: Factor) -> __m512i {
     let upper = _mm512_slli_epi64::<32>(other);
     let low = _mm512_mask_blend_epi32(0xaaaa, low, upper);
     reduce(low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::server_key::LANES;
+    use proptest::prelude::*;
+
+    fn lazy() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => any::<u64>(),
+            1 => Just(u64::MAX),
+            1 => Just(0),
+            1 => Just(MODULUS),
+            1 => Just(MODULUS - 1),
+            1 => Just(0xffff_ffff_0000_0000),
+            1 => Just(0xffff_ffff),
+        ]
+    }
+
+    /// x y, x + (y mod q), x - (y mod q), x + 2^52 (y div 2^7), x + 2^32 y.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn all(x: &Vector, y: &Vector) -> [Vector; 5] {
+        let (x, y) = (load(x), load(y));
+        let results = [
+            multiply(x, factor(y)),
+            add(x, canonical(y)),
+            subtract(x, canonical(y)),
+            reduce_shifted::<52, 12>(x, _mm512_srli_epi64::<7>(y)),
+            reduce_shifted::<32, 32>(x, _mm512_srli_epi64::<1>(y)),
+        ];
+        let mut out = [Vector::ZERO; 5];
+        for (out, result) in out.iter_mut().zip(results) {
+            store(out, canonical(result));
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_of_any_words_is_that_mod_q(
+            x in prop::array::uniform8(lazy()), y in prop::array::uniform8(lazy())
+        ) {
+            // BST-13
+            if crate::boot::backend::Avx512::detect().is_some() {
+                // SAFETY: the features were detected.
+                let found = unsafe { all(&Vector(x), &Vector(y)) };
+                let q = u128::from(MODULUS);
+                for lane in 0..LANES {
+                    let (x, y) = (u128::from(x[lane]), u128::from(y[lane]));
+                    // 2^117 and 2^95: the sums fit.
+                    let expected = [
+                        x * y % q,
+                        (x + y) % q,
+                        (x + 2 * q - y % q) % q,
+                        (x + ((y >> 7) << 52)) % q,
+                        (x + ((y >> 1) << 32)) % q,
+                    ];
+                    let found = found.map(|Vector(v)| u128::from(v[lane]));
+                    prop_assert_eq!(found, expected);
+                }
+            }
+        }
+    }
 }

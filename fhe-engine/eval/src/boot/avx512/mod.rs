@@ -47,9 +47,5 @@ pub(super) fn rotate(batch: Rotation<'_>) -> Vec<RingCiphertext> {
 
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn limb_sums(batch: &LimbRows<'_>) -> Vec<[Vec<Fq>; LANES]> {
-    batch
-        .limbs
-        .iter()
-        .map(|rows| keyswitch::limb_sums(batch.key, rows))
-        .collect()
+    keyswitch::limb_sums(batch)
 }

@@ -8,7 +8,7 @@
 //! accumulators, of weights 1 and 2^52, without a carry until the sum is done.
 
 use super::{
-    arithmetic::{add, canonical, factor, load, multiply, reduce_shifted, splat, store},
+    arithmetic::{add, canonical, factor, fetch, load, multiply, reduce_shifted, splat, store},
     tables::{ROWS, Tables},
     transform::{backward, forward},
     unpack,
@@ -73,7 +73,13 @@ pub(super) fn rotate(batch: Rotation<'_>, t: &Tables) -> Vec<RingCiphertext> {
                 let words = key.block(group, block);
                 let two = 2 * polynomials * STRIDE;
                 let pairs = exponents.as_chunks::<2>().0;
+                // What the next block needs, a part with each pair: the
+                // processor's own prefetching ends with a page.
+                let mut ahead = key.after(group, block).chunks(words.len() / pairs.len());
                 for (digits, [one, other]) in memory.chunks_mut(two).zip(pairs) {
+                    for line in ahead.next().unwrap_or_default() {
+                        fetch(line);
+                    }
                     if digits.len() == two {
                         combine(words, [one, other], digits, block, t);
                     } else {
