@@ -1,5 +1,5 @@
 //! The exact bootstrap's types, parameter sets and accounting
-//! (docs/spec/bootstrap.md, BST-1..12). What is computed on them is in
+//! (docs/spec/bootstrap.md, BST-1..13). What is computed on them is in
 //! `veilbourse-eval`; everything here is plain integers, so that a verifier
 //! recomputes it without an evaluator.
 

@@ -25,7 +25,7 @@ pub struct LimbRows<'a> {
     pub(super) limbs: Vec<Vec<Vector>>,
 }
 
-/// A way to compute; all give the same words.
+/// A way to compute; all give the same words (BST-13).
 pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Its name, for reports.
     fn name(&self) -> &'static str;

@@ -1,5 +1,5 @@
 //! Keyswitch, blind rotation and the whole bootstrap, for any number of
-//! ciphertexts; inputs are checked here, backends compute.
+//! ciphertexts; inputs are checked here (BST-13), backends compute.
 
 use super::{
     backend::{Backend, LimbRows, Rotation},
