@@ -141,6 +141,7 @@ pub(super) fn multiply(x: __m512i, y: Factor) -> __m512i {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_range_loop)] // One lane of several vectors.
 mod tests {
     use super::*;
     use crate::boot::server_key::LANES;

@@ -1,6 +1,8 @@
 //! Sums of limb times row for eight inputs at once: each word of the key is
 //! read once and used eight times.
 
+#![allow(clippy::needless_range_loop)] // One index into several arrays of registers.
+
 use super::arithmetic::{canonical, load, reduce_shifted, splat, store};
 use crate::boot::{
     backend::LimbRows,

@@ -7,6 +7,8 @@
 //! looked up. With x = x_0 + 2^52 x_1 that makes six multiplications into two
 //! accumulators, of weights 1 and 2^52, without a carry until the sum is done.
 
+#![allow(clippy::needless_range_loop)] // One index into several arrays of registers.
+
 use super::{
     arithmetic::{add, canonical, factor, fetch, load, multiply, reduce_shifted, splat, store},
     tables::{ROWS, Tables},
