@@ -65,7 +65,7 @@ impl BootstrapSecret {
             let byte = bits
                 .iter()
                 .rev()
-                .fold(0, |byte, bit| byte << 1 | bit.word() as u8);
+                .fold(0u8, |byte, bit| byte << 1 | bit.word() as u8);
             packed.push(byte);
         }
         let mut w = Writer::new();
