@@ -17,10 +17,10 @@ use thiserror::Error;
 /// exceeds 13.4 deviations in magnitude with probability at most
 /// 2 exp(-13.4^2 / 2) < 2^-128, and every weighted sum of TUniform noise is
 /// strictly sub-Gaussian (proof in docs/spec/budget.md).
-const TAIL_SQUARED_HUNDREDTHS: u128 = 17_956;
+pub(crate) const TAIL_SQUARED_HUNDREDTHS: u128 = 17_956;
 
 /// Six times the variance of TUniform(b): 2^(2b+1) + 1.
-const fn tuniform_variance_sixths(b: u32) -> u128 {
+pub(crate) const fn tuniform_variance_sixths(b: u32) -> u128 {
     (1 << (2 * b + 1)) + 1
 }
 

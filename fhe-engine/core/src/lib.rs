@@ -4,6 +4,7 @@ pub mod ciphertext;
 pub mod decimal;
 pub mod digest;
 pub mod field;
+pub mod layered;
 pub mod manifest;
 mod manifest_rules;
 pub mod params;

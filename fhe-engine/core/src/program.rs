@@ -115,28 +115,8 @@ impl Program {
         } = self;
         let mut w = Writer::new();
         w.u16(*version).raw(&dataset.0).len(vectors.len());
-        for WeightVector {
-            label,
-            scale_log2,
-            weights,
-        } in vectors
-        {
-            w.str(label).i64(i64::from(*scale_log2));
-            match weights {
-                Weights::Public { values } => {
-                    w.u8(0).len(values.len());
-                    for v in values {
-                        w.i64(*v);
-                    }
-                }
-                Weights::Private {
-                    commitment,
-                    l1_bound,
-                    l2_bound,
-                } => {
-                    w.u8(1).raw(&commitment.0).u64(*l1_bound).u64(*l2_bound);
-                }
-            }
+        for v in vectors {
+            write_vector(&mut w, v);
         }
         w.len(outputs.len());
         for ProgramOutput { over, vector } in outputs {
@@ -224,7 +204,31 @@ impl Program {
     }
 }
 
-fn check_vector(v: &WeightVector, m: &Manifest) -> Result<(), WireError> {
+pub(crate) fn write_vector(w: &mut Writer, v: &WeightVector) {
+    let WeightVector {
+        label,
+        scale_log2,
+        weights,
+    } = v;
+    w.str(label).i64(i64::from(*scale_log2));
+    match weights {
+        Weights::Public { values } => {
+            w.u8(0).len(values.len());
+            for v in values {
+                w.i64(*v);
+            }
+        }
+        Weights::Private {
+            commitment,
+            l1_bound,
+            l2_bound,
+        } => {
+            w.u8(1).raw(&commitment.0).u64(*l1_bound).u64(*l2_bound);
+        }
+    }
+}
+
+pub(crate) fn check_vector(v: &WeightVector, m: &Manifest) -> Result<(), WireError> {
     if v.label.len() > crate::manifest::MAX_NAME as usize {
         return Err(WireError::TooLarge {
             field: "vector.label",
@@ -285,7 +289,7 @@ fn check_vector(v: &WeightVector, m: &Manifest) -> Result<(), WireError> {
     }
 }
 
-fn read_vector(r: &mut Reader<'_>) -> Result<WeightVector, WireError> {
+pub(crate) fn read_vector(r: &mut Reader<'_>) -> Result<WeightVector, WireError> {
     let label = r.str("vector.label", crate::manifest::MAX_NAME)?;
     let scale = r.i64("vector.scale_log2")?;
     let scale_log2 = i32::try_from(scale)
@@ -338,7 +342,7 @@ fn read_output(r: &mut Reader<'_>) -> Result<ProgramOutput, WireError> {
     })
 }
 
-fn bounded(field: &'static str, n: usize, most: u32) -> Result<(), WireError> {
+pub(crate) fn bounded(field: &'static str, n: usize, most: u32) -> Result<(), WireError> {
     if n == 0 {
         return Err(invalid(field, "is empty".into()));
     }
