@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("eval", &["core"]),
+    ("onnx", &["core"]),
     ("tabular", &["core"]),
     ("verifier", &["core"]),
     ("prover", &["verifier", "core", "eval"]),
