@@ -4,7 +4,7 @@
 use crate::{
     constant::{Constant, Elements},
     error::OnnxError,
-    graph::{Graph, Node},
+    graph::{Graph, MAX_WIDTH, Node},
     ops::{Arithmetic, Linear, Op, Post},
     trees::Ensemble,
 };
@@ -41,6 +41,13 @@ impl Graph {
         }
         for node in &self.nodes {
             let made = self.node(node, &values)?;
+            for v in &made {
+                let width = match v {
+                    Value::Numbers(n) => n.len(),
+                    Value::Texts(t) => t.len(),
+                };
+                check_width(width)?;
+            }
             for (name, value) in node.outputs.iter().zip(made) {
                 values.insert(name, value);
             }
@@ -166,6 +173,7 @@ impl Graph {
                 let mut out = Vec::new();
                 for i in 0..node.inputs.len() {
                     out.extend(numbers(i)?);
+                    check_width(out.len())?;
                 }
                 one(out)
             }
@@ -201,6 +209,18 @@ impl Arithmetic {
             Self::Div => a / b,
         }
     }
+}
+
+/// Rows of tensors are bounded: a few nodes could double one many times.
+pub(crate) fn check_width(width: usize) -> Result<(), OnnxError> {
+    if width > MAX_WIDTH {
+        return Err(OnnxError::TooLarge {
+            field: "width of a tensor",
+            limit: MAX_WIDTH as u64,
+            value: width as u64,
+        });
+    }
+    Ok(())
 }
 
 /// A constant of one row.

@@ -15,6 +15,11 @@ use std::collections::{HashMap, HashSet};
 /// Most input features.
 pub const MAX_FEATURES: usize = 1_024;
 
+/// Widest row of a tensor.
+pub const MAX_WIDTH: usize = 4_096;
+/// Most weights that the walk through a graph may hold.
+pub const MAX_WEIGHTS: usize = 1 << 24;
+
 /// One operator.
 #[derive(Debug, Clone)]
 pub struct Node {

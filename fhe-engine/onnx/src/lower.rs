@@ -5,8 +5,8 @@
 use crate::{
     constant::{Constant, Elements},
     error::OnnxError,
-    evaluate::{Value, flat},
-    graph::{Graph, Node},
+    evaluate::{Value, check_width, flat},
+    graph::{Graph, MAX_WEIGHTS, Node},
     model::{Affine, Body, Dense, Meaning, Model, ScoreNode, ScoreTree},
     ops::{Activation, Arithmetic, Linear, Op},
     trees::{Ensemble, Rule, TreeNode},
@@ -52,6 +52,8 @@ enum Symbol {
     Trees(Core),
     /// Something that no score can be made of, and why.
     Other(&'static str),
+    /// A node that was refused: it counts only if no output does without it.
+    Refused(OnnxError),
 }
 
 struct Walk<'a> {
@@ -78,13 +80,43 @@ impl Graph {
             first += width;
             walk.symbols.insert(name, Symbol::Affine { depth: 0, rows });
         }
+        let mut held = 0;
         for node in &self.nodes {
-            let made = walk.node(node)?;
+            let made = walk
+                .refused(node)
+                .map_or_else(|| walk.node(node), Err)
+                .unwrap_or_else(|e| vec![Symbol::Refused(e); node.outputs.len()]);
+            held += made.iter().map(weights).sum::<usize>();
+            if held > MAX_WEIGHTS {
+                return Err(OnnxError::TooLarge {
+                    field: "weights of all tensors",
+                    limit: MAX_WEIGHTS as u64,
+                    value: held as u64,
+                });
+            }
             for (name, s) in node.outputs.iter().zip(made) {
                 walk.symbols.insert(name, s);
             }
         }
         walk.finish(features)
+    }
+}
+
+/// Weights that a symbol holds.
+fn weights(s: &Symbol) -> usize {
+    match s {
+        Symbol::Affine { rows, .. } | Symbol::Activated { rows, .. } => {
+            rows.iter().map(|r| r.weights.len()).sum()
+        }
+        Symbol::Complement(c)
+        | Symbol::Pair(c)
+        | Symbol::Index(c)
+        | Symbol::Label(c, _)
+        | Symbol::Trees(c) => match c {
+            Core::Affine { row, .. } => row.weights.len(),
+            Core::Trees { trees, .. } => trees.iter().map(|t| t.nodes.len()).sum(),
+        },
+        Symbol::Other(_) | Symbol::Refused(_) => 0,
     }
 }
 
@@ -100,7 +132,18 @@ fn unit(features: usize, at: usize) -> Affine {
 }
 
 impl<'a> Walk<'a> {
+    /// The refusal of an input, if there is one.
+    fn refused(&self, node: &Node) -> Option<OnnxError> {
+        node.inputs
+            .iter()
+            .find_map(|i| match self.symbols.get(i.as_str()) {
+                Some(Symbol::Refused(e)) => Some(e.clone()),
+                _ => None,
+            })
+    }
+
     fn finish(self, features: usize) -> Result<Model, OnnxError> {
+        let mut refusal = None;
         let mut reason = "no node makes it";
         let mut output = String::new();
         for name in &self.graph.outputs {
@@ -137,6 +180,10 @@ impl<'a> Walk<'a> {
                     reason = why;
                     continue;
                 }
+                Some(Symbol::Refused(e)) => {
+                    refusal.get_or_insert_with(|| e.clone());
+                    continue;
+                }
                 None => continue,
             };
             let body = match core {
@@ -154,10 +201,10 @@ impl<'a> Walk<'a> {
                 meaning,
             });
         }
-        Err(OnnxError::NoScore {
+        Err(refusal.unwrap_or_else(|| OnnxError::NoScore {
             output,
             reason: reason.into(),
-        })
+        }))
     }
 
     fn node(&mut self, node: &'a Node) -> Result<Vec<Symbol>, OnnxError> {
@@ -394,6 +441,7 @@ impl<'a> Walk<'a> {
         };
         let (depth, rows) = self.affine(node, at)?;
         let n = rows.len().max(c.len());
+        check_width(n)?;
         if (c.len() != n && c.len() != 1) || (rows.len() != n && rows.len() != 1) {
             return Err(refuse("widths differ"));
         }
@@ -458,6 +506,7 @@ impl<'a> Walk<'a> {
             .ok_or_else(|| refuse("the right factor is no constant matrix"))?;
         let (depth, rows) = self.affine(node, 0)?;
         let outer = if transposed { height } else { width };
+        check_width(outer)?;
         let bias = match self.constant(node, 2).and_then(flat) {
             Some(Value::Numbers(n)) if n.len() == 1 || n.len() == outer => n,
             None if node.inputs.len() <= 2 => vec![0.0],
@@ -504,6 +553,7 @@ impl<'a> Walk<'a> {
             }
             at = Some(depth);
             all.extend(rows);
+            check_width(all.len())?;
         }
         Ok(Symbol::Affine {
             depth: at.unwrap_or(0),
