@@ -73,13 +73,13 @@ impl<'a> Attributes<'a> {
     }
     /// Floats; empty if absent.
     pub fn floats(&self, name: &str) -> Result<&'a [f32], OnnxError> {
-        let v = self.get(name, 6)?.map_or(&[][..], |a| &a.floats);
+        let v = self.get(name, 6)?.map_or(&[][..], |a| a.floats.as_slice());
         self.finite(name, v)?;
         Ok(v)
     }
     /// Integers; empty if absent.
     pub fn ints(&self, name: &str) -> Result<&'a [i64], OnnxError> {
-        Ok(self.get(name, 7)?.map_or(&[][..], |a| &a.ints))
+        Ok(self.get(name, 7)?.map_or(&[][..], |a| a.ints.as_slice()))
     }
     /// Texts; empty if absent.
     pub fn texts(&self, name: &str) -> Result<Vec<String>, OnnxError> {

@@ -107,6 +107,10 @@ impl Constant {
             Elements::Numbers(n) => n.len(),
             Elements::Texts(s) => s.len(),
         };
+        let wide = if matches!(t.data_type, 7 | 11) { 8 } else { 4 };
+        if !raw.is_empty() && t.data_type != 8 && raw.len() != size * wide {
+            return Err(refuse(format!("{} bytes for shape {dims:?}", raw.len())));
+        }
         if found != size {
             return Err(refuse(format!("{found} elements for shape {dims:?}")));
         }

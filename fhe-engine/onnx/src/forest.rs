@@ -83,7 +83,7 @@ fn prune(
         scaled.floor()
     };
     let (lo, hi) = ranges.get(&column).copied().unwrap_or((c.min, c.max));
-    let mut go = |next, range, ranges: &mut HashMap<usize, (i64, i64)>| {
+    let go = |next, range, ranges: &mut HashMap<usize, (i64, i64)>| {
         let before = ranges.insert(column, range);
         let out = prune(tree, next, columns, of_feature, leaf, ranges);
         match before {
@@ -127,7 +127,10 @@ impl IntegerTree {
     fn follow(&self, holds: &impl Fn(&Comparison) -> bool) -> f64 {
         match self {
             Self::Leaf(v) => *v,
-            Self::Branch(c, a, b) => if holds(c) { a } else { b }.follow(holds),
+            Self::Branch(c, yes, no) => {
+                let next = if holds(c) { yes } else { no };
+                next.follow(holds)
+            }
         }
     }
 

@@ -50,7 +50,9 @@ fn table() -> (Vec<String>, Vec<Vec<f64>>, Vec<f64>) {
     let at = [0, 1, 7, 20, 21, 24, 27, 28];
     (
         at.iter().map(|i| names[*i].clone()).collect(),
-        rows.iter().map(|r| at.iter().map(|i| r[*i]).collect()).collect(),
+        rows.iter()
+            .map(|r| at.iter().map(|i| r[*i]).collect())
+            .collect(),
         rows.iter().map(|r| r[30]).collect(),
     )
 }
@@ -59,7 +61,12 @@ fn table() -> (Vec<String>, Vec<Vec<f64>>, Vec<f64>) {
 fn float_evaluation_equals_onnx_runtime() {
     // PRG-14, for everything that is read, also what no program is made of.
     let mut compared = 0;
-    for name in DECISIONS.iter().chain(&VALUES).chain(&["steps", "three_classes", "three_class_tree"]) {
+    for name in
+        DECISIONS
+            .iter()
+            .chain(&VALUES)
+            .chain(&["steps", "three_classes", "three_class_tree"])
+    {
         let g = read(name);
         let expected = json(fixture(&format!("{name}.json")));
         for (i, row) in rows().iter().enumerate() {
@@ -68,7 +75,9 @@ fn float_evaluation_equals_onnx_runtime() {
                 let want = &expected[output][i];
                 match value {
                     Value::Texts(t) => {
-                        let want = want[0].as_str().map_or_else(|| want[0].to_string(), str::to_owned);
+                        let want = want[0]
+                            .as_str()
+                            .map_or_else(|| want[0].to_string(), str::to_owned);
                         assert_eq!(t[0], want, "{name}, row {i}");
                         compared += 1;
                     }
@@ -77,7 +86,10 @@ fn float_evaluation_equals_onnx_runtime() {
                     Value::Numbers(n) if want.as_array().is_some_and(|w| w.len() == n.len()) => {
                         for (a, b) in n.iter().zip(want.as_array().unwrap()) {
                             let b = b.as_f64().unwrap();
-                            assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{name}, row {i}: {n:?} {want}");
+                            assert!(
+                                (a - b).abs() < 2e-4 * (1.0 + b.abs()),
+                                "{name}, row {i}: {n:?} {want}"
+                            );
                             compared += 1;
                         }
                     }
@@ -105,7 +117,9 @@ fn the_score_decides_as_the_graph_does() {
                 Value::Texts(t) => assert_eq!(&t[0], said, "{name}"),
                 // A label of numbers, or probabilities.
                 Value::Numbers(n) if n.len() == 2 => assert_eq!(n[1] > n[0], said == "1", "{name}"),
-                Value::Numbers(n) if n[0] == 0.0 || n[0] == 1.0 => assert_eq!(format!("{}", n[0]), *said, "{name}"),
+                Value::Numbers(n) if n[0] == 0.0 || n[0] == 1.0 => {
+                    assert_eq!(format!("{}", n[0]), *said, "{name}")
+                }
                 Value::Numbers(n) => assert_eq!(n[0] > 0.5, said == "1", "{name}"),
             }
         }
@@ -143,7 +157,11 @@ fn programs_decide_like_the_float_models() {
         let cost = program.analyse(&d.manifest, &settings.noise).unwrap().cost;
         let a = accuracy(&model, &program, &target, &d.table, &chosen).unwrap();
         println!("{name}: {a:?}, {} bootstraps a row", cost.row);
-        let flips = if name == "logistic_minmax_words" { 1.0 - a.float } else { a.float };
+        let flips = if name == "logistic_minmax_words" {
+            1.0 - a.float
+        } else {
+            a.float
+        };
         assert!(flips > 0.9, "{name}: {a:?}");
         assert!(a.agreement >= 0.97, "{name}: {a:?}");
         assert!((a.float - a.simulated).abs() <= 0.015, "{name}: {a:?}");
@@ -239,7 +257,10 @@ fn stumps_over_bins_are_one_table_a_column() {
         meaning: Meaning::Decision(["0".into(), "1".into()]),
     };
     let program = model.quantise(&target, &Settings::default()).unwrap();
-    let cost = program.analyse(&d.manifest, &Settings::default().noise).unwrap().cost;
+    let cost = program
+        .analyse(&d.manifest, &Settings::default().noise)
+        .unwrap()
+        .cost;
     assert_eq!(cost.row, 4 + 3);
     let chosen: Vec<(usize, &[f64], f64)> = (0..d.rows.len())
         .map(|i| (i, d.rows[i].as_slice(), truth[i]))

@@ -6,7 +6,9 @@ use rand_chacha::ChaCha20Rng;
 use veilbourse_onnx::{Graph, OnnxError, gate, proto::*};
 
 fn input(name: &str, width: i64) -> ValueInfoProto {
-    let dim = [0, width].map(|dim_value| DimensionProto { dim_value }).to_vec();
+    let dim = [0, width]
+        .map(|dim_value| DimensionProto { dim_value })
+        .to_vec();
     ValueInfoProto {
         name: name.into(),
         r#type: Some(TypeProto {
@@ -46,7 +48,10 @@ fn small() -> GraphProto {
             node("Add", &["h", "b"], "s"),
             node("Sigmoid", &["s"], "y"),
         ],
-        initializer: vec![tensor("w", &[2, 1], &[1.0, -2.0]), tensor("b", &[1], &[0.5])],
+        initializer: vec![
+            tensor("w", &[2, 1], &[1.0, -2.0]),
+            tensor("b", &[1], &[0.5]),
+        ],
         input: vec![input("x", 2)],
         output: vec![input("y", 1)],
     }
@@ -89,41 +94,75 @@ fn the_small_graph_is_read() {
     assert!(g.model().unwrap().decide(&[1.0, 0.5]));
     assert!(matches!(
         g.evaluate(&[1.0]),
-        Err(OnnxError::Count { expected: 2, found: 1, .. })
+        Err(OnnxError::Count {
+            expected: 2,
+            found: 1,
+            ..
+        })
     ));
 }
 
 #[test]
 fn sizes_and_parts() {
     let big = vec![0; gate::MAX_MODEL_BYTES + 1];
-    assert!(matches!(Graph::read(&big), Err(OnnxError::TooLarge { field: "model", .. })));
-    assert!(matches!(Graph::read(b"\x3a\xff"), Err(OnnxError::Protobuf(_))));
-    assert!(matches!(Graph::read(b"not a model at all"), Err(OnnxError::Protobuf(_))));
+    assert!(matches!(
+        Graph::read(&big),
+        Err(OnnxError::TooLarge { field: "model", .. })
+    ));
+    assert!(matches!(
+        Graph::read(b"\x3a\xff"),
+        Err(OnnxError::Protobuf(_))
+    ));
+    assert!(matches!(
+        Graph::read(b"not a model at all"),
+        Err(OnnxError::Protobuf(_))
+    ));
     assert!(matches!(Graph::read(b""), Err(OnnxError::Missing("graph"))));
     assert_eq!(refused(|g| g.input.clear()), OnnxError::Missing("input"));
     assert_eq!(refused(|g| g.output.clear()), OnnxError::Missing("output"));
-    assert!(matches!(refused(|g| g.input[0].r#type = None), OnnxError::Missing(_)));
+    assert!(matches!(
+        refused(|g| g.input[0].r#type = None),
+        OnnxError::Missing(_)
+    ));
     assert!(matches!(
         refused(|g| g.input = vec![input("x", 1_025)]),
-        OnnxError::TooLarge { field: "features", limit: 1024, value: 1025 }
+        OnnxError::TooLarge {
+            field: "features",
+            limit: 1024,
+            value: 1025
+        }
     ));
     assert!(matches!(
         refused(|g| g.node = vec![node("Relu", &["x"], "y"); 4_097]),
-        OnnxError::TooLarge { field: "nodes", limit: 4096, .. }
+        OnnxError::TooLarge {
+            field: "nodes",
+            limit: 4096,
+            ..
+        }
     ));
     assert!(matches!(
         refused(|g| g.node[0].attribute = vec![attribute("a", 2); 65]),
-        OnnxError::TooLarge { field: "attributes of a node", .. }
+        OnnxError::TooLarge {
+            field: "attributes of a node",
+            ..
+        }
     ));
     assert!(matches!(
         refused(|g| g.initializer = vec![tensor("w", &[1], &[1.0]); 4_097]),
-        OnnxError::TooLarge { field: "constants", .. }
+        OnnxError::TooLarge {
+            field: "constants",
+            ..
+        }
     ));
     // A tensor that doubles at each of twenty nodes.
     let doubling = |g: &mut GraphProto| {
         g.node = (0..20)
             .map(|i| {
-                let from = if i == 0 { "x".to_owned() } else { format!("t{i}") };
+                let from = if i == 0 {
+                    "x".to_owned()
+                } else {
+                    format!("t{i}")
+                };
                 let mut n = node("Concat", &[&from, &from], &format!("t{}", i + 1));
                 n.attribute = vec![AttributeProto {
                     i: 1,
@@ -136,7 +175,11 @@ fn sizes_and_parts() {
     };
     assert!(matches!(
         refused(doubling),
-        OnnxError::TooLarge { field: "width of a tensor", limit: 4096, .. }
+        OnnxError::TooLarge {
+            field: "width of a tensor",
+            limit: 4096,
+            ..
+        }
     ));
 }
 
@@ -157,7 +200,9 @@ fn operators_and_attributes_by_place() {
     };
     assert_eq!(operator(refused(other)), named("#1", "com.example.Add"));
     let attributes = |e| match e {
-        OnnxError::Attribute { place, attribute, .. } => (place.operator, attribute),
+        OnnxError::Attribute {
+            place, attribute, ..
+        } => (place.operator, attribute),
         e => panic!("{e}"),
     };
     let unknown = |g: &mut GraphProto| g.node[2].attribute = vec![attribute("alpha", 1)];
@@ -201,10 +246,19 @@ fn constants_and_shapes() {
         OnnxError::Constant { name, .. } => name,
         e => panic!("{e}"),
     };
-    assert_eq!(constant(refused(|g| g.initializer[0].data_location = 1)), "w");
+    assert_eq!(
+        constant(refused(|g| g.initializer[0].data_location = 1)),
+        "w"
+    );
     assert_eq!(constant(refused(|g| g.initializer[0].data_type = 10)), "w");
-    assert_eq!(constant(refused(|g| g.initializer[0].dims = vec![3, 1])), "w");
-    assert_eq!(constant(refused(|g| g.initializer[0].dims = vec![-2, 1])), "w");
+    assert_eq!(
+        constant(refused(|g| g.initializer[0].dims = vec![3, 1])),
+        "w"
+    );
+    assert_eq!(
+        constant(refused(|g| g.initializer[0].dims = vec![-2, 1])),
+        "w"
+    );
     assert_eq!(
         constant(refused(|g| g.initializer[0].dims = vec![1 << 40, 1 << 40])),
         "w"
@@ -296,7 +350,10 @@ fn trees_that_are_none() {
     assert_eq!(refused(|a| a[3].floats.truncate(2)), "nodes_nodeids");
     assert_eq!(refused(|a| a[2].ints[0] = -1), "nodes_featureids");
     assert_eq!(refused(|a| a[2].ints[0] = 5000), "nodes_featureids");
-    assert_eq!(refused(|a| a[6].strings[0] = b"BRANCH_EQ".to_vec()), "nodes_modes");
+    assert_eq!(
+        refused(|a| a[6].strings[0] = b"BRANCH_EQ".to_vec()),
+        "nodes_modes"
+    );
     assert_eq!(refused(|a| a[9].ints[0] = 1), "target_ids");
     assert_eq!(refused(|a| a[10].floats.truncate(1)), "target_weights");
     let aggregate = |a: &mut Vec<AttributeProto>| {
@@ -314,7 +371,10 @@ fn trees_that_are_none() {
     let mut g = tree();
     g.node[0].attribute[2].ints[0] = 2;
     let g = Graph::read(&encode(g)).unwrap();
-    assert!(matches!(g.evaluate(&[0.0, 0.0]), Err(OnnxError::Shape { .. })));
+    assert!(matches!(
+        g.evaluate(&[0.0, 0.0]),
+        Err(OnnxError::Shape { .. })
+    ));
     assert!(matches!(g.model(), Err(OnnxError::Shape { .. })));
     // A chain deeper than 64.
     let mut g = tree();
@@ -326,13 +386,22 @@ fn trees_that_are_none() {
     a[1].ints = (0..n).collect();
     a[3].floats = vec![0.0; n as usize];
     a[6].strings = (0..n)
-        .map(|i| if i % 2 == 0 && i + 2 < n { b"BRANCH_LEQ".to_vec() } else { b"LEAF".to_vec() })
+        .map(|i| {
+            if i % 2 == 0 && i + 2 < n {
+                b"BRANCH_LEQ".to_vec()
+            } else {
+                b"LEAF".to_vec()
+            }
+        })
         .collect();
     a[4].ints = (0..n).map(|i| i + 1).collect();
     a[5].ints = (0..n).map(|i| i + 2).collect();
     assert!(matches!(
         Graph::read(&encode(g)),
-        Err(OnnxError::TooLarge { field: "depth of a tree", .. })
+        Err(OnnxError::TooLarge {
+            field: "depth of a tree",
+            ..
+        })
     ));
 }
 
@@ -377,5 +446,8 @@ fn mutated_files_never_panic() {
             }
         }
     }
-    assert!(files > 20 && read > 100 && refused > 100, "{files} {read} {refused}");
+    assert!(
+        files > 20 && read > 100 && refused > 100,
+        "{files} {read} {refused}"
+    );
 }

@@ -19,7 +19,11 @@ fn float_equals_expected(name: &str, file: &str, target: bool) -> Model {
     let (_, test) = split(&expected, rows.len());
     for (k, i) in test.iter().enumerate() {
         // The target is the breast cancer table's last column, RAND's first.
-        let features: &[f64] = if target { &rows[*i][1..] } else { &rows[*i][..30] };
+        let features: &[f64] = if target {
+            &rows[*i][1..]
+        } else {
+            &rows[*i][..30]
+        };
         let row: Vec<f32> = features.iter().map(|v| *v as f32).collect();
         let out = g.evaluate(&row).unwrap();
         let want = expected["predictions"][k].as_f64().unwrap();
@@ -27,8 +31,13 @@ fn float_equals_expected(name: &str, file: &str, target: bool) -> Model {
             Value::Texts(t) => assert_eq!(t[0].parse::<f64>().unwrap(), want, "{name}, row {i}"),
             Value::Numbers(n) => assert!((n[0] - want).abs() < 1e-4, "{name}, row {i}: {}", n[0]),
         }
-        if let (Some(Value::Numbers(n)), Some(p)) = (out.get(1), expected["probabilities"][k].as_f64()) {
-            assert!((n[n.len() - 1] - p).abs() < 1e-4, "{name}, row {i}: {n:?}, {p}");
+        if let (Some(Value::Numbers(n)), Some(p)) =
+            (out.get(1), expected["probabilities"][k].as_f64())
+        {
+            assert!(
+                (n[n.len() - 1] - p).abs() < 1e-4,
+                "{name}, row {i}: {n:?}, {p}"
+            );
         }
     }
     g.model().unwrap()
@@ -52,7 +61,10 @@ fn classifier(name: &str, bits: i32, settings: &Settings) -> (Accuracy, u64) {
         .map(|i| (*i, d.rows[*i].as_slice(), truth[*i]))
         .collect();
     let a = accuracy(&model, &program, &target, &d.table, &chosen).unwrap();
-    println!("{name}, {bits} bits: {a:?}, {} bootstraps a row", analysis.cost.row);
+    println!(
+        "{name}, {bits} bits: {a:?}, {} bootstraps a row",
+        analysis.cost.row
+    );
     assert!((a.float - expected["test_accuracy"].as_f64().unwrap()).abs() < 1e-9);
     (a, analysis.cost.row)
 }

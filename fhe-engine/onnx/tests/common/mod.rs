@@ -39,7 +39,12 @@ pub fn json(path: PathBuf) -> serde_json::Value {
 pub fn csv(name: &str) -> (Vec<String>, Vec<Vec<f64>>) {
     let text = std::fs::read_to_string(data(name)).unwrap();
     let mut lines = text.lines();
-    let names = lines.next().unwrap().split(',').map(str::to_owned).collect();
+    let names = lines
+        .next()
+        .unwrap()
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     let rows = lines
         .map(|l| l.split(',').map(|v| v.parse().unwrap()).collect())
         .collect();
@@ -92,7 +97,9 @@ impl Dataset {
         for (f, name) in names.iter().enumerate() {
             let mut sorted: Vec<f64> = rows.iter().map(|r| r[f]).collect();
             sorted.sort_by(f64::total_cmp);
-            let mut edges: Vec<f64> = (1..16).map(|i| sorted[i * (sorted.len() - 1) / 16]).collect();
+            let mut edges: Vec<f64> = (1..16)
+                .map(|i| sorted[i * (sorted.len() - 1) / 16])
+                .collect();
             edges.dedup();
             integers.push(
                 rows.iter()
@@ -114,7 +121,12 @@ impl Dataset {
         Self::of(columns, integers, rows, names.len())
     }
 
-    fn of(columns: Vec<Column>, integers: Vec<Vec<i64>>, rows: Vec<Vec<f64>>, width: usize) -> Self {
+    fn of(
+        columns: Vec<Column>,
+        integers: Vec<Vec<i64>>,
+        rows: Vec<Vec<f64>>,
+        width: usize,
+    ) -> Self {
         let n = rows.len();
         let chunks = n.div_ceil(N);
         let manifest = Manifest {
