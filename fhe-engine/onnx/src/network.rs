@@ -18,8 +18,9 @@ use veilbourse_core::{
     program::MAX_WEIGHT_LOG2,
 };
 
-/// Levels that an inner layer's activation has on either side of its middle.
-const INNER_LEVELS: f64 = 31.0;
+/// Levels that an inner layer's activation has on either side of its middle:
+/// few, because the next layer's weights multiply the bootstraps' noise.
+const INNER_LEVELS: f64 = 7.0;
 
 /// The inputs of a layer: wires (none for the dataset's columns), their
 /// integers on the calibration rows, and value = integer step + middle.
@@ -53,12 +54,17 @@ pub(crate) fn cells(
     let mut constant = last.constant;
     let mut cells = Vec::new();
     for (l, layer) in hidden.iter().enumerate() {
+        let p = if l == 0 {
+            settings.hidden_log2
+        } else {
+            settings.inner_log2
+        };
         let units = layer
             .units
             .iter()
-            .map(|u| quantise(u, &inputs, settings))
+            .map(|u| quantise(u, &inputs, p, settings))
             .collect::<Result<Vec<_>, _>>()?;
-        let read = readings(b, &units, &inputs, target, settings);
+        let read = readings(b, &units, &inputs, p, target, settings);
         if l + 1 == hidden.len() {
             for ((unit, wire), w) in units.iter().zip(read).zip(&last.weights) {
                 match wire {
@@ -105,7 +111,12 @@ fn columns(target: &Target<'_>) -> Result<Inputs, OnnxError> {
     Ok(inputs)
 }
 
-fn quantise(unit: &Affine, inputs: &Inputs, settings: &Settings) -> Result<Unit, OnnxError> {
+fn quantise(
+    unit: &Affine,
+    inputs: &Inputs,
+    p: u32,
+    settings: &Settings,
+) -> Result<Unit, OnnxError> {
     let real: Vec<f64> = unit
         .weights
         .iter()
@@ -136,7 +147,6 @@ fn quantise(unit: &Affine, inputs: &Inputs, settings: &Settings) -> Result<Unit,
         (lo + hi) / 2.0,
         (hi - lo) / 2.0 * (1.0 + f64::from(settings.headroom_percent) / 100.0),
     );
-    let p = settings.hidden_log2;
     // All 16 levels are half of the modulus.
     let step = 2.0 * half / f64::from(p - 1).exp2();
     let weights: Vec<i64> = real
@@ -191,6 +201,7 @@ fn readings(
     b: &mut Builder,
     units: &[Unit],
     inputs: &Inputs,
+    p: u32,
     target: &Target<'_>,
     settings: &Settings,
 ) -> Vec<Option<Wire>> {
@@ -225,7 +236,7 @@ fn readings(
             (wires, u.constant)
         };
         accumulators.push((
-            settings.hidden_log2,
+            p,
             Accumulator {
                 terms,
                 constant,
@@ -291,7 +302,7 @@ fn activated(
     let mut made = if tables.is_empty() {
         Vec::new()
     } else {
-        b.look_up(settings.hidden_log2, tables)
+        b.look_up(settings.inner_log2, tables)
     }
     .into_iter();
     for (wire, _) in &mut inputs.columns {

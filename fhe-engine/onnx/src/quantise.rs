@@ -35,8 +35,11 @@ pub enum Reveal {
 pub struct Settings {
     /// p of a linear decision's accumulator.
     pub linear_log2: u32,
-    /// p of a hidden unit's accumulator.
+    /// p of a hidden unit's accumulator over columns.
     pub hidden_log2: u32,
+    /// p of one over another hidden layer, whose weights multiply the noise of
+    /// bootstraps.
+    pub inner_log2: u32,
     /// p of the sum that a forest's or network's decision reads.
     pub last_log2: u32,
     /// p of an opened decision: a count of a chunk's rows fits.
@@ -59,6 +62,7 @@ impl Default for Settings {
         Self {
             linear_log2: 15,
             hidden_log2: 15,
+            inner_log2: 10,
             last_log2: 10,
             output_log2: 14,
             digit_log2: 5,
