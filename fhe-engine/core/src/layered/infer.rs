@@ -294,8 +294,8 @@ impl Pass<'_> {
             tabled: false,
             lift: min.unsigned_abs().max(max.unsigned_abs()),
             noise: Noise {
+                variance: words,
                 deterministic: det,
-                ..Noise::of_words_squared(words)
             },
         }
     }

@@ -4,20 +4,16 @@
 use super::LayeredError;
 use crate::budget::TAIL_SQUARED_HUNDREDTHS;
 
-/// Variances are held in units of 2^64 words squared: a bootstrap's output has
-/// a few thousand of them, half a box of a 4-bit table squared 2^52.
-const UNIT_LOG2: u32 = 64;
-
 /// What the bootstrap's parameters contribute; the formulas of a parameter set
 /// yield these numbers, this module only adds them up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoiseModel {
     /// Name, for people.
     pub name: &'static str,
-    /// Variance of a bootstrap's output, in units of 2^64 words squared.
+    /// Variance of a bootstrap's output, in words squared.
     pub bootstrap: u128,
     /// Variance that keyswitch and modulus switch add to what a table reads,
-    /// in the same units.
+    /// in words squared.
     pub reading: u128,
     /// Hundred times the square of the deviations that must fit.
     pub tail_squared_hundredths: u128,
@@ -25,28 +21,28 @@ pub struct NoiseModel {
 
 /// (64 / 13.5)^2 steps of 1/4096 turn, a step being 2^52 words: a 4-bit table
 /// has 13.5 deviations with mean compensation (protocol section 1).
-const READING_COMPENSATED: u128 = 24_711_109_066_505;
+const READING_COMPENSATED: u128 = 455_839_504_727_337_404_973_870_733_978_171;
 /// (64 / 10.4)^2 of them: without it.
-const READING_PLAIN: u128 = 41_638_310_164_299;
+const READING_PLAIN: u128 = 768_091_251_262_548_465_758_949_161_127_234;
 
 impl NoiseModel {
     /// Base 2^23, one level: output deviation 2^49.1 words.
     pub const BASE23_L1: Self = Self {
         name: "base 2^23, 1 level",
-        bootstrap: 19_734_487_471,
+        bootstrap: 364_037_039_798_292_790_662_626_084_894,
         reading: READING_COMPENSATED,
         tail_squared_hundredths: TAIL_SQUARED_HUNDREDTHS,
     };
     /// Base 2^15, two levels: 2^41.9 words.
     pub const BASE15_L2: Self = Self {
         name: "base 2^15, 2 levels",
-        bootstrap: 912_839,
+        bootstrap: 16_838_896_851_979_903_819_034_858,
         ..Self::BASE23_L1
     };
     /// Base 2^11, three levels: 2^38.6 words.
     pub const BASE11_L3: Self = Self {
         name: "base 2^11, 3 levels",
-        bootstrap: 9_411,
+        bootstrap: 173_586_387_538_095_851_260_484,
         ..Self::BASE23_L1
     };
     /// The same without mean compensation of the modulus switch.
@@ -61,20 +57,13 @@ impl NoiseModel {
 /// Noise of a wire's phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Noise {
-    /// Variance, in units of 2^64 words squared.
+    /// Variance, in words squared.
     pub variance: u128,
     /// Worst case of what is not random, in words.
     pub deterministic: u128,
 }
 
 impl Noise {
-    /// A variance of `words` words squared, rounded up to the unit.
-    pub fn of_words_squared(words: u128) -> Self {
-        Self {
-            variance: words.div_ceil(1 << UNIT_LOG2),
-            deterministic: 0,
-        }
-    }
     /// The sum of independent noises.
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -100,21 +89,20 @@ impl Noise {
             deterministic: self.deterministic.saturating_mul(rows),
         }
     }
-    /// ceil(tail deviations) + deterministic, in words; at least what it is.
+    /// ceil(tail deviations) + deterministic, in words; everything where the
+    /// square does not fit, which is beyond every limit.
     pub fn reach(self, model: &NoiseModel) -> u128 {
-        let squared = self
-            .variance
-            .saturating_mul(model.tail_squared_hundredths)
-            .div_ceil(100);
-        // sqrt(v 2^64) = sqrt(v) 2^32; keep 16 more bits where they fit.
-        let fine = squared.leading_zeros().min(32) & !1;
-        let scaled = squared << fine;
-        let root = scaled.isqrt();
-        let root = if root * root < scaled { root + 1 } else { root };
-        let words = root.saturating_mul(1 << 32);
-        words
-            .div_ceil(1 << (fine / 2))
-            .saturating_add(self.deterministic)
+        let Some(squared) = self.variance.checked_mul(model.tail_squared_hundredths) else {
+            return u128::MAX;
+        };
+        let squared = squared.div_ceil(100);
+        let root = squared.isqrt();
+        let root = if root * root < squared {
+            root + 1
+        } else {
+            root
+        };
+        root.saturating_add(self.deterministic)
     }
 }
 

@@ -117,11 +117,12 @@ fn types_cost_and_budgets_are_inferred() {
     assert_eq!(a.outputs[0].message_bound, 4096);
     assert_eq!(a.outputs[0].message_log2, 50);
     assert_eq!(a.outputs[1].values, 5000);
-    // Variance of the first wire: 21.5 (9 + 4) words squared, one unit.
-    assert_eq!(a.wires[0].noise.variance, 1);
+    // Variance of the first wire: 21.5 (9 + 4) words squared.
+    assert_eq!(a.wires[0].noise.variance, 280);
     // A bootstrap's output, and 4096 of them.
-    assert_eq!(a.wires[3].noise.variance, 9_411);
-    assert_eq!(a.wires[4].noise.variance, 9_411 * 4096);
+    let one = NoiseModel::BASE11_L3.bootstrap;
+    assert_eq!(a.wires[3].noise.variance, one);
+    assert_eq!(a.wires[4].noise.variance, one * 4096);
 }
 
 #[test]
@@ -215,22 +216,27 @@ fn private_weights_are_named_and_not_hashed() {
 #[test]
 fn reach_bounds_the_square_root() {
     // PRG-8 in integers: never below the real value, at most a hair above.
-    for variance in [0u128, 1, 9_411, 24_711_109_066_505, 1 << 60, 1 << 90] {
+    for variance in [0u128, 1, 280, 1 << 77, 1 << 108, 1 << 113] {
         let noise = Noise {
             variance,
             deterministic: 12_345,
         };
-        let real = 13.4 * (variance as f64).sqrt() * 2f64.powi(32) + 12_345.0;
+        let real = 13.4 * (variance as f64).sqrt() + 12_345.0;
         let reach = noise.reach(&NoiseModel::BASE11_L3) as f64;
         assert!(
             reach >= real * (1.0 - 1e-12),
             "{variance}: {reach} < {real}"
         );
         assert!(
-            reach <= real * 1.001 + 2f64.powi(17),
+            reach <= real * (1.0 + 1e-12) + 2.0,
             "{variance}: {reach} > {real}"
         );
     }
+    let beyond = Noise {
+        variance: 1 << 114,
+        deterministic: 0,
+    };
+    assert_eq!(beyond.reach(&NoiseModel::BASE11_L3), u128::MAX);
     // Half a box of a 4-bit table against a bare reading: 13.5 deviations.
     let reading = Noise {
         variance: NoiseModel::BASE11_L3.reading,
