@@ -220,6 +220,9 @@ fn noise_and_room() {
             digit_log2,
             cells: vec![1],
         };
+        // Each row's answer alone: sums have limits of their own.
+        program.layers.truncate(3);
+        program.outputs.remove(0);
         program.analyse(&m, &model)
     };
     let reading = |r| matches!(r, Err(LayeredError::Reading { digit_log2: 5, .. }));
